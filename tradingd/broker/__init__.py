@@ -1,0 +1,1 @@
+"""5. Who does it: the Alpaca edge, and the reconciler."""

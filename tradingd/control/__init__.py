@@ -1,0 +1,1 @@
+"""The surface: HTTP, read models, logs, metrics."""

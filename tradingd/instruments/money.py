@@ -1,0 +1,61 @@
+"""Exact where money is counted: floats of the market become `Decimal` here, and rounding is toward less risk."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from tradingd.instruments.symbols import instrument
+from tradingd.messages import Market, Side
+
+CENT = Decimal("0.01")
+_SUB_DOLLAR_TICK = Decimal("0.0001")
+_CRYPTO_TICK = Decimal("0.000000001")
+
+
+def decimal_of(value: float) -> Decimal:
+    """Return the shortest exact decimal of a market float; ValueError unless finite."""
+    number = Decimal(repr(value))
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def tick_of(symbol: str, price: Decimal) -> Decimal:
+    """Return the price step: a cent from one dollar up, a hundredth of it below, 1e-9 for crypto."""
+    if instrument(symbol).market is Market.CRYPTO:
+        return _CRYPTO_TICK
+    return CENT if price >= 1 else _SUB_DOLLAR_TICK
+
+
+def round_limit(symbol: str, price: Decimal, side: Side) -> Decimal:
+    """Round a limit price to its tick: a buyer never pays more, a seller never gets less."""
+    tick = tick_of(symbol, price)
+    rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
+    return (price / tick).to_integral_value(rounding) * tick
+
+
+def round_quantity(symbol: str, quantity: Decimal) -> Decimal:
+    """Round a positive quantity down to whole lots."""
+    lot = instrument(symbol).lot
+    return (quantity / lot).to_integral_value(ROUND_DOWN) * lot
+
+
+def signed(side: Side, quantity: Decimal) -> Decimal:
+    """Return the quantity as it moves the position: negative for a sale."""
+    return quantity if side is Side.BUY else -quantity
+
+
+def cents(amount: Decimal) -> Decimal:
+    """Round US dollars to cents for people; books keep what was exact."""
+    return amount.quantize(CENT, ROUND_HALF_EVEN)
+
+
+def crypto_fee(side: Side, quantity: Decimal, price: Decimal, rate: Decimal) -> Decimal:
+    """Return the fee taken from what is received: coins on a buy, US dollars on a sale.
+
+    Coins are rounded to 9 places and dollars to 4, both against the trader, as the fee schedule of the
+    broker's crypto venue is applied per execution.
+    """
+    gross = quantity if side is Side.BUY else quantity * price
+    step = Decimal("0.000000001") if side is Side.BUY else Decimal("0.0001")
+    return (gross * rate / step).to_integral_value(ROUND_CEILING) * step

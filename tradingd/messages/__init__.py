@@ -1,0 +1,252 @@
+"""Every message of the house, in the order of an order's life. Read this package first.
+
+    words     the enumerated words, and the base of every message
+    market    what the market says          quotes, trades, bars, sessions, staleness
+    intents   what we would like            Intent -> IntentApproved | IntentRefused
+    orders    how we do it, who does it     OrderProposed -> OrderApproved -> OrderSent -> OrderFilled ...
+    books     what we have                  the broker's books and ours
+    house     over all                      runs, timers, failures, levels, alerts
+
+A message is a frozen value. Commands are imperative, facts are past tense, and each type is said by
+exactly one station (`wiring.py` says which). Fields are scalars, `Decimal`, enums, bytes, tuples or
+messages, so that no two stations can share a mutable object. Money and the quantities of orders are
+`Decimal`; what the market says is `float`; every time is integer nanoseconds UTC and ends in `_at`.
+
+A package rather than one file: seventy messages with their meaning are longer than one screen's idea.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from tradingd.messages.books import (
+    BookAdopted,
+    BooksAgreed,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerSnapshot,
+    CashMoved,
+    CorporateAction,
+    DayStarted,
+    DifferenceExplained,
+    DifferenceUnexplained,
+    EquityMarked,
+    IntentClosed,
+    PositionChanged,
+)
+from tradingd.messages.house import (
+    AlertRaised,
+    CancelTimer,
+    ClockStepped,
+    EmergencyClose,
+    LevelChanged,
+    LoopLagged,
+    OperatorAsked,
+    RunStarted,
+    RunStopped,
+    SetTimer,
+    SnapshotAsked,
+    StationFailed,
+    StationRecovered,
+    StationStalled,
+    TimerFired,
+)
+from tradingd.messages.intents import (
+    Intent,
+    IntentApproved,
+    IntentRefused,
+    OperatorOrder,
+    StrategyStarted,
+    StrategyStopped,
+)
+from tradingd.messages.market import (
+    Bar,
+    BarReceived,
+    CalendarRead,
+    FeedConnected,
+    FeedLost,
+    FeedRecovered,
+    FeedStale,
+    HistoryRead,
+    Mark,
+    Quote,
+    SessionChanged,
+    SymbolHalted,
+    Trade,
+    TradingDay,
+)
+from tradingd.messages.orders import (
+    BrokerConnected,
+    BrokerLost,
+    CancelOrder,
+    CancelRejected,
+    FeeCharged,
+    OrderAccepted,
+    OrderApproved,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderNotSent,
+    OrderProposed,
+    OrderRefused,
+    OrderRejected,
+    OrderReplaced,
+    OrderSent,
+    OrderUnknown,
+    TradeBusted,
+    WordUnknown,
+)
+from tradingd.messages.words import (
+    Ask,
+    Level,
+    Market,
+    Message,
+    OrderType,
+    Role,
+    Session,
+    Severity,
+    Side,
+    TimeInForce,
+)
+
+AnyMessage = (
+    RunStarted | RunStopped | SetTimer | CancelTimer | TimerFired | StationFailed | StationStalled
+    | StationRecovered | LoopLagged | ClockStepped | OperatorAsked | SnapshotAsked
+    | EmergencyClose | LevelChanged | AlertRaised | Quote | Trade | BarReceived | TradingDay
+    | CalendarRead | FeedConnected | FeedLost | HistoryRead | Bar | Mark | SessionChanged
+    | SymbolHalted | FeedStale | FeedRecovered | Intent | OperatorOrder | StrategyStarted
+    | StrategyStopped | IntentApproved | IntentRefused | OrderProposed | OrderApproved
+    | OrderRefused | CancelOrder | BrokerConnected | BrokerLost | OrderSent | OrderNotSent
+    | OrderAccepted | OrderFilled | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced
+    | OrderUnknown | CancelRejected | TradeBusted | WordUnknown | FeeCharged | CashMoved
+    | CorporateAction | BrokerPosition | BrokerOrder | BrokerSnapshot | BookAdopted
+    | DifferenceExplained | DifferenceUnexplained | BooksAgreed | IntentClosed | PositionChanged
+    | DayStarted | EquityMarked
+)  # fmt: skip
+"""The closed union: what the log can hold."""
+
+MARKET_DATA: frozenset[type[Message]] = frozenset({Quote, Trade, BarReceived, Bar, Mark})
+"""What goes to the market tape. Everything else goes to the order log."""
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A message with its place in the one order of events."""
+
+    seq: int
+    at: int
+    """Nanoseconds UTC of market time, never backwards; the `now` of every decision made on it."""
+    source: str
+    message: AnyMessage
+
+
+class Core(Protocol):
+    """A station's decisions: a synchronous function of (state, message, now), and nothing else.
+
+    `handle` decides: it folds the message into the state and returns what the station says, already
+    folded too. `apply` only folds: recovery feeds it every journaled fact the station heard or said,
+    and the state must come out as if `handle` had been there, without anything being decided again.
+    """
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Return what the station says to this message."""
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold one journaled message, heard or said by this station, without deciding."""
+
+    def save(self) -> bytes:
+        """Return the durable state: equal states give equal bytes."""
+
+    def load(self, state: bytes) -> None:
+        """Replace the state by a saved one."""
+
+
+NOTHING: tuple[Message, ...] = ()
+"""What a core says when it has nothing to say."""
+
+__all__ = [
+    "MARKET_DATA",
+    "NOTHING",
+    "AlertRaised",
+    "AnyMessage",
+    "Ask",
+    "Bar",
+    "BarReceived",
+    "BookAdopted",
+    "BooksAgreed",
+    "BrokerConnected",
+    "BrokerLost",
+    "BrokerOrder",
+    "BrokerPosition",
+    "BrokerSnapshot",
+    "CalendarRead",
+    "CancelOrder",
+    "CancelRejected",
+    "CancelTimer",
+    "CashMoved",
+    "ClockStepped",
+    "Core",
+    "CorporateAction",
+    "DayStarted",
+    "DifferenceExplained",
+    "DifferenceUnexplained",
+    "EmergencyClose",
+    "Envelope",
+    "EquityMarked",
+    "FeeCharged",
+    "FeedConnected",
+    "FeedLost",
+    "FeedRecovered",
+    "FeedStale",
+    "HistoryRead",
+    "Intent",
+    "IntentApproved",
+    "IntentClosed",
+    "IntentRefused",
+    "Level",
+    "LevelChanged",
+    "LoopLagged",
+    "Mark",
+    "Market",
+    "Message",
+    "OperatorAsked",
+    "OperatorOrder",
+    "OrderAccepted",
+    "OrderApproved",
+    "OrderCanceled",
+    "OrderExpired",
+    "OrderFilled",
+    "OrderNotSent",
+    "OrderProposed",
+    "OrderRefused",
+    "OrderRejected",
+    "OrderReplaced",
+    "OrderSent",
+    "OrderType",
+    "OrderUnknown",
+    "PositionChanged",
+    "Quote",
+    "Role",
+    "RunStarted",
+    "RunStopped",
+    "Session",
+    "SessionChanged",
+    "SetTimer",
+    "Severity",
+    "Side",
+    "SnapshotAsked",
+    "StationFailed",
+    "StationRecovered",
+    "StationStalled",
+    "StrategyStarted",
+    "StrategyStopped",
+    "SymbolHalted",
+    "TimeInForce",
+    "TimerFired",
+    "Trade",
+    "TradeBusted",
+    "TradingDay",
+    "WordUnknown",
+]

@@ -1,0 +1,118 @@
+"""The run itself: start and stop, timers, failures, levels, operators and alerts."""
+
+from __future__ import annotations
+
+from tradingd.messages.words import Ask, Level, Message, Severity
+
+
+class RunStarted(Message, frozen=True, gc=False, tag="RunStarted"):
+    """A process took up the state directory. Every core closes what has no journaled successor."""
+
+    genesis: str
+    """Random letters born with the order log; the first part of every id."""
+    run_id: str
+    build: str
+    config_hash: str
+    mode: str
+
+
+class RunStopped(Message, frozen=True, gc=False, tag="RunStopped"):
+    """The run ended in order; `is_flat` is the broker's word, not ours."""
+
+    run_id: str
+    is_flat: bool
+    reason: str
+
+
+class SetTimer(Message, frozen=True, gc=False, tag="SetTimer"):
+    """Wake `owner` at `fires_at` (market time). The same owner and key replace an older timer."""
+
+    owner: str
+    key: str
+    fires_at: int
+
+
+class CancelTimer(Message, frozen=True, gc=False, tag="CancelTimer"):
+    """Forget a timer; an unknown one is no fault."""
+
+    owner: str
+    key: str
+
+
+class TimerFired(Message, frozen=True, gc=False, tag="TimerFired"):
+    """A timer is due; delivered to its owner only."""
+
+    owner: str
+    key: str
+    fires_at: int
+
+
+class StationFailed(Message, frozen=True, gc=False, tag="StationFailed"):
+    """A station raised; it is quarantined and its inbox is emptied unheard."""
+
+    station: str
+    error: str
+    traceback: str
+
+
+class StationStalled(Message, frozen=True, gc=False, tag="StationStalled"):
+    """A station has not answered its heartbeat for this long, real time."""
+
+    station: str
+    silent_ms: int
+
+
+class StationRecovered(Message, frozen=True, gc=False, tag="StationRecovered"):
+    """A stalled station answers again."""
+
+    station: str
+
+
+class LoopLagged(Message, frozen=True, gc=False, tag="LoopLagged"):
+    """The event loop was late by this much, real time."""
+
+    lag_ms: int
+
+
+class ClockStepped(Message, frozen=True, gc=False, tag="ClockStepped"):
+    """Wall clock and monotonic clock disagree by this much."""
+
+    step_ms: int
+
+
+class OperatorAsked(Message, frozen=True, gc=False, tag="OperatorAsked"):
+    """A person, a signal or the daemon's own stop asks for something."""
+
+    ask: Ask
+    who: str
+    reason: str
+    target: str = ""
+    """A strategy, a symbol or an order id, where the ask has one."""
+
+
+class SnapshotAsked(Message, frozen=True, gc=False, tag="SnapshotAsked"):
+    """The supervisor or the reconciler wants a fresh `BrokerSnapshot`."""
+
+    why: str
+
+
+class EmergencyClose(Message, frozen=True, gc=False, tag="EmergencyClose"):
+    """The emergency lane: the edge cancels every order and closes every position at the broker."""
+
+    reason: str
+
+
+class LevelChanged(Message, frozen=True, gc=False, tag="LevelChanged"):
+    """What the house may do from here on, and all causes that hold it there."""
+
+    level: Level
+    causes: tuple[str, ...]
+
+
+class AlertRaised(Message, frozen=True, gc=False, tag="AlertRaised"):
+    """Something the sleeping owner should know."""
+
+    speaker: str
+    severity: Severity
+    kind: str
+    text: str

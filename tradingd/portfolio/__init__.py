@@ -1,0 +1,1 @@
+"""6. What we have: ledger, profit and loss, records."""

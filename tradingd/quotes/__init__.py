@@ -1,0 +1,1 @@
+"""1. What the market says: streams, bars, conflation, staleness, sessions and halts."""

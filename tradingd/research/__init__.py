@@ -1,0 +1,1 @@
+"""The same stations drained in virtual time over a tape."""

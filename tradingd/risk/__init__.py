@@ -1,0 +1,1 @@
+"""3. Whether we may: the gate, one small function per rule, and sizing."""

@@ -1,0 +1,1 @@
+"""4. How we do it: order lifecycle, execution algorithms, protection and exits."""

@@ -1,0 +1,1 @@
+"""A local Alpaca: exchange core, wire semantics, market generator, tapes."""

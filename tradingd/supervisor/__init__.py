@@ -1,0 +1,1 @@
+"""Over all: who may stop it. Levels, heartbeats, the daily loss limit, the halt."""
