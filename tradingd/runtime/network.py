@@ -1,0 +1,266 @@
+"""The network port over aiohttp: every call has a deadline, a size cap, and is made exactly once.
+
+Exits travel on a connection of their own that is kept warm, so that no poll, no burst of entries and no
+exhausted pool can stand between a position and its way out. Whoever calls learns only one thing about a
+failure besides its text: whether the bytes can have left this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from functools import lru_cache
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
+
+BODY_BYTES_MAX = 16 * 1024 * 1024
+"""A larger reply is cut off and counts as a failure: nothing the broker says is this long."""
+
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+"""A larger WebSocket message ends its socket with code 1009."""
+
+SLOTS_MAX = 16
+"""Requests of the shared lanes that may be on the wire at once."""
+
+SLOTS_FOR_CANCELS = 4
+"""Slots that only cancels may take, so that they never wait for what matters less."""
+
+CONNECT_S_MAX = 5.0
+"""Real seconds for DNS, TCP and TLS; a failure here proves that nothing was sent."""
+
+PING_INTERVAL_S = 10.0
+"""A peer that answers no ping for half as long again is gone (half-open TCP within 15 s)."""
+
+CLOSE_S_MAX = 2.0
+"""Real seconds a closing handshake may take."""
+
+
+class LaneGate:
+    """Lets a bounded number of requests through, the most urgent first; exits do not pass here."""
+
+    __slots__ = ("_busy", "_tickets", "_waiting")
+
+    def __init__(self) -> None:
+        self._busy = 0
+        self._tickets = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def _has_slot(self, lane: int) -> bool:
+        reserved = 0 if lane <= Lane.CANCEL else SLOTS_FOR_CANCELS
+        return self._busy < SLOTS_MAX - reserved
+
+    async def enter(self, lane: Lane) -> None:
+        """Take a slot, or wait behind those that are more urgent or came earlier."""
+        if self._has_slot(lane) and not (self._waiting and self._waiting[0][0] <= lane):
+            self._busy += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (lane, next(self._tickets), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()  # the slot was handed over in the very moment of giving up
+            raise
+
+    def leave(self) -> None:
+        """Give the slot back and let in whoever is next."""
+        self._busy -= 1
+        while self._waiting:
+            lane, _, turn = self._waiting[0]
+            if turn.done():
+                heapq.heappop(self._waiting)
+                continue
+            if not self._has_slot(lane):
+                return
+            heapq.heappop(self._waiting)
+            self._busy += 1
+            turn.set_result(None)
+
+
+class AiohttpSocket:
+    """An open WebSocket of aiohttp behind the port."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send one text or binary frame."""
+        try:
+            if isinstance(frame, str):
+                await self._socket.send_str(frame)
+            else:
+                await self._socket.send_bytes(frame)
+        except (aiohttp.ClientError, ConnectionError, RuntimeError) as error:
+            raise SocketClosed(self._socket.close_code or 1006, str(error)) from error
+
+    async def receive(self) -> str | bytes:
+        """Wait for one text or binary frame."""
+        message = await self._socket.receive()
+        if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            frame: str | bytes = message.data
+            return frame
+        reason = message.extra or (message.data if message.type is aiohttp.WSMsgType.ERROR else "")
+        raise SocketClosed(self._socket.close_code or 1006, str(reason or ""))
+
+    async def close(self) -> None:
+        """Close within `CLOSE_S_MAX`."""
+        try:
+            async with asyncio.timeout(CLOSE_S_MAX + 0.5):
+                await self._socket.close()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return
+
+
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise NetworkError(f"handshake refused: HTTP {response.status}", was_sent=True)
+    return response
+
+
+class AiohttpNetwork:
+    """`ports.Network` over three sessions: exits, everything else, and WebSockets."""
+
+    def __init__(self) -> None:
+        """Open no connection yet; must be called inside a running loop."""
+        self._exits = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=300))
+        self._others = _session(aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300))
+        self._sockets = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            middlewares=(_refuse_redirects,),
+        )
+        self._gate = LaneGate()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        lane: Lane = Lane.POLL,
+        deadline_s: float = 10.0,
+    ) -> Reply:
+        """Do one request, once; the deadline covers waiting for a slot, too."""
+        is_on_its_way = False
+        try:
+            async with asyncio.timeout(deadline_s):
+                if lane is Lane.EXIT:
+                    is_on_its_way = True
+                    return await _do(self._exits, method, url, headers, body)
+                await self._gate.enter(lane)
+                try:
+                    is_on_its_way = True
+                    return await _do(self._others, method, url, headers, body)
+                finally:
+                    self._gate.leave()
+        except TimeoutError as error:
+            text = f"no reply within {deadline_s} s"
+            raise NetworkError(text, was_sent=is_on_its_way) from error
+
+    async def warm(self, url: str) -> None:
+        """Open the exit lane's connection ahead of need; a failure is left to the first real request."""
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                await _do(self._exits, hdrs.METH_GET, url, {}, None)
+        except (TimeoutError, NetworkError):
+            return
+
+    async def connect(
+        self, url: str, *, headers: Mapping[str, str], deadline_s: float = 10.0
+    ) -> AiohttpSocket:
+        """Open a WebSocket; a refusal names its HTTP status."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                socket = await self._sockets.ws_connect(
+                    url,
+                    headers=headers,
+                    heartbeat=PING_INTERVAL_S,
+                    max_msg_size=FRAME_BYTES_MAX,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise NetworkError(f"handshake refused: HTTP {error.status}", was_sent=True) from error
+        except TimeoutError as error:
+            raise NetworkError(f"no handshake within {deadline_s} s", was_sent=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+        return AiohttpSocket(socket)
+
+    async def close(self) -> None:
+        """Release every connection."""
+        for session in (self._exits, self._others, self._sockets):
+            await session.close()
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        skip_auto_headers=(hdrs.USER_AGENT, hdrs.CONTENT_TYPE),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX),
+    )
+    # aiohttp sends a DELETE again when a kept connection turns out dead; "close all" is not such a request.
+    session._retry_connection = False  # noqa: SLF001 - there is no public switch
+    return session
+
+
+@lru_cache(maxsize=256)
+def _url(url: str) -> URL:
+    return URL(url, encoded=True)  # the caller quoted it; the few addresses there are repeat
+
+
+async def _do(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> Reply:
+    try:
+        async with session.request(
+            method, _url(url), headers=headers, data=body, allow_redirects=False
+        ) as response:
+            content = await _read(response)
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, content, names)
+    except (aiohttp.ClientError, OSError) as error:
+        raise _failure(error) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.content.readany():
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            response.close()
+            raise NetworkError(f"reply longer than {BODY_BYTES_MAX} bytes", was_sent=True)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""DNS, refused, unreachable, TLS, connect time-out: the request was not written."""
+
+
+def _failure(error: Exception) -> NetworkError:
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return NetworkError(f"{type(error).__name__}: no reply in time", was_sent=True)
+    was_sent = not isinstance(error, _NEVER_SENT)
+    return NetworkError(f"{type(error).__name__}: {error}", was_sent=was_sent)
