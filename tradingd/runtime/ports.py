@@ -6,7 +6,7 @@ process and one virtual time. Randomness is a `random.Random` handed in, seeded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -135,3 +135,16 @@ class LogStore(Protocol):
 
     async def close(self) -> None:
         """Flush and close."""
+
+
+class Tape(Protocol):
+    """Where market data rests: bounded, never waited for, and nothing that recovery needs."""
+
+    def append(self, envelope: Envelope) -> None:
+        """Take one envelope; never blocks and never raises."""
+
+    def read(self) -> Iterator[Envelope]:
+        """Return what is still there, oldest first."""
+
+    async def close(self) -> None:
+        """Write what is left."""

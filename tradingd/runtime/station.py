@@ -1,0 +1,88 @@
+"""A station: one task around one synchronous core, fed by one inbox.
+
+The only loop that decisions run in. What a turn says is published after the whole turn, so that a core
+that raises says nothing of it; it is then quarantined, and its inbox emptied so that it can never fill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from tradingd.messages import Core, Envelope, StationFailed
+
+if TYPE_CHECKING:
+    from tradingd.runtime.bus import Bus
+
+TURNS_MAX = 64
+"""Messages a station takes before its neighbors get a turn, so that their inboxes cannot overflow."""
+
+
+class Heartbeat:
+    """A control token in an inbox: no message, not in the log, answered by the station's own loop."""
+
+    __slots__ = ("is_answered", "sent_at")
+
+    def __init__(self, sent_at: int) -> None:
+        self.sent_at = sent_at
+        self.is_answered = False
+
+
+Inbox = asyncio.Queue[Envelope | Heartbeat]
+
+
+async def heard(inbox: Inbox) -> AsyncIterator[Envelope]:
+    """Yield what an edge hears, and answer heartbeats on its behalf; yields the loop every 64 turns."""
+    turns = 0
+    while True:
+        item = await inbox.get()
+        if isinstance(item, Heartbeat):
+            item.is_answered = True
+            continue
+        yield item
+        turns += 1
+        if turns % TURNS_MAX == 0:
+            await asyncio.sleep(0)
+
+
+class Station:
+    """Runs a core until it is canceled or raises."""
+
+    def __init__(
+        self, name: str, core: Core, bus: Bus, on_failure: Callable[[StationFailed], None]
+    ) -> None:
+        self.name = name
+        self.core = core
+        self.is_quarantined = False
+        self._bus = bus
+        self._inbox = bus.inbox(name)
+        self._on_failure = on_failure
+
+    async def run(self) -> None:
+        """Take turns for ever."""
+        inbox, turn = self._inbox, self._turn
+        while True:
+            item = await inbox.get()
+            turns = 1
+            while True:
+                if isinstance(item, Heartbeat):
+                    item.is_answered = not self.is_quarantined
+                elif not self.is_quarantined:
+                    turn(item)
+                if inbox.empty() or turns == TURNS_MAX:
+                    break
+                item = inbox.get_nowait()
+                turns += 1
+            if turns == TURNS_MAX:
+                await asyncio.sleep(0)
+
+    def _turn(self, envelope: Envelope) -> None:
+        try:
+            for message in self.core.handle(envelope.message, envelope.at):
+                self._bus.publish(self.name, message)
+        except Exception as error:  # noqa: BLE001 - quarantine: a broken station must not take the others along
+            self.is_quarantined = True
+            cause = f"{type(error).__name__}: {error} (on {type(envelope.message).__name__} {envelope.seq})"
+            self._on_failure(StationFailed(self.name, cause, traceback.format_exc()))
