@@ -1,0 +1,102 @@
+"""How a strategy is configured, and its seats: one instance, one symbol, one position.
+
+Separate instances per symbol keep a strategy from mixing two markets by accident.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import Side
+from tradingd.strategy.protocol import PositionView, Strategy, StrategyKind
+
+When = Literal["quote", "bar", "every"]
+
+_NAME = re.compile(r"[a-z0-9_]{1,16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySettings:
+    """One configured strategy. Times are market time."""
+
+    name: str
+    kind: str
+    symbols: tuple[str, ...]
+    params: Mapping[str, object] = field(default_factory=dict)
+    when: When = "quote"
+    span_s: int = 60
+    """Length of its bars, or of its interval under `every`."""
+    refusal_wait_s: float = 60.0
+    """A refused or unfilled entry is not wished for again for so long, unless the signal changes."""
+    exit_wait_s: float = 5.0
+    """The same for exits."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name == "external":
+            raise ValueError(f"strategy {self.name!r}: 1 to 16 of a-z 0-9 _, and not external")
+        if self.when not in {"quote", "bar", "every"}:
+            raise ValueError(f"strategy {self.name}: when must be quote, bar or every")
+        if self.span_s < 1:
+            raise ValueError(f"strategy {self.name}: span_s must be at least 1")
+        if not self.symbols or len(set(self.symbols)) < len(self.symbols):
+            raise ValueError(f"strategy {self.name}: symbols must be named, each once")
+
+
+class Seat:
+    """A strategy instance at work on one symbol."""
+
+    __slots__ = (
+        "cold", "is_broken", "market", "mind", "retry_at", "retry_side", "settings", "symbol",
+        "view", "wait_ns",
+    )  # fmt: skip
+
+    def __init__(self, settings: StrategySettings, symbol: str, view: PositionView) -> None:
+        self.settings = settings
+        self.symbol = symbol
+        self.market = market_of(symbol)
+        self.view = view
+        self.mind: Strategy
+        self.cold = 0
+        """How many more inputs until its wishes count."""
+        self.is_broken = False
+        self.retry_side: Side | None = None
+        self.retry_at = 0
+        self.wait_ns = 0
+
+    def sit(self, kind: StrategyKind) -> None:
+        """Put a fresh instance on the seat; ValueError when its parameters are impossible."""
+        try:
+            self.mind = kind(**self.settings.params)
+            self.cold = self.mind.warmup
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"strategy {self.settings.name}: {error}") from error
+        self.is_broken = False
+
+    def back_off(self, now: int) -> None:
+        """Do not repeat the wish that was just turned down for a while."""
+        self.retry_at = now + self.wait_ns
+
+    def remember(self, side: Side, *, is_exit: bool) -> None:
+        """Note what was wished, for a refusal that may follow."""
+        settings = self.settings
+        self.retry_side = side
+        self.retry_at = 0
+        wait_s = settings.exit_wait_s if is_exit else settings.refusal_wait_s
+        self.wait_ns = round(wait_s * 1_000_000_000)
+
+    def is_held_back(self, side: Side, now: int) -> bool:
+        """Tell whether this wish was turned down too short a time ago."""
+        return side is self.retry_side and now < self.retry_at
+
+
+@dataclass(slots=True)
+class Desk:
+    """Who looks at the quotes of one symbol."""
+
+    by_quote: tuple[Seat, ...] = ()
+    kept: tuple[PositionView, ...] = ()
+    """Views of strategies asked by the timer: they only want the latest quote kept."""
