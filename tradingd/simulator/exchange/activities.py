@@ -1,0 +1,115 @@
+"""Account activities: a FILL for every execution at once, a CFEE for crypto fees when they are posted.
+
+Fees change balances with the execution; the broker's statement of them comes at the end of the UTC
+day, which is exactly the gap a reconciler has to explain.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tradingd.simulator.exchange.orders import ZERO, TradeUpdate
+from tradingd.simulator.exchange.settings import ExchangeSettings
+from tradingd.simulator.exchange.views import Activity
+
+_NEVER = 1 << 63
+_DAY = 86_400_000_000_000
+_SECOND = 1_000_000_000
+
+_Row = tuple[TradeUpdate, Decimal | None, int]
+"""An execution with what its order leaves open; None in place of that marks its fee."""
+
+
+class Activities:
+    """The list of what happened to the account, oldest first."""
+
+    def __init__(self, settings: ExchangeSettings) -> None:
+        self.due_at = _NEVER
+        """When the fees that wait are posted."""
+        self._is_at_once = settings.fees_posted == "at_once"
+        self._waiting: list[TradeUpdate] = []
+        self._posted: list[_Row] = []
+        self._read: list[Activity] = []
+
+    @property
+    def accrued_usd(self) -> Decimal:
+        """Return the dollars of the fees that are taken and not posted."""
+        return sum((_fee_usd(update) for update in self._waiting), ZERO)
+
+    def read(self) -> list[Activity]:
+        """Return every activity, oldest first; rows become values when somebody asks."""
+        fresh = self._posted[len(self._read) :]
+        self._read += [_activity(*row) for row in fresh]
+        return self._read
+
+    def record(self, update: TradeUpdate, leaves: Decimal) -> None:
+        """Note an execution, and its fee if it had one."""
+        self._posted.append((update, leaves, update.at))
+        if not update.fee:
+            return
+        if self._is_at_once:
+            self._posted.append((update, None, update.at))
+            return
+        self._waiting.append(update)
+        self.due_at = min(self.due_at, (update.at // _DAY + 1) * _DAY)
+
+    def post_due(self, now: int) -> None:
+        """Post the fees of the UTC day that ended."""
+        if now < self.due_at:
+            return
+        self._posted += [(update, None, self.due_at) for update in self._waiting]
+        self._waiting = []
+        self.due_at = _NEVER
+
+
+def _activity(update: TradeUpdate, leaves: Decimal | None, at: int) -> Activity:
+    assert update.price is not None, "an execution has a price"
+    assert update.qty is not None, "an execution has a quantity"
+    if leaves is None:
+        return _fee(update, at)
+    return Activity(
+        id=_activity_id(at, update.execution_id),
+        activity_type="FILL",
+        at=at,
+        symbol=update.order.symbol,
+        qty=update.qty,
+        price=update.price,
+        side=update.order.side,
+        type=update.event,
+        cum_qty=update.order.filled_qty,
+        leaves_qty=leaves,
+        order_id=update.order.id,
+        order_status=update.order.status,
+    )
+
+
+def _fee(update: TradeUpdate, at: int) -> Activity:
+    is_buy = update.order.side == "buy"
+    assert update.price is not None, "an execution has a price"
+    return Activity(
+        id=_activity_id(at, update.execution_id.replace("-a", "-b", 1)),
+        activity_type="CFEE",
+        at=at,
+        symbol=update.order.symbol,
+        qty=-update.fee if is_buy else ZERO,
+        price=update.price,
+        order_id=update.order.id,
+        net_amount=ZERO if is_buy else -update.fee,
+        description="Coin Pair Transaction Fee (Non USD)"
+        if is_buy
+        else "Coin Pair Transaction Fee",
+    )
+
+
+def _fee_usd(update: TradeUpdate) -> Decimal:
+    if update.order.side == "buy":
+        assert update.price is not None, "an execution has a price"
+        return update.fee * update.price
+    return update.fee
+
+
+def _activity_id(at: int, execution: str) -> str:
+    seconds, rest = divmod(at, _SECOND)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y%m%d%H%M%S}{rest // 1_000_000:03d}::{execution}"

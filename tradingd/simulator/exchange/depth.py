@@ -1,0 +1,146 @@
+"""One symbol's book: the standing quote, what we have taken of it, and our own orders in their order.
+
+Size that was taken stays taken until the quote really changes, and behind the touch stand synthetic
+levels: else one displayed lot would fill any order, and an algorithm would look good for no reason.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+
+from tradingd.instruments.money import decimal_of, tick_of
+from tradingd.simulator.exchange.orders import ExchangeOrder
+from tradingd.simulator.exchange.settings import Asset, ExchangeSettings
+
+COIN_LOT = Decimal("0.000000001")
+SHARE_LOT = Decimal(1)
+NO_PRICE = Decimal(0)
+
+
+class Level:
+    """A price, what was shown there, and what is left of it."""
+
+    __slots__ = ("left", "price", "shown")
+
+    def __init__(self, price: Decimal, shown: Decimal) -> None:
+        self.price = price
+        self.shown = shown
+        self.left = shown
+
+
+class Working:
+    """An open order of ours with what matching needs at hand; `order` is its latest frozen state."""
+
+    __slots__ = (
+        "asset", "has_arrived", "has_rested", "is_buy", "limit", "limit_float", "order", "rank",
+        "ready_at", "remaining", "reserve_price", "successor", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self, order: ExchangeOrder, asset: Asset, quantity: Decimal, reserve: Decimal, number: int
+    ) -> None:
+        self.order = order
+        self.asset = asset
+        self.is_buy = order.side == "buy"
+        self.limit = order.limit_price
+        self.limit_float = 0.0 if self.limit is None else float(self.limit)
+        self.remaining = quantity
+        self.value = NO_PRICE
+        """Quantity times price over all executions: the exact numerator of the average."""
+        self.reserve_price = reserve
+        self.has_arrived = False
+        self.ready_at = 0
+        self.has_rested = False
+        self.successor: Working | None = None
+        self.rank = _rank(self.is_buy, self.limit, number)
+
+    def is_marketable(self, touch: float) -> bool:
+        """Tell whether the other side's touch is within the limit."""
+        if self.limit is None:
+            return True
+        return touch <= self.limit_float if self.is_buy else touch >= self.limit_float
+
+    def accepts(self, price: Decimal) -> bool:
+        """Tell whether a price is within the limit."""
+        if self.limit is None:
+            return True
+        return price <= self.limit if self.is_buy else price >= self.limit
+
+
+def _rank(is_buy: bool, limit: Decimal | None, number: int) -> tuple[int, Decimal, int]:
+    """Price, then time: market orders first, then the most generous limit, then the older."""
+    if limit is None:
+        return (0, NO_PRICE, number)
+    return (1, -limit if is_buy else limit, number)
+
+
+class Side:
+    """One side of the market: the touch, and the ladder behind it once somebody takes from it."""
+
+    __slots__ = ("ladder", "price", "size")
+
+    def __init__(self) -> None:
+        self.price = 0.0
+        self.size = 0.0
+        self.ladder: list[Level] | None = None
+
+
+class Book:
+    """The standing quote of a symbol and our open orders in it."""
+
+    __slots__ = ("ask", "asset", "bid", "is_crypto", "open", "quoted_at")
+
+    def __init__(self, asset: Asset) -> None:
+        self.asset = asset
+        self.is_crypto = asset.is_crypto
+        self.bid = Side()
+        self.ask = Side()
+        self.quoted_at = 0
+        self.open: list[Working] = []
+        """Every order that is not terminal, best rank first."""
+
+    @property
+    def has_quote(self) -> bool:
+        """Tell whether a usable quote has been seen."""
+        return self.quoted_at > 0
+
+    def mid(self) -> Decimal | None:
+        """Return the middle of the standing quote."""
+        if not self.has_quote:
+            return None
+        return (decimal_of(self.bid.price) + decimal_of(self.ask.price)) / 2
+
+    def ladder(self, is_buy: bool, settings: ExchangeSettings) -> list[Level]:
+        """Return what a buyer (or seller) can take, nearest first; made once per change of the side."""
+        side = self.ask if is_buy else self.bid
+        if side.ladder is None:
+            side.ladder = _make_ladder(self.asset, side, is_buy, settings)
+        return side.ladder
+
+    def reprice(self, price: float) -> None:
+        """Move the quote to another price with the size that is left: the close of a bar's volume."""
+        for side in (self.bid, self.ask):
+            left = side.size if side.ladder is None else float(side.ladder[0].left)
+            side.price, side.size, side.ladder = price, left, None
+
+
+def _make_ladder(asset: Asset, side: Side, is_buy: bool, settings: ExchangeSettings) -> list[Level]:
+    lot = COIN_LOT if asset.is_crypto else SHARE_LOT
+    price = decimal_of(side.price)
+    shown = decimal_of(side.size).quantize(lot, ROUND_DOWN)
+    levels = [Level(price, shown)]
+    behind = (shown * settings.depth_size_multiple).quantize(lot, ROUND_DOWN)
+    step = _ladder_tick(asset.symbol, price) * settings.depth_step_ticks
+    for number in range(1, settings.depth_levels + 1):
+        at = price + step * number if is_buy else price - step * number
+        if at <= 0:
+            break
+        levels.append(Level(at, behind))
+    return levels
+
+
+def _ladder_tick(symbol: str, price: Decimal) -> Decimal:
+    """Coins quote in steps of a hundredth of a basis point or a cent, not in their smallest unit."""
+    tick = tick_of(symbol, price)
+    cent = Decimal("0.01")
+    return cent if tick < cent <= price / 1000 else tick

@@ -1,0 +1,302 @@
+"""What happens to orders in time: arrival, matching, cancellation, replacement, expiry.
+
+One heap of due moments and one book per symbol; every change goes through the table of statuses and
+leaves an event. Judging a request is `core`'s, moving money the ledger's.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from tradingd.messages import Session, TradingDay
+from tradingd.simulator.exchange.activities import Activities
+from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.ids import Ids
+from tradingd.simulator.exchange.ledger import Ledger
+from tradingd.simulator.exchange.matching import executions, fills_completely
+from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, ExchangeOrder, Status
+from tradingd.simulator.exchange.orders import TradeUpdate as Update
+from tradingd.simulator.exchange.sessions import Sessions
+from tradingd.simulator.exchange.settings import ExchangeSettings
+
+NEVER = 1 << 63
+_MS = 1_000_000
+_AT_ONCE = frozenset({"ioc", "fok"})
+
+_Due = tuple[int, int, Callable[[Working, int], None], Working]
+
+
+class Engine:
+    """The state of every order and book, and the transitions that are due."""
+
+    def __init__(
+        self, settings: ExchangeSettings, calendar: Sequence[TradingDay], seed: int
+    ) -> None:
+        self.settings = settings
+        self.sessions = Sessions(calendar)
+        self.ids = Ids(seed)
+        self.ledger = Ledger(settings.cash_usd)
+        self.activities = Activities(settings)
+        self.books: dict[str, Book] = {}
+        self.orders: dict[str, ExchangeOrder] = {}
+        self.working: dict[str, Working] = {}
+        self.session = Session.REGULAR
+        self.due_at = 0
+        """When the next transition is due; 0 until the first call tells what time it is."""
+        self._latency = settings.latency_ms * _MS
+        self._fill_latency = settings.fill_latency_ms * _MS
+        self._is_immediate = settings.fill == "same_event" or self._fill_latency > 0
+        self._heap: list[_Due] = []
+        self._pushed = 0
+        self._edge_at: int | None = None
+        self._has_started = False
+        self._events: list[Update] = []
+        self.on_close: Callable[[int], None] | None = None
+        """Called at each end of the regular session."""
+
+    def take_events(self) -> list[Update]:
+        """Return what happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    # time
+
+    def advance(self, now: int) -> None:
+        """Do everything that is due up to and including `now`, in order."""
+        if not self._has_started:
+            self._has_started = True
+            self.session = self.sessions.session(now)
+            self._edge_at = self.sessions.next_edge(now)
+        while (at := self._next_due()) <= now:
+            if self._edge_at is not None and self._edge_at <= at:
+                self._cross_edge(self._edge_at)
+            elif self._heap and self._heap[0][0] <= at:
+                _, _, act, working = heapq.heappop(self._heap)
+                act(working, at)
+            else:
+                self.activities.post_due(at)
+        self.due_at = self._next_due()
+
+    def _next_due(self) -> int:
+        at = self._heap[0][0] if self._heap else NEVER
+        if self._edge_at is not None and self._edge_at < at:
+            at = self._edge_at
+        return min(at, self.activities.due_at)
+
+    def _schedule(self, at: int, act: Callable[[Working, int], None], working: Working) -> None:
+        self._pushed += 1
+        heapq.heappush(self._heap, (at, self._pushed, act, working))
+        self.due_at = min(self.due_at, at)
+
+    def _cross_edge(self, at: int) -> None:
+        self.session = self.sessions.session(at)
+        self._edge_at = self.sessions.next_edge(at)
+        for working in tuple(self.working.values()):
+            order = working.order
+            if order.expires_at is not None and order.expires_at <= at:
+                self.change(working, Status.EXPIRED, "expired", at, expired_at=at)
+            elif order.status is Status.ACCEPTED and self.may_trade(working):
+                self._arrive(working, at)
+        if self.on_close is not None and self.sessions.is_close(at):
+            self.on_close(at)
+
+    def may_trade(self, working: Working) -> bool:
+        """Tell whether the session lets the order trade now."""
+        if self.session is Session.REGULAR or working.asset.is_crypto:
+            return True
+        return working.order.extended_hours and self.session is not Session.CLOSED
+
+    # an order's life
+
+    def admit(self, working: Working, now: int) -> None:
+        """Take a judged order in: it travels to the market, or waits for the session."""
+        book = self.books[working.order.symbol]
+        self.working[working.order.id] = working
+        book.open.append(working)
+        book.open.sort(key=_by_rank)
+        self.orders[working.order.id] = working.order
+        if working.order.status is Status.ACCEPTED:
+            self._tell("accepted", working.order, now)
+            return
+        self._tell("pending_new", working.order, now)
+        if self._latency:
+            self._schedule(now + self._latency, self._arrive, working)
+        else:
+            self._arrive(working, now)
+
+    def _arrive(self, working: Working, now: int) -> None:
+        if working.order.status in TERMINAL:
+            return
+        working.has_arrived = True
+        working.ready_at = now + self._fill_latency
+        if working.order.status is not Status.PENDING_CANCEL:
+            self.change(working, Status.NEW, "new", now)
+        if self._fill_latency:
+            self._schedule(working.ready_at, self._meet, working)
+        elif self._is_immediate:
+            self._meet(working, now)
+
+    def _meet(self, working: Working, now: int) -> None:
+        """Let one order meet the standing quote."""
+        book = self.books[working.order.symbol]
+        if book.quoted_at:
+            self._match(working, book, now)
+
+    def change(
+        self, working: Working, status: Status, event: str, now: int, **fields: object
+    ) -> None:
+        """Move an order to a status and say so."""
+        before = working.order
+        assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
+        order = replace(before, status=status, updated_at=now, **fields)
+        self._settle(working, order)
+        self._tell(event, order, now)
+
+    def _settle(self, working: Working, order: ExchangeOrder) -> None:
+        working.order = order
+        self.orders[order.id] = order
+        if order.status in TERMINAL:
+            del self.working[order.id]
+            self.books[order.symbol].open.remove(working)
+
+    def _tell(self, event: str, order: ExchangeOrder, now: int) -> None:
+        self._events.append(Update(event, order, now, self.ids.execution()))
+
+    # requests in flight
+
+    def request_cancel(self, working: Working, now: int) -> None:
+        """Begin a cancellation; fills may still outrun it."""
+        fields = {"cancel_requested_at": now}
+        self.change(working, Status.PENDING_CANCEL, "pending_cancel", now, **fields)
+        if self._latency:
+            self._schedule(now + self._latency, self._cancel, working)
+        else:
+            self._cancel(working, now)
+
+    def _cancel(self, working: Working, now: int) -> None:
+        if working.order.status in TERMINAL:
+            self._tell("order_cancel_rejected", working.order, now)
+        else:
+            self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
+
+    def request_replace(self, old: Working, new: Working, now: int) -> None:
+        """Begin a replacement; `new` is judged already and enters the book when the old one leaves."""
+        old.successor = new
+        self.orders[new.order.id] = new.order
+        self.change(old, Status.PENDING_REPLACE, "pending_replace", now)
+        if self._latency:
+            self._schedule(now + self._latency, self._replace, old)
+        else:
+            self._replace(old, now)
+
+    def _replace(self, old: Working, now: int) -> None:
+        new, old.successor = old.successor, None
+        assert new is not None, "a replacement has its successor"
+        wanted = new.order.qty
+        assert wanted is not None, "orders by notional are never replaced"
+        left = wanted - old.order.filled_qty
+        if old.order.status is not Status.PENDING_REPLACE or left <= 0:
+            self._refuse_replacement(old, new, now)
+            return
+        fields = {"replaced_at": now, "replaced_by": new.order.id}
+        self.change(old, Status.REPLACED, "replaced", now, **fields)
+        new.order = replace(new.order, qty=left)
+        new.remaining = left
+        self.working[new.order.id] = new
+        book = self.books[new.order.symbol]
+        book.open.append(new)
+        book.open.sort(key=_by_rank)
+        self._arrive(new, now)
+
+    def _refuse_replacement(self, old: Working, new: Working, now: int) -> None:
+        if old.order.status is Status.PENDING_REPLACE:
+            back = Status.PARTIALLY_FILLED if old.order.filled_qty else Status.NEW
+            self.change(old, back, "order_replace_rejected", now)
+        else:
+            self._tell("order_replace_rejected", old.order, now)
+        rejected = replace(new.order, status=Status.REJECTED, failed_at=now, updated_at=now)
+        self.orders[rejected.id] = rejected
+        self._tell("rejected", rejected, now)
+
+    # matching
+
+    def match_book(self, book: Book, now: int, *, only_rested: bool = False) -> None:
+        """Let every order of a symbol meet the standing quote, price then time."""
+        for working in tuple(book.open):
+            if working.has_rested or not only_rested:
+                self._match(working, book, now)
+
+    def _match(self, working: Working, book: Book, now: int) -> None:
+        if not working.has_arrived or now < working.ready_at or not self.may_trade(working):
+            return
+        if working.order.status in TERMINAL:
+            return
+        touch = book.ask.price if working.is_buy else book.bid.price
+        is_at_once = working.order.time_in_force in _AT_ONCE
+        if working.is_marketable(touch):
+            ladder = book.ladder(working.is_buy, self.settings)
+            if working.order.time_in_force != "fok" or fills_completely(working, ladder):
+                is_maker = working.has_rested
+                for price, quantity in executions(working, ladder, self.settings):
+                    self.execute(working, quantity, price, is_maker=is_maker, now=now)
+        if working.remaining and is_at_once:
+            self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
+        elif working.limit is not None:
+            working.has_rested = True
+
+    def match_print(self, book: Book, price: float, size: Decimal, now: int) -> None:
+        """Fill resting orders that a print inside the standing quote went through."""
+        if not book.bid.price <= price <= book.ask.price:
+            return
+        for working in tuple(book.open):
+            if size <= 0:
+                return
+            if not working.has_rested or working.limit is None or not self.may_trade(working):
+                continue
+            limit = working.limit_float
+            if price < limit if working.is_buy else price > limit:
+                quantity = min(size, working.remaining)
+                size -= quantity
+                self.execute(working, quantity, working.limit, is_maker=True, now=now)
+
+    def execute(
+        self, working: Working, quantity: Decimal, price: Decimal, *, is_maker: bool, now: int
+    ) -> None:
+        """Book one execution and say so."""
+        before = working.order
+        settings = self.settings
+        rate = None
+        if working.asset.is_crypto:
+            rate = settings.maker_rate if is_maker else settings.taker_rate
+        after, fee = self.ledger.trade(before.symbol, working.is_buy, quantity, price, rate)
+        working.remaining -= quantity
+        working.value += quantity * price
+        assert working.remaining >= 0, f"{before.id} was filled beyond its quantity"
+        filled = before.filled_qty + quantity
+        status = Status.PARTIALLY_FILLED if working.remaining else Status.FILLED
+        if working.remaining and before.status in {Status.PENDING_CANCEL, Status.PENDING_REPLACE}:
+            status = before.status
+        assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
+        order = replace(
+            before,
+            status=status,
+            filled_qty=filled,
+            filled_avg_price=working.value / filled,
+            filled_at=now,
+            updated_at=now,
+        )
+        self._settle(working, order)
+        event = "partial_fill" if working.remaining else "fill"
+        execution = self.ids.execution()
+        update = Update(event, order, now, execution, price, quantity, after, fee, is_maker)
+        self._events.append(update)
+        self.activities.record(update, working.remaining)
+        self.due_at = min(self.due_at, self.activities.due_at)
+
+
+def _by_rank(working: Working) -> tuple[int, Decimal, int]:
+    return working.rank

@@ -1,0 +1,152 @@
+"""Whether the account can: buying power, held quantities, wash trades. Derived, never counted along.
+
+Everything is summed over the open orders when asked, so that a reservation cannot leak.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.engine import Engine
+from tradingd.simulator.exchange.orders import ZERO, NewOrder
+from tradingd.simulator.exchange.refusals import (
+    buying_power,
+    coin_balance,
+    forbidden,
+    quantity_held,
+    wash_trade,
+)
+
+SHORT_MARKUP = Decimal("1.03")
+
+
+def equity(engine: Engine) -> Decimal:
+    """Return cash and positions at the middle of the standing quotes."""
+    return engine.ledger.cash + sum(_values(engine), ZERO)
+
+
+def market_price(engine: Engine, symbol: str) -> Decimal:
+    """Return what a position is worth: the middle of the quote, else its entry."""
+    book = engine.books.get(symbol)
+    mid = book.mid() if book is not None else None
+    if mid is not None:
+        return mid
+    holding = engine.ledger.holdings.get(symbol)
+    return holding.average if holding is not None else ZERO
+
+
+def _values(engine: Engine) -> list[Decimal]:
+    return [
+        holding.quantity * market_price(engine, symbol)
+        for symbol, holding in engine.ledger.holdings.items()
+    ]
+
+
+def reserved(engine: Engine, without: Working | None = None) -> Decimal:
+    """Return what open buys and short sales bind."""
+    bound = (_bound(engine, each) for each in engine.working.values() if each is not without)
+    return sum(bound, ZERO)
+
+
+def _bound(engine: Engine, working: Working) -> Decimal:
+    quantity = engine.ledger.quantity(working.order.symbol)
+    opens = quantity >= 0 if working.is_buy else quantity <= 0
+    if not opens:
+        return ZERO
+    mine = working.remaining * working.reserve_price
+    if working.successor is None:
+        return mine
+    new = working.successor
+    left = new.remaining - working.order.filled_qty
+    return max(mine, left * new.reserve_price)
+
+
+def power(engine: Engine, *, is_coin: bool, without: Working | None = None) -> Decimal:
+    """Return the buying power that is left, of the account or (coins) of its cash alone."""
+    bound = reserved(engine, without)
+    settings = engine.settings
+    if settings.multiplier == 1 and not settings.shorting_enabled:
+        return engine.ledger.cash - bound
+    gross = sum((abs(value) for value in _values(engine)), ZERO)
+    worth = equity(engine)
+    if is_coin:
+        return min(engine.ledger.cash, worth - gross) - bound
+    return settings.multiplier * worth - gross - bound
+
+
+def held(engine: Engine, book: Book, without: Working | None = None) -> tuple[Decimal, list[str]]:
+    """Return (quantity of the position bound in closing orders, their ids)."""
+    quantity = engine.ledger.quantity(book.asset.symbol)
+    if not quantity:
+        return ZERO, []
+    closing = [w for w in book.open if w is not without and w.is_buy == (quantity < 0)]
+    total = sum((max(w.remaining, _successor_left(w)) for w in closing), ZERO)
+    return total, [w.order.id for w in closing]
+
+
+def _successor_left(working: Working) -> Decimal:
+    new = working.successor
+    return ZERO if new is None else new.remaining - working.order.filled_qty
+
+
+def check_funds(
+    engine: Engine,
+    book: Book,
+    *,
+    is_buy: bool,
+    quantity: Decimal,
+    reserve_price: Decimal,
+    without: Working | None = None,
+) -> None:
+    """Refuse what the account cannot pay for or does not hold."""
+    position = engine.ledger.quantity(book.asset.symbol)
+    if position and is_buy == (position < 0):
+        _check_holding(engine, book, quantity, without)
+        return
+    if not is_buy:
+        _check_short(engine, book, quantity)
+    cost = quantity * reserve_price
+    available = power(engine, is_coin=book.is_crypto, without=without)
+    if cost > available:
+        raise buying_power(max(available, ZERO), cost)
+
+
+def _check_holding(engine: Engine, book: Book, quantity: Decimal, without: Working | None) -> None:
+    symbol = book.asset.symbol
+    existing = abs(engine.ledger.quantity(symbol))
+    bound, related = held(engine, book, without)
+    if quantity <= existing - bound:
+        return
+    if book.is_crypto:
+        raise coin_balance(symbol.partition("/")[0], quantity, existing, bound)
+    raise quantity_held(symbol, quantity, existing, bound, related)
+
+
+def _check_short(engine: Engine, book: Book, quantity: Decimal) -> None:
+    symbol = book.asset.symbol
+    if book.is_crypto:
+        raise coin_balance(symbol.partition("/")[0], quantity, ZERO, ZERO)
+    if not engine.settings.shorting_enabled:
+        raise forbidden("account is not allowed to short")
+    if not book.asset.is_shortable:
+        raise forbidden(f"asset {symbol} cannot be sold short")
+    if quantity != quantity.to_integral_value():
+        raise forbidden("fractional orders cannot be sold short")
+
+
+def check_wash(book: Book, order: NewOrder, without: Working | None = None) -> None:
+    """Refuse an order that could meet one of our own."""
+    is_buy = order.side == "buy"
+    for other in book.open:
+        if other.is_buy == is_buy or other is without:
+            continue
+        if other.limit is None:
+            raise wash_trade(other.order.id, "opposite side market/stop order exists")
+        if order.limit_price is None:
+            text = "opposite side limit order exists. use complex/limit/stop_limit orders"
+            raise wash_trade(other.order.id, text)
+        crosses = order.limit_price >= other.limit if is_buy else order.limit_price <= other.limit
+        if crosses:
+            text = "opposite side limit order exists. use complex/limit/stop_limit orders"
+            raise wash_trade(other.order.id, text)

@@ -1,0 +1,54 @@
+"""Taking from the ladder: which quantities at which prices an order gets, nearest level first.
+
+An order that rested gets its own limit (someone came to it); one that takes pays each level's price
+and, if configured, a temporary impact that grows with the part of the level it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from tradingd.instruments.money import tick_of
+from tradingd.simulator.exchange.depth import Level, Working
+from tradingd.simulator.exchange.settings import ExchangeSettings
+
+_BPS = Decimal(10_000)
+
+
+def executions(
+    working: Working, ladder: Sequence[Level], settings: ExchangeSettings
+) -> Iterator[tuple[Decimal, Decimal]]:
+    """Take from the ladder and yield (price, quantity) until the order or its limit is reached."""
+    for level in ladder:
+        wanted = working.remaining
+        if wanted <= 0 or not working.accepts(level.price):
+            return
+        quantity = min(wanted, level.left)
+        if quantity <= 0:
+            continue
+        level.left -= quantity
+        assert level.left >= 0, "more was taken than stood there"
+        if working.has_rested and working.limit is not None:
+            yield working.limit, quantity
+        else:
+            yield _with_impact(working, level, quantity, settings.impact_bps), quantity
+
+
+def fills_completely(working: Working, ladder: Sequence[Level]) -> bool:
+    """Tell whether what stands within the limit is enough for the whole order."""
+    there = sum((each.left for each in ladder if working.accepts(each.price)), Decimal(0))
+    return there >= working.remaining
+
+
+def _with_impact(working: Working, level: Level, quantity: Decimal, bps: Decimal) -> Decimal:
+    if not bps:
+        return level.price
+    cost = level.price * bps / _BPS * quantity / level.shown
+    rounding = ROUND_CEILING if working.is_buy else ROUND_FLOOR
+    tick = tick_of(working.asset.symbol, level.price)
+    moved = level.price + cost if working.is_buy else level.price - cost
+    price = max((moved / tick).to_integral_value(rounding) * tick, tick)
+    if working.limit is not None and not working.accepts(price):
+        return working.limit
+    return price
