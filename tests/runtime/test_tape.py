@@ -32,7 +32,7 @@ async def record(folder: Path, envelopes: list[Envelope], bytes_max: int = 10**7
 
 
 async def test_the_tape_reads_back_what_was_appended_over_several_runs(tmp_path: Path) -> None:
-    assert MarketTape(tmp_path / "new", 10**7).last_seq() == -1
+    assert MarketTape(tmp_path, 10**7).last_seq() == -1
     await record(tmp_path, quotes(0, 2_500))
     tape = await record(tmp_path, quotes(2_600, 10))
 
