@@ -1,0 +1,334 @@
+"""The gate in whole messages: approve, reserve, draw, release."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import tradingd
+from tests.risk import kit
+from tests.risk.kit import ask, fill, gate, holding, intent, order
+from tradingd import messages as m
+from tradingd.messages import Level, Role, Side
+from tradingd.risk.gate import RiskCore
+
+
+def test_an_intent_is_approved_reserved_and_priced_inside_the_collar() -> None:
+    core = gate()
+
+    verdict = ask(core, intent(quantity=10))
+
+    assert verdict == m.IntentApproved(
+        intent_id="g-e-sma-1",
+        strategy="sma",
+        symbol="IBM",
+        side=Side.BUY,
+        role=Role.ENTRY,
+        quantity=Decimal(10),
+        limit_price=Decimal(101),
+        confidence=0.9,
+        quoted_at=kit.NOW,
+    )
+    assert core.book.open_quantity(core.book.reservations["g-e-sma-1"]) == 10
+
+
+def test_reservations_count_before_anything_is_sent() -> None:
+    core = gate()
+    ask(core, intent(quantity=90))
+
+    refused = ask(core, intent("g-e-sma-2", quantity=10))
+
+    assert isinstance(refused, m.IntentRefused)
+    assert (refused.rule, refused.value, refused.limit) == (
+        "position_pct",
+        "10100.00 USD",
+        "10000.00 USD",
+    )
+
+
+def test_children_never_exceed_their_parent() -> None:
+    core = gate()
+    ask(core, intent(quantity=10))
+    first = order("g-e-sma-1-1", quantity=6)
+    assert isinstance(ask(core, first), m.OrderApproved)
+
+    refused = ask(core, order("g-e-sma-1-2", quantity=5))
+    assert isinstance(refused, m.OrderRefused)
+    assert (refused.rule, refused.value, refused.limit) == ("reservation", "11", "10")
+
+    core.handle(fill(first, 6), kit.NOW)
+    assert isinstance(ask(core, order("g-e-sma-1-3", quantity=5)), m.OrderRefused)
+    assert isinstance(ask(core, order("g-e-sma-1-4", quantity=4)), m.OrderApproved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"intent_id": "g-e-sma-9"},
+        {"symbol": "AIG"},
+        {"strategy": "mom"},
+        {"limit_price": Decimal("101.01")},
+        {"limit_price": None},
+        {"quantity": Decimal(11)},
+    ],
+)
+def test_an_order_that_is_not_what_was_approved_is_refused(changes: dict[str, Any]) -> None:
+    core = gate()
+    ask(core, intent(quantity=10))
+
+    refused = ask(core, order(**changes))
+
+    assert isinstance(refused, m.OrderRefused)
+    assert refused.rule == "reservation"
+
+
+def test_a_level_change_between_the_two_steps_stops_the_order() -> None:
+    core = gate()
+    ask(core, intent())
+    core.handle(m.LevelChanged(level=Level.NO_ENTRIES, causes=("lag",)), kit.NOW)
+
+    refused = ask(core, order())
+
+    assert isinstance(refused, m.OrderRefused)
+    assert refused.rule == "level"
+
+
+def test_a_reservation_is_released_only_by_proof() -> None:
+    core = gate()
+    ask(core, intent(quantity=90))
+    proposed = order(quantity=90)
+    ask(core, proposed)
+    core.handle(m.OrderSent(order_id=proposed.order_id), kit.NOW)
+    core.handle(m.OrderUnknown(order_id=proposed.order_id, reason="time-out"), kit.NOW)
+    core.handle(_closed(), kit.NOW)
+    assert isinstance(ask(core, intent("g-e-sma-2", quantity=10)), m.IntentRefused)
+
+    core.handle(
+        m.OrderCanceled(order_id=proposed.order_id, cumulative=Decimal(0), reason=""), kit.NOW
+    )
+
+    assert not core.book.orders
+    assert not core.book.reservations
+    assert isinstance(ask(core, intent("g-e-sma-3", quantity=10)), m.IntentApproved)
+
+
+def test_a_canceled_order_counts_what_the_broker_filled_until_its_fill_arrives() -> None:
+    core = gate()
+    ask(core, intent(quantity=90))
+    proposed = order(quantity=90)
+    ask(core, proposed)
+    core.handle(m.OrderCanceled(order_id=proposed.order_id, cumulative=Decimal(40)), kit.NOW)
+    core.handle(_closed(), kit.NOW)
+
+    assert core.book.open_quantity(core.book.reservations["g-e-sma-1"]) == 40
+    core.handle(fill(proposed, 40), kit.NOW)
+    assert core.book.reservations == {}
+    assert core.book.held("sma", "IBM") == 40
+
+
+def test_a_restart_refuses_what_was_never_answered() -> None:
+    before = gate()
+    ask(before, intent())
+    core = RiskCore(kit.limits())
+    core.load(before.save())
+    core.apply(intent("g-e-sma-2"), kit.NOW)
+    core.apply(order(), kit.NOW)
+
+    said = core.handle(
+        m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock"), kit.NOW
+    )
+
+    assert [(type(each), getattr(each, "rule", "")) for each in said] == [
+        (m.IntentRefused, "restart"),
+        (m.OrderRefused, "restart"),
+    ]
+    assert core.save() == before.save()
+
+
+def test_an_exit_is_bounded_by_what_is_held_and_not_yet_leaving() -> None:
+    core = holding(gate(), 10)
+    first = order("g-x-sma-1-1", Side.SELL, Role.EXIT, 6, None)
+    assert isinstance(ask(core, first), m.OrderApproved)
+
+    refused = ask(core, order("g-f-sma-2-1", Side.SELL, Role.FLATTEN, 5, None))
+    assert isinstance(refused, m.OrderRefused)
+    assert (refused.rule, refused.limit) == ("held", "4")
+
+    assert isinstance(ask(core, order("g-x-sma-3-1", Side.SELL, Role.EXIT, 4, 1)), m.OrderApproved)
+
+
+def test_no_entry_rule_traps_a_position() -> None:
+    core = holding(gate(confidence_min=1.0, order_value_usd_max=Decimal(1)), 500, "mom", "OFF")
+    for fact in (
+        m.LevelChanged(level=Level.HALTED, causes=("halt",)),
+        m.SymbolHalted(symbol="OFF", is_halted=True, reason="news"),
+        m.FeedStale(symbol="OFF", quoted_at=0),
+    ):
+        core.handle(fact, kit.NOW)
+
+    flatten = order(
+        "g-f-mom-1-1", Side.SELL, Role.FLATTEN, 500, None, strategy="mom", symbol="OFF", quoted_at=0
+    )
+
+    assert isinstance(ask(core, flatten), m.OrderApproved)
+
+
+def test_an_exit_intent_without_a_quantity_takes_all_that_is_free() -> None:
+    core = holding(gate(), 10)
+    ask(core, order("g-x-sma-1-1", Side.SELL, Role.EXIT, 3, None))
+
+    verdict = ask(core, intent("g-x-sma-2", Side.SELL, Role.EXIT, None, confidence=0.0))
+
+    assert isinstance(verdict, m.IntentApproved)
+    assert (verdict.quantity, verdict.limit_price) == (Decimal(7), Decimal(98))
+
+
+@pytest.mark.parametrize(
+    ("level", "is_approved"),
+    [
+        (Level.NORMAL, True),
+        (Level.NO_ENTRIES, True),
+        (Level.REDUCE_ONLY, True),
+        (Level.FLATTENING, False),
+        (Level.HALTED, False),
+    ],
+)
+def test_strategy_exits_follow_the_level_table(level: Level, is_approved: bool) -> None:
+    core = holding(gate(level=level), 10)
+
+    verdict = ask(core, intent("g-x-sma-2", Side.SELL, Role.EXIT, 10))
+
+    assert isinstance(verdict, m.IntentApproved) is is_approved
+
+
+def test_an_operator_passes_the_same_gate() -> None:
+    core = gate()
+    wish = m.OperatorOrder(
+        intent_id="g-o-operator-1",
+        symbol="IBM",
+        side=Side.BUY,
+        role=Role.ENTRY,
+        quantity=Decimal(10),
+        limit_price=Decimal(99),
+        who="me",
+        reason="test",
+    )
+    approved = ask(core, wish)
+    assert isinstance(approved, m.IntentApproved)
+    assert (approved.strategy, approved.limit_price) == ("operator", Decimal(99))
+
+    too_far = ask(core, _with(wish, intent_id="g-o-operator-2", limit_price=Decimal(103)))
+    assert isinstance(too_far, m.IntentRefused)
+    assert too_far.rule == "collar"
+
+
+def test_an_operator_exit_reduces_whoever_holds_the_symbol() -> None:
+    core = holding(holding(gate(level=Level.HALTED), 3, "aaa"), 10)
+    wish = m.OperatorOrder(
+        intent_id="g-o-operator-1",
+        symbol="IBM",
+        side=Side.SELL,
+        role=Role.EXIT,
+        quantity=Decimal(5),
+        limit_price=None,
+        who="me",
+        reason="test",
+    )
+
+    approved = ask(core, wish)
+
+    assert isinstance(approved, m.IntentApproved)
+    assert (approved.strategy, approved.limit_price) == ("sma", Decimal(98))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1", "0"])
+def test_numbers_that_are_none_are_refused_and_never_raise(number: str) -> None:
+    odd = Decimal(number)
+    core = holding(gate(), 5)
+    assert isinstance(ask(core, intent(quantity=odd)), m.IntentRefused)
+    assert isinstance(ask(core, intent("i2", Side.SELL, Role.EXIT, odd)), m.IntentRefused)
+    assert isinstance(ask(core, order(quantity=odd)), m.OrderRefused)
+    for number_in in (float(odd), float("nan")):
+        strange = intent("i3", bid=number_in, ask=number_in, confidence=number_in)
+        assert isinstance(ask(core, strange), m.IntentRefused)
+    assert isinstance(
+        ask(core, intent("i4", quantity=None, stop_price=Decimal("NaN"))), m.IntentRefused
+    )
+
+
+def test_books_move_with_every_kind_of_fact() -> None:
+    core = gate()
+    proposed = order()
+    ask(core, intent())
+    ask(core, proposed)
+    for fact in (
+        fill(proposed, 10),
+        m.CashMoved(activity_id="d", kind="CSD", amount=Decimal(50), moved_at=0),
+        m.FeeCharged(
+            fee_id="f", order_id="", strategy="sma", symbol="IBM", asset="USD",
+            amount=Decimal(2), charged_at=0,
+        ),
+        m.CorporateAction(action_id="s", symbol="IBM", kind="split", ratio=Decimal(2)),
+        m.DifferenceExplained(
+            kind="fee", symbol="", ours="", theirs="", explanation="", amount=Decimal(-1)
+        ),
+        m.TradeBusted(
+            order_id=proposed.order_id, execution_id="x", strategy="sma", symbol="IBM",
+            side=Side.BUY, quantity=Decimal(5), price=Decimal(100),
+        ),
+    ):  # fmt: skip
+        core.handle(fact, kit.NOW)
+
+    assert core.book.held("sma", "IBM") == 15
+    assert core.book.cash == 100_000 - 1000 + 50 - 2 - 1 + 500
+
+
+def test_the_brokers_buying_power_binds_when_it_is_less_than_our_cash() -> None:
+    core = gate()
+    core.handle(
+        m.BrokerSnapshot(
+            why="period", cash=Decimal(100_000), equity=Decimal(100_000),
+            buying_power=Decimal(900), positions=(), orders=(), taken_at=0,
+        ),
+        kit.NOW,
+    )  # fmt: skip
+
+    refused = ask(core, intent())
+
+    assert isinstance(refused, m.IntentRefused)
+    assert refused.rule == "buying_power"
+
+
+def test_a_check_reserves_nothing() -> None:
+    core = gate()
+    before = core.save()
+
+    assert isinstance(core.check(intent(), kit.NOW), m.IntentApproved)
+    assert core.save() == before
+
+
+def test_only_the_gate_constructs_an_approved_order() -> None:
+    root = Path(tradingd.__file__).parent
+    writers = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(r"\bOrderApproved\(", path.read_text())
+    }
+
+    assert writers - {"messages/orders.py"} == {"risk/gate.py"}
+
+
+def _closed(intent_id: str = "g-e-sma-1") -> m.IntentClosed:
+    return m.IntentClosed(
+        intent_id=intent_id, strategy="sma", symbol="IBM", side=Side.BUY, role=Role.ENTRY,
+        quantity=Decimal(90), filled=Decimal(0), average_price=Decimal(0), reason="test",
+    )  # fmt: skip
+
+
+def _with(wish: m.OperatorOrder, **changes: object) -> m.OperatorOrder:
+    return msgspec.structs.replace(wish, **changes)

@@ -1,0 +1,345 @@
+"""The gate's own book: positions, cash, reservations and live orders, folded from facts.
+
+Risk keeps its own fold so that one step moves what was reserved to what is held: a book read from another
+station would lag behind the very fill that matters. Every fold commutes with the messages that may
+lie between a question and our answer on the log, so recovery may apply them in log order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from tradingd import messages as m
+from tradingd.instruments.symbols import base_asset
+from tradingd.messages import Level, Mark, Market, Role, Session, Side
+
+EXTERNAL = "external"
+"""The strategy that owns what the house did not trade."""
+
+ZERO = Decimal(0)
+
+
+class Reservation(msgspec.Struct):
+    """What an approved intent may still do."""
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    role: Role
+    quantity: Decimal
+    limit_price: Decimal
+    filled: Decimal = ZERO
+    is_closed: bool = False
+
+
+class LiveOrder(msgspec.Struct):
+    """An order that exists, or may exist, at the broker: counted from its approval."""
+
+    order_id: str
+    intent_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    role: Role
+    quantity: Decimal
+    limit_price: Decimal | None
+    filled: Decimal = ZERO
+    is_sent: bool = False
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still be filled."""
+        return self.quantity - self.filled
+
+
+Question = m.Intent | m.OperatorOrder | m.OrderProposed
+
+
+class BookState(msgspec.Struct):
+    """The durable part of the book: everything but marks."""
+
+    level: Level = Level.NO_ENTRIES
+    cash: Decimal | None = None
+    """None until a book was adopted."""
+    power: Decimal | None = None
+    """The broker's buying power as if nothing of ours were working; moved by fills since its snapshot."""
+    positions: dict[str, dict[str, Decimal]] = {}
+    """Symbol -> strategy -> signed quantity; zero is absent."""
+    sessions: dict[Market, tuple[Session, int]] = {}
+    halted: set[str] = set()
+    stale: set[str] = set()
+    reservations: dict[str, Reservation] = {}
+    orders: dict[str, LiveOrder] = {}
+    pending: dict[str, tuple[int, Question]] = {}
+    """Asked and not yet answered, with the time of asking; empty between turns."""
+    approved_at: list[int] = []
+    """When the latest orders were proposed that we approved, for the rate."""
+
+
+class Book:
+    """The state the rules read, and the folds that change it."""
+
+    def __init__(self, rate_max: int) -> None:
+        self.marks: dict[str, Mark] = {}
+        self._rate_max = rate_max
+        self._take(BookState())
+
+    def _take(self, state: BookState) -> None:
+        self.level = state.level
+        self.cash = state.cash
+        self.power = state.power
+        self.positions = state.positions
+        self.sessions = state.sessions
+        self.halted = state.halted
+        self.stale = state.stale
+        self.reservations = state.reservations
+        self.orders = state.orders
+        self.pending = state.pending
+        self.approved_at = deque(state.approved_at, maxlen=self._rate_max)
+
+    def save(self) -> bytes:
+        """Return the durable state; equal books give equal bytes."""
+        state = BookState(
+            level=self.level,
+            cash=self.cash,
+            power=self.power,
+            positions=self.positions,
+            sessions=self.sessions,
+            halted=self.halted,
+            stale=self.stale,
+            reservations=self.reservations,
+            orders=self.orders,
+            pending=self.pending,
+            approved_at=list(self.approved_at),
+        )
+        return msgspec.json.encode(state, order="deterministic")
+
+    def load(self, state: bytes) -> None:
+        """Replace everything but the marks."""
+        self._take(msgspec.json.decode(state, type=BookState))
+
+    # What the rules ask.
+
+    def held(self, strategy: str, symbol: str) -> Decimal:
+        """Return one strategy's signed position."""
+        return self.positions.get(symbol, {}).get(strategy, ZERO)
+
+    def children(self, intent_id: str) -> Iterator[LiveOrder]:
+        """Yield the live orders of one parent."""
+        return (order for order in self.orders.values() if order.intent_id == intent_id)
+
+    def open_quantity(self, reservation: Reservation) -> Decimal:
+        """Return what a reservation may still add to the position."""
+        if reservation.is_closed:
+            return sum((order.remaining for order in self.children(reservation.intent_id)), ZERO)
+        return max(ZERO, reservation.quantity - reservation.filled)
+
+    def exiting(self, strategy: str, symbol: str, *, with_reserved: bool) -> Decimal:
+        """Return how much of a position is already on its way out."""
+        total = ZERO
+        for order in self.orders.values():
+            if (
+                order.symbol == symbol
+                and order.strategy == strategy
+                and order.role is not Role.ENTRY
+            ):
+                if with_reserved and order.intent_id in self.reservations:
+                    continue  # counted with its parent below
+                total += order.remaining
+        if with_reserved:
+            for parent in self.reservations.values():
+                if parent.symbol == symbol and parent.strategy == strategy:
+                    total += self.open_quantity(parent) if parent.role is not Role.ENTRY else ZERO
+        return total
+
+    # Verdicts.
+
+    def ask(self, key: str, question: Question, now: int) -> None:
+        """Remember a question until it is answered."""
+        self.pending[key] = (now, question)
+
+    def reserve(self, said: m.IntentApproved, _now: int) -> None:
+        """Set aside what an approved intent may do."""
+        self.pending.pop(said.intent_id, None)
+        self.reservations[said.intent_id] = Reservation(
+            said.intent_id,
+            said.strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.quantity,
+            said.limit_price,
+        )
+
+    def refuse_intent(self, said: m.IntentRefused, _now: int) -> None:
+        """Forget the question."""
+        self.pending.pop(said.intent_id, None)
+
+    def refuse_order(self, said: m.OrderRefused, _now: int) -> None:
+        """Forget the question."""
+        self.pending.pop(said.order_id, None)
+
+    def send(self, said: m.OrderApproved, _now: int) -> None:
+        """Count an order from its approval on."""
+        asked = self.pending.pop(said.order_id, None)
+        if asked is not None:
+            self.approved_at.append(asked[0])
+        self.orders[said.order_id] = LiveOrder(
+            said.order_id,
+            said.intent_id,
+            said.strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.quantity,
+            said.limit_price,
+        )
+
+    # Facts about orders.
+
+    def sent(self, fact: m.OrderSent, _now: int) -> None:
+        """Note that the broker may count it too."""
+        order = self.orders.get(fact.order_id)
+        if order is not None:
+            order.is_sent = True
+
+    def fill(self, fact: m.OrderFilled, _now: int) -> None:
+        """Move what was reserved to what is held, in one step."""
+        self._trade(fact.strategy, fact.symbol, fact.side, fact.quantity, fact.price)
+        parent = self.reservations.get(fact.intent_id)
+        if parent is not None:
+            parent.filled += fact.quantity
+        order = self.orders.get(fact.order_id)
+        if order is not None:
+            order.filled = max(order.filled, fact.cumulative)
+            if order.filled >= order.quantity:
+                self._drop(order)
+
+    def end(self, order_id: str, cumulative: Decimal) -> None:
+        """Release what a proven terminal order will not use."""
+        order = self.orders.get(order_id)
+        if order is None:
+            return
+        if order.role is Role.ENTRY and cumulative > order.filled:
+            # The broker filled more than we were told so far: that part counts until its fill arrives.
+            order.quantity = cumulative
+            return
+        self._drop(order)
+
+    def bust(self, fact: m.TradeBusted, _now: int) -> None:
+        """Take an execution back."""
+        self._trade(fact.strategy, fact.symbol, fact.side, -fact.quantity, fact.price)
+
+    def close(self, fact: m.IntentClosed, _now: int) -> None:
+        """Release a parent; what its live orders may still do stays counted."""
+        parent = self.reservations.get(fact.intent_id)
+        if parent is not None:
+            parent.is_closed = True
+            self._settle(parent)
+
+    def _drop(self, order: LiveOrder) -> None:
+        del self.orders[order.order_id]
+        parent = self.reservations.get(order.intent_id)
+        if parent is not None:
+            self._settle(parent)
+
+    def _settle(self, parent: Reservation) -> None:
+        if parent.is_closed and not any(self.children(parent.intent_id)):
+            del self.reservations[parent.intent_id]
+
+    # Permissions.
+
+    def change_level(self, fact: m.LevelChanged, _now: int) -> None:
+        """Take the level the supervisor said."""
+        self.level = fact.level
+
+    def change_session(self, fact: m.SessionChanged, _now: int) -> None:
+        """Take the session a market is in."""
+        self.sessions[fact.market] = (fact.session, fact.until_at)
+
+    def halt(self, fact: m.SymbolHalted, _now: int) -> None:
+        """Note a trading halt, or its end."""
+        (self.halted.add if fact.is_halted else self.halted.discard)(fact.symbol)
+
+    def lose_feed(self, fact: m.FeedStale, _now: int) -> None:
+        """Note a symbol without quotes."""
+        self.stale.add(fact.symbol)
+
+    def recover_feed(self, fact: m.FeedRecovered, _now: int) -> None:
+        """Note that its quotes are back."""
+        self.stale.discard(fact.symbol)
+
+    # Facts about the book.
+
+    def adopt(self, fact: m.BookAdopted, _now: int) -> None:
+        """Open the book with what the broker has."""
+        self.cash = fact.cash
+        self.positions = {p.symbol: {EXTERNAL: p.quantity} for p in fact.positions if p.quantity}
+
+    def charge(self, fact: m.FeeCharged, _now: int) -> None:
+        """Pay a fee in dollars or in coins of the position."""
+        if fact.asset == "USD":
+            self._pay(-fact.amount)
+        elif fact.asset == base_asset(fact.symbol):
+            self.move(fact.strategy, fact.symbol, -fact.amount)
+
+    def receive(self, fact: m.CashMoved, _now: int) -> None:
+        """Take a deposit, a dividend, interest; or pay."""
+        self._pay(fact.amount)
+
+    def split(self, fact: m.CorporateAction, _now: int) -> None:
+        """Multiply a position by a split; its old price means nothing from here on."""
+        holders = self.positions.get(fact.symbol, {})
+        for strategy in holders:
+            holders[strategy] *= fact.ratio
+        self.marks.pop(fact.symbol, None)
+
+    def explain(self, fact: m.DifferenceExplained, _now: int) -> None:
+        """Take over what the reconciler explained: dollars without a symbol, else coins or shares."""
+        if not fact.amount:
+            return
+        if fact.symbol in ("", "USD"):
+            self._pay(fact.amount)
+        else:
+            self.move(EXTERNAL, fact.symbol, fact.amount)
+
+    def snapshot(self, fact: m.BrokerSnapshot, _now: int) -> None:
+        """Learn the broker's buying power, with what our working entries hold of it added back."""
+        held = sum(
+            (
+                order.remaining * order.limit_price
+                for order in self.orders.values()
+                if order.is_sent and order.limit_price is not None and order.side is Side.BUY
+            ),
+            ZERO,
+        )
+        self.power = fact.buying_power + held
+
+    def move(self, strategy: str, symbol: str, quantity: Decimal) -> None:
+        """Change one position by a signed quantity."""
+        holders = self.positions.setdefault(symbol, {})
+        after = holders.get(strategy, ZERO) + quantity
+        if after:
+            holders[strategy] = after
+        else:
+            holders.pop(strategy, None)
+        if not holders:
+            del self.positions[symbol]
+
+    def _trade(
+        self, strategy: str, symbol: str, side: Side, quantity: Decimal, price: Decimal
+    ) -> None:
+        signed = quantity if side is Side.BUY else -quantity
+        self.move(strategy, symbol, signed)
+        self._pay(-signed * price)
+
+    def _pay(self, amount: Decimal) -> None:
+        if self.cash is not None:
+            self.cash += amount
+        if self.power is not None:
+            self.power += amount

@@ -1,0 +1,50 @@
+"""What is brought before the gate: one intent or one order in the words the rules share.
+
+Rules see this and the book, never a message, so one rule serves strategies, operators and the router.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradingd.messages import Role, Side
+
+if TYPE_CHECKING:
+    from tradingd.risk.book import Reservation
+    from tradingd.risk.exposure import Exposure
+
+
+class Refusal(NamedTuple):
+    """Why not: the value a rule saw, the limit it holds, and a sentence an operator can act on."""
+
+    value: str
+    limit: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One intent (an id of its own) or one order (with `order_id`) to be judged."""
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    role: Role
+    quantity: Decimal
+    limit_price: Decimal | None
+    """The worst price it may trade at; None is a market order."""
+    confidence: float
+    quoted_at: int
+    now: int
+    stop_price: Decimal | None = None
+    touch: float = 0.0
+    """The price it would trade at as its author saw it; 0 where the author names none."""
+    order_id: str = ""
+    is_operator: bool = False
+    reservation: Reservation | None = None
+    """The parent's reservation, where the case is an order of an approved intent."""
+    exposure: Exposure | None = None
+    """The account before this case; measured for entry intents only."""

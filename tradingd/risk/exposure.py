@@ -1,0 +1,67 @@
+"""The account at its latest marks, worst case: what is held, and what approved parents may still add.
+
+Marks are floats and O(1) to take; they become `Decimal` here, when something is judged and not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradingd.instruments.money import decimal_of
+from tradingd.messages import Role, Side
+from tradingd.risk.book import ZERO, Book
+
+
+@dataclass(slots=True)
+class Exposure:
+    """US dollars at one moment; `symbol_*` are of the one symbol being judged."""
+
+    equity_usd: Decimal
+    held_usd: Decimal
+    reserved_usd: Decimal
+    symbol_held_usd: Decimal
+    symbol_reserved_usd: Decimal
+    power_usd: Decimal
+    """Cash no approved buy has a claim on, capped by the broker's own buying power."""
+    symbols: frozenset[str]
+    """Held, or claimed by an approved entry."""
+
+
+def mid_of(book: Book, symbol: str) -> Decimal | None:
+    """Return the middle of the latest mark, None before the first."""
+    mark = book.marks.get(symbol)
+    return None if mark is None else decimal_of((mark.bid + mark.ask) / 2)
+
+
+def measure(book: Book, symbol: str) -> Exposure | None:
+    """Measure the account for an entry in `symbol`; None while cash or the price of a holding is unknown."""
+    if book.cash is None:
+        return None
+    equity, held, symbol_held = book.cash, ZERO, ZERO
+    for name, holders in book.positions.items():
+        mid = mid_of(book, name)
+        if mid is None:
+            return None
+        for quantity in holders.values():
+            value = quantity * mid
+            equity += value
+            held += abs(value)
+            if name == symbol:
+                symbol_held += abs(value)
+    reserved, symbol_reserved, claimed = ZERO, ZERO, ZERO
+    symbols = set(book.positions)
+    for parent in book.reservations.values():
+        if parent.role is not Role.ENTRY:
+            continue
+        value = book.open_quantity(parent) * parent.limit_price
+        reserved += value
+        symbols.add(parent.symbol)
+        if parent.symbol == symbol:
+            symbol_reserved += value
+        if parent.side is Side.BUY:
+            claimed += value
+    power = book.cash if book.power is None else min(book.cash, book.power)
+    return Exposure(
+        equity, held, reserved, symbol_held, symbol_reserved, power - claimed, frozenset(symbols)
+    )

@@ -1,0 +1,237 @@
+"""The gate: every intent and every order of the house is approved or refused here, and nowhere else.
+
+Two steps. An intent is judged and its worst case reserved in the same turn; then each order the
+router proposes draws on that reservation. Whatever is approved counts from that moment until the
+broker has proved that it can no longer trade. `OrderApproved` is constructed in this file only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tradingd import messages as m
+from tradingd.messages import NOTHING, Intent, Message, OperatorOrder, OrderProposed, Role
+from tradingd.risk import brief
+from tradingd.risk.book import ZERO, Book, Question
+from tradingd.risk.case import Case, Refusal
+from tradingd.risk.limits import RiskLimits
+from tradingd.risk.rules import (
+    CHILD_EXIT_RULES,
+    ENTRY_ORDER_RULES,
+    ENTRY_RULES,
+    EXIT_RULES,
+    SIZE_RULES,
+    judge,
+)
+from tradingd.risk.sizing import risk_sized
+
+Verdict = m.IntentApproved | m.IntentRefused | m.OrderApproved | m.OrderRefused
+
+
+class RiskCore:
+    """The decisions of station `risk`."""
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self._limits = limits
+        self.book = Book(limits.orders_per_minute_max)
+        self._folds = _folds(self.book)
+        self._answers: Mapping[type[Message], Callable[[Any, int], Sequence[Message]]] = {
+            m.RunStarted: self._close_unanswered,
+            Intent: self._answer_intent,
+            OperatorOrder: self._answer_operator,
+            OrderProposed: self._answer_order,
+        }
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Answer what asks for a verdict; fold everything else."""
+        kind = type(message)
+        answer = self._answers.get(kind)
+        if answer is not None:
+            return answer(message, now)
+        fold = self._folds.get(kind)
+        if fold is not None:
+            fold(message, now)
+        return NOTHING
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold one message of the log."""
+        fold = self._folds.get(type(message))
+        if fold is not None:
+            fold(message, now)
+
+    def save(self) -> bytes:
+        """Return everything but the marks."""
+        return self.book.save()
+
+    def load(self, state: bytes) -> None:
+        """Take up a saved state."""
+        self.book.load(state)
+
+    def check(self, intent: Intent, now: int) -> Verdict:
+        """Judge an intent without reserving anything: the answer to "would this be allowed?"."""
+        return self._judge_intent(intent, now)
+
+    def _close_unanswered(self, _started: m.RunStarted, now: int) -> Sequence[Message]:
+        refusal = (
+            "restart",
+            Refusal("unanswered", "answered", "the house restarted before a verdict"),
+        )
+        verdicts = [_refused(question, refusal) for _, question in self.book.pending.values()]
+        for verdict in verdicts:
+            self.apply(verdict, now)
+        return verdicts
+
+    def _answer_intent(self, intent: Intent, now: int) -> Sequence[Message]:
+        return self._settle(intent, self._judge_intent(intent, now), now)
+
+    def _answer_operator(self, order: OperatorOrder, now: int) -> Sequence[Message]:
+        case = brief.of_operator(order, self.book, self._limits, now)
+        refusal = self._judge_parent(case)
+        verdict = _refused(order, refusal, case) if refusal else _approved(case, None)
+        return self._settle(order, verdict, now)
+
+    def _answer_order(self, order: OrderProposed, now: int) -> Sequence[Message]:
+        case = brief.of_order(order, self.book, now)
+        if case.role is Role.ENTRY:
+            rules = ENTRY_ORDER_RULES
+        else:
+            rules = EXIT_RULES if case.reservation is None else CHILD_EXIT_RULES
+        refusal = judge(rules, case, self.book, self._limits)
+        verdict = _refused(order, refusal) if refusal else _order_approved(order)
+        return self._settle(order, verdict, now)
+
+    def _settle(self, question: Question, verdict: Verdict, now: int) -> Sequence[Message]:
+        self.apply(question, now)
+        self.apply(verdict, now)
+        return (verdict,)
+
+    def _judge_intent(self, intent: Intent, now: int) -> Verdict:
+        case = brief.of_intent(intent, self.book, self._limits, now)
+        refusal = self._judge_parent(case, intent)
+        return _refused(intent, refusal, case) if refusal else _approved(case, intent)
+
+    def _judge_parent(self, case: Case, intent: Intent | None = None) -> tuple[str, Refusal] | None:
+        if case.role is not Role.ENTRY:
+            return judge(EXIT_RULES, case, self.book, self._limits) or _unpriced(case)
+        refusal = judge(ENTRY_RULES, case, self.book, self._limits)
+        if refusal is None and intent is not None and intent.quantity is None:
+            refusal = self._size(case, intent)
+        return refusal or judge(SIZE_RULES, case, self.book, self._limits)
+
+    def _size(self, case: Case, intent: Intent) -> tuple[str, Refusal] | None:
+        assert case.limit_price is not None, "the collar refuses what has no price"
+        assert case.exposure is not None, "the book rule refuses what cannot be measured"
+        size = risk_sized(
+            case.symbol, case.limit_price, intent.stop_price, case.exposure, self._limits
+        )
+        case.quantity = size.quantity
+        if size.quantity > ZERO:
+            return None
+        return "size", Refusal("0", size.binding, f"{size.binding} leaves room for nothing")
+
+
+def _unpriced(case: Case) -> tuple[str, Refusal] | None:
+    if case.limit_price is None:
+        return "stale", Refusal("none", "a price", f"no price of {case.symbol} to sell at")
+    return None
+
+
+def _approved(case: Case, intent: Intent | None) -> m.IntentApproved:
+    assert case.limit_price is not None, "what is approved has a worst price"
+    assert case.quantity > ZERO, "what is approved has a quantity"
+    return m.IntentApproved(
+        intent_id=case.intent_id,
+        strategy=case.strategy,
+        symbol=case.symbol,
+        side=case.side,
+        role=case.role,
+        quantity=case.quantity,
+        limit_price=case.limit_price,
+        confidence=case.confidence,
+        quoted_at=case.quoted_at,
+        stop_price=intent.stop_price if intent else None,
+        target_price=intent.target_price if intent else None,
+        algorithm=intent.algorithm if intent else None,
+    )
+
+
+def _order_approved(order: OrderProposed) -> m.OrderApproved:
+    return m.OrderApproved(
+        order_id=order.order_id,
+        intent_id=order.intent_id,
+        strategy=order.strategy,
+        symbol=order.symbol,
+        side=order.side,
+        role=order.role,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        limit_price=order.limit_price,
+        time_in_force=order.time_in_force,
+        quoted_at=order.quoted_at,
+    )
+
+
+def _refused(
+    question: Question, refusal: tuple[str, Refusal], case: Case | None = None
+) -> m.IntentRefused | m.OrderRefused:
+    rule, (value, limit, reason) = refusal
+    if isinstance(question, OrderProposed):
+        return m.OrderRefused(
+            order_id=question.order_id,
+            intent_id=question.intent_id,
+            strategy=question.strategy,
+            symbol=question.symbol,
+            role=question.role,
+            rule=rule,
+            value=value,
+            limit=limit,
+            reason=reason,
+        )
+    named = question.strategy if isinstance(question, Intent) else brief.OPERATOR
+    return m.IntentRefused(
+        intent_id=question.intent_id,
+        strategy=case.strategy if case else named,
+        symbol=question.symbol,
+        role=question.role,
+        rule=rule,
+        value=value,
+        limit=limit,
+        reason=reason,
+    )
+
+
+def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
+    def mark(said: m.Mark, _now: int) -> None:
+        book.marks[said.symbol] = said
+
+    return {
+        m.Mark: mark,
+        Intent: lambda said, now: book.ask(said.intent_id, said, now),
+        OperatorOrder: lambda said, now: book.ask(said.intent_id, said, now),
+        OrderProposed: lambda said, now: book.ask(said.order_id, said, now),
+        m.IntentApproved: book.reserve,
+        m.IntentRefused: book.refuse_intent,
+        m.OrderApproved: book.send,
+        m.OrderRefused: book.refuse_order,
+        m.IntentClosed: book.close,
+        m.LevelChanged: book.change_level,
+        m.SessionChanged: book.change_session,
+        m.SymbolHalted: book.halt,
+        m.FeedStale: book.lose_feed,
+        m.FeedRecovered: book.recover_feed,
+        m.BrokerSnapshot: book.snapshot,
+        m.OrderSent: book.sent,
+        m.OrderFilled: book.fill,
+        m.OrderNotSent: lambda fact, _now: book.end(fact.order_id, ZERO),
+        m.OrderCanceled: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
+        m.OrderExpired: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
+        m.OrderRejected: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
+        m.OrderReplaced: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
+        m.TradeBusted: book.bust,
+        m.FeeCharged: book.charge,
+        m.CashMoved: book.receive,
+        m.CorporateAction: book.split,
+        m.BookAdopted: book.adopt,
+        m.DifferenceExplained: book.explain,
+    }

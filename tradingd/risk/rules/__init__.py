@@ -1,0 +1,90 @@
+"""The rules of the gate, in the order they are asked. Add a rule: one function, one row, one test.
+
+A rule is `(case, book, limits) -> Refusal | None`. The first refusal wins, so cheap rules and the ones
+an operator must know first stand on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tradingd.risk.book import Book
+from tradingd.risk.case import Case, Refusal
+from tradingd.risk.limits import RiskLimits
+from tradingd.risk.rules import amount, conflict, exits, market, permission
+
+Rule = Callable[[Case, Book, RiskLimits], Refusal | None]
+
+ENTRY_RULES: Mapping[str, Rule] = {
+    "finite": amount.finite,
+    "level": permission.level,
+    "book": permission.known_book,
+    "session": permission.session,
+    "halted": permission.halted,
+    "allowed": permission.allowed,
+    "long_only": conflict.long_only,
+    "stale": market.stale,
+    "confidence": market.confidence,
+    "collar": market.collar,
+    "duplicate": exits.new_id,
+    "opposite": conflict.opposite,
+    "self_cross": conflict.self_cross,
+    "orders_open": conflict.orders_open,
+    "order_rate": conflict.order_rate,
+}
+"""Whether this entry may be made at all, before anything is known of its size."""
+
+SIZE_RULES: Mapping[str, Rule] = {
+    "lots": amount.lots,
+    "order_quantity": amount.order_quantity,
+    "order_value": amount.order_value,
+    "positions": amount.positions,
+    "position_pct": amount.position_share,
+    "exposure_pct": amount.exposure_share,
+    "buying_power": amount.buying_power,
+}
+"""Whether this much of it may be entered: asked of given sizes, and again of our own."""
+
+ENTRY_ORDER_RULES: Mapping[str, Rule] = {
+    "finite": amount.finite,
+    "reservation": conflict.reservation,
+    "level": permission.level,
+    "book": permission.known_book,
+    "session": permission.session,
+    "halted": permission.halted,
+    "stale": market.stale,
+    "collar": market.collar,
+    "lots": amount.lots,
+    "order_quantity": amount.order_quantity,
+    "order_value": amount.order_value,
+    "self_cross": conflict.self_cross,
+    "orders_open": conflict.orders_open,
+    "order_rate": conflict.order_rate,
+}
+"""An order of an approved entry: shares of equity were counted when its parent reserved them."""
+
+EXIT_RULES: Mapping[str, Rule] = {
+    "finite": amount.finite,
+    "level": permission.level,
+    "duplicate": exits.new_id,
+    "held": exits.held,
+}
+"""Exit, protect and flatten, intents and orders alike: no rule meant for entries traps a position."""
+
+CHILD_EXIT_RULES: Mapping[str, Rule] = {
+    "finite": amount.finite,
+    "reservation": conflict.reservation,
+    **EXIT_RULES,
+}
+"""An order of an approved exit intent."""
+
+
+def judge(
+    rules: Mapping[str, Rule], case: Case, book: Book, limits: RiskLimits
+) -> tuple[str, Refusal] | None:
+    """Return the first refusal with the name of its rule, or None: nobody objects."""
+    for name, rule in rules.items():
+        refusal = rule(case, book, limits)
+        if refusal is not None:
+            return name, refusal
+    return None

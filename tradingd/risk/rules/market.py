@@ -1,0 +1,66 @@
+"""What the market must look like: fresh, and near the price we would pay."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradingd.instruments.money import decimal_of
+from tradingd.messages import Side
+from tradingd.risk.book import Book
+from tradingd.risk.case import Case, Refusal
+from tradingd.risk.exposure import mid_of
+from tradingd.risk.limits import RiskLimits
+
+SECOND = 1_000_000_000
+
+
+def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
+    """The mark, and the quote the author decided on, must be young enough in market time."""
+    mark = book.marks.get(case.symbol)
+    limit = f"{limits.quote_age_s_max:g} s"
+    if mark is None:
+        return Refusal("none", limit, f"no quote of {case.symbol} yet")
+    if case.symbol in book.stale:
+        return Refusal("stale", limit, f"the feed of {case.symbol} is stale")
+    age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND
+    if age > limits.quote_age_s_max:
+        return Refusal(f"{age:.1f} s", limit, f"the quote of {case.symbol} is {age:.1f} s old")
+    return None
+
+
+def confidence(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+    """A strategy must be sure enough; an operator is not asked."""
+    if not case.is_operator and not limits.confidence_min <= case.confidence <= 1:
+        return Refusal(
+            f"{case.confidence:.4g}",
+            f"{limits.confidence_min:g}",
+            f"confidence {case.confidence:.4g} is not between {limits.confidence_min:g} and 1",
+        )
+    return None
+
+
+def collar(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
+    """Prices stay inside the collar around the mark: the limit on both sides, the author's quote on ours."""
+    mid = mid_of(book, case.symbol)
+    if mid is None:
+        return Refusal("none", f"{limits.collar_pct} %", f"no reference price of {case.symbol}")
+    if case.limit_price is None:
+        return Refusal("market", f"{limits.collar_pct} %", "an entry needs a limit price")
+    edge = mid * limits.collar_pct / 100
+    low, high = mid - edge, mid + edge
+    if not low <= case.limit_price <= high:
+        return _outside(case.limit_price, mid, limits)
+    if case.touch:
+        touch = decimal_of(case.touch)
+        if touch > high if case.side is Side.BUY else touch < low:
+            return _outside(touch, mid, limits)
+    return None
+
+
+def _outside(price: Decimal, mid: Decimal, limits: RiskLimits) -> Refusal:
+    away = abs(price / mid - 1) * 100
+    return Refusal(
+        f"{away:.3f} %",
+        f"{limits.collar_pct} %",
+        f"{price.normalize():f} is {away:.3f} % from the mark {mid.normalize():f}",
+    )
