@@ -1,0 +1,256 @@
+"""The quotes station: turns the market's flood into marks, bars, sessions and the word "stale".
+
+It is the only station that hears every quote whatever the strategies subscribe to, so the usual quote
+costs three comparisons and says nothing. Nothing here sets a timer per quote: staleness is one sweep that
+looks at when each symbol was last heard and sleeps until the earliest could be late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import (
+    NOTHING,
+    BarReceived,
+    CalendarRead,
+    FeedRecovered,
+    FeedStale,
+    Market,
+    Message,
+    Quote,
+    RunStarted,
+    Session,
+    SessionChanged,
+    SetTimer,
+    TimerFired,
+    Trade,
+    TradingDay,
+)
+from tradingd.quotes.bars import NEVER, SECOND, BarMaker
+from tradingd.quotes.marks import MILLISECOND, Book, Marker
+from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.settings import QuotesSettings
+
+STATION = "quotes"
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    stale: tuple[str, ...] = ()
+    days: tuple[TradingDay, ...] = ()
+
+
+class QuotesCore:
+    """Bars, marks, sessions and staleness. Durable are only the calendar and which symbols are stale."""
+
+    def __init__(self, settings: QuotesSettings) -> None:
+        self._sessions = Sessions()
+        self._bars = BarMaker(
+            settings.bar_spans_s, settings.bar_grace_ms * MILLISECOND, self._sessions
+        )
+        self._marker = Marker(settings.mark_interval_ms, settings.mark_move_bps)
+        self._stale_after = int(settings.stale_after_s * SECOND)
+        self._books = {symbol: Book(symbol) for symbol in settings.symbols}
+        self._started_at = 0
+        self._is_sweeping = False
+        self._bars_at = NEVER
+        """When the timer of the bars fires; it is moved only to earlier times."""
+        self._session_said: dict[Market, SessionChanged] = {}
+        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+            Quote: self._on_quote,
+            Trade: self._on_trade,
+            BarReceived: self._on_bar,
+            CalendarRead: self._on_calendar,
+            TimerFired: self._on_timer,
+            RunStarted: self._on_run_started,
+        }
+        self._due: dict[str, Callable[[int], Sequence[Message]]] = {
+            "bars": self._on_bars_due,
+            "session": self._on_session_due,
+            "stale": self._on_sweep,
+        }
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Return the marks, bars, sessions and staleness that follow from `message`."""
+        return self._handlers[type(message)](message, now)
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold a journaled fact; marks, bars and sessions are said anew after a start."""
+        if isinstance(message, CalendarRead):
+            self._sessions.learn(message.days)
+        elif isinstance(message, FeedStale | FeedRecovered):
+            book = self._book(message.symbol)
+            book.is_stale = isinstance(message, FeedStale)
+            book.mark_due_at = 0
+
+    def save(self) -> bytes:
+        """Return the durable state."""
+        stale = sorted(book.symbol for book in self._books.values() if book.is_stale)
+        return msgspec.msgpack.encode(_Saved(tuple(stale), self._sessions.days))
+
+    def load(self, state: bytes) -> None:
+        """Replace the durable state."""
+        saved = msgspec.msgpack.decode(state, type=_Saved)
+        self._sessions.learn(saved.days)
+        for book in self._books.values():
+            book.is_stale = False
+        for symbol in saved.stale:
+            self._go_stale(self._book(symbol))
+
+    # What the market says
+
+    def _on_quote(self, quote: Quote, now: int) -> Sequence[Message]:
+        book = self._books.get(quote.symbol) or self._book(quote.symbol)
+        book.heard_at = now
+        book.quote = quote
+        if (
+            now < book.mark_due_at
+            and book.band_low < quote.bid + quote.ask < book.band_high
+            and now < self._bars.due_at
+        ):
+            return NOTHING
+        book.has_quotes = True
+        said = self._close_bars(now)
+        if now >= book.mark_due_at or not book.band_low < quote.bid + quote.ask < book.band_high:
+            said += self._hear_again(book, now)
+            said.append(self._marker.mark(book, quote, now))
+        return said
+
+    def _on_trade(self, trade: Trade, now: int) -> Sequence[Message]:
+        said = self._close_bars(now) if now >= self._bars.due_at else []
+        said += self._bars.on_trade(trade)
+        if self._bars.due_at < self._bars_at:
+            said.append(self._bars_timer())
+        return said or NOTHING
+
+    def _on_bar(self, bar: BarReceived, now: int) -> Sequence[Message]:
+        said: list[Message] = list(self._bars.on_received(bar, now))
+        if not bar.is_history:
+            said += self._live_on_bars(bar, now)
+        if self._bars.due_at < self._bars_at:
+            said.append(self._bars_timer())
+        return said
+
+    def _live_on_bars(self, bar: BarReceived, now: int) -> list[Message]:
+        """A symbol without quotes is marked at the closes of its bars, and is fresh for a bar longer."""
+        book = self._book(bar.symbol)
+        if book.has_quotes:
+            return []
+        ended_at = min(bar.opened_at + bar.span_s * SECOND, now)
+        if book.quote is not None and ended_at < book.quote.quoted_at:
+            return []
+        book.heard_at = now
+        book.span_ns = max(book.span_ns, bar.span_s * SECOND)
+        book.quote = Quote(bar.symbol, bar.close, 0.0, bar.close, 0.0, ended_at)
+        said = [*self._hear_again(book, now), self._marker.mark(book, book.quote, now)]
+        book.mark_due_at = 0  # a quote, should one ever come, is marked at once
+        return said
+
+    def _hear_again(self, book: Book, now: int) -> list[Message]:
+        said: list[Message] = []
+        if book.is_stale:
+            book.is_stale = False
+            said.append(FeedRecovered(book.symbol))
+        if not self._is_sweeping and self._watched_since(book, now) is not None:
+            said.append(self._sweep_timer(now + self._stale_after))
+        return said
+
+    def _book(self, symbol: str) -> Book:
+        """Return the book of a symbol; one that no setting names (a tape's) is opened as it is met."""
+        book = self._books.get(symbol)
+        if book is None:
+            book = self._books[symbol] = Book(symbol)
+        return book
+
+    # What the clock says
+
+    def _on_timer(self, fired: TimerFired, now: int) -> Sequence[Message]:
+        return self._due[fired.key](now)
+
+    def _close_bars(self, now: int) -> list[Message]:
+        if now < self._bars.due_at:
+            return []
+        said: list[Message] = list(self._bars.close_due(now))
+        if self._bars.due_at < self._bars_at:
+            said.append(self._bars_timer())
+        return said
+
+    def _on_bars_due(self, now: int) -> Sequence[Message]:
+        self._bars_at = NEVER
+        said = self._close_bars(now)
+        if self._bars.due_at < self._bars_at:
+            said.append(self._bars_timer())
+        return said
+
+    def _bars_timer(self) -> SetTimer:
+        self._bars_at = self._bars.due_at
+        return SetTimer(STATION, "bars", self._bars_at)
+
+    def _on_sweep(self, now: int) -> Sequence[Message]:
+        """Say what has gone stale, mark what went quiet, and sleep until the next could be late.
+
+        Never less than a tenth of the age: some thousand thin symbols must not make a timer each.
+        """
+        said: list[Message] = []
+        next_at = NEVER
+        for book in self._books.values():
+            since = self._watched_since(book, now)
+            if since is None:
+                continue
+            late_at = since + self._stale_after
+            if late_at <= now:
+                said.append(self._go_stale(book))
+                continue
+            next_at = min(next_at, late_at)
+            if book.has_quotes and (mark := self._marker.mark_if_newer(book, now)) is not None:
+                said.append(mark)
+        self._is_sweeping = next_at != NEVER
+        if self._is_sweeping:
+            said.append(self._sweep_timer(max(next_at, now + self._stale_after // 10)))
+        return said
+
+    def _watched_since(self, book: Book, now: int) -> int | None:
+        """Return from when the age of a symbol counts; None when nobody may expect quotes of it."""
+        open_at = self._sessions.regular_since(market_of(book.symbol), now)
+        if open_at is None or book.is_stale:
+            return None
+        return max(book.heard_at + book.span_ns, open_at, self._started_at)
+
+    def _go_stale(self, book: Book) -> FeedStale:
+        book.is_stale = True
+        book.mark_due_at = 0
+        return FeedStale(book.symbol, book.quote.quoted_at if book.quote else 0)
+
+    def _sweep_timer(self, at: int) -> SetTimer:
+        self._is_sweeping = True
+        return SetTimer(STATION, "stale", at)
+
+    # Sessions
+
+    def _on_run_started(self, _: RunStarted, now: int) -> Sequence[Message]:
+        self._started_at = self._bars.since = now
+        self._session_said.clear()
+        return [*self._on_session_due(now), self._sweep_timer(now + self._stale_after)]
+
+    def _on_calendar(self, calendar: CalendarRead, now: int) -> Sequence[Message]:
+        self._sessions.learn(calendar.days)
+        return self._on_session_due(now)
+
+    def _on_session_due(self, now: int) -> list[Message]:
+        """Say each market's session if it is news, and be woken at the next change."""
+        said: list[Message] = []
+        for market in Market:
+            session, until_at = self._sessions.at(market, now)
+            news = SessionChanged(market, session, until_at)
+            before = self._session_said.get(market)
+            if news == before:
+                continue
+            self._session_said[market] = news
+            said.append(news)
+            if until_at:
+                said.append(SetTimer(STATION, "session", until_at))
+            if session is Session.REGULAR and before is not None:
+                said.append(self._sweep_timer(now + self._stale_after))
+        return said
