@@ -1,0 +1,10 @@
+"""TOML + .env + environment + credentials -> frozen, validated settings. Wrong ones are refused whole."""
+
+from __future__ import annotations
+
+from tradingd.config.faults import ConfigError, Fault
+from tradingd.config.load import Settings, load
+from tradingd.config.secret import Secret
+from tradingd.config.show import config_hash, public
+
+__all__ = ["ConfigError", "Fault", "Secret", "Settings", "config_hash", "load", "public"]

@@ -1,0 +1,144 @@
+"""What no single key can tell: modes against endpoints and keys, strategies against symbols.
+
+Three facts must agree before live money moves: the mode, the live endpoint and the typed account id.
+A key's first letters only hint at its environment; the account read at start is the proof.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tradingd.config.faults import Fault, dotted, shown
+from tradingd.config.sources import Gathered
+
+if TYPE_CHECKING:
+    from tradingd.config.load import Settings
+
+LIVE_HOST = "api.alpaca.markets"
+LIVE_PREFIX, PAPER_PREFIX = "AK", "PK"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SOCKET_PATH_BYTES_MAX = 100
+_STALE_AT_SPEED_S_MIN = 30
+
+
+def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
+    """Return every fault between the keys of a configuration whose single keys are sound."""
+    by_mode = {"mock": _mock, "paper": _paper, "live": _live}
+    return [
+        *_strategies(settings, gathered),
+        *_state_dir(settings, gathered),
+        *by_mode[settings.run.mode](settings, gathered),
+    ]
+
+
+def _strategies(settings: Settings, gathered: Gathered) -> list[Fault]:
+    faults = []
+    watched = set(settings.quotes.symbols)
+    for name, strategy in settings.strategies.items():
+        strange = [symbol for symbol in strategy.symbols if symbol not in watched]
+        if strange:
+            path = ("strategies", name, "symbols")
+            wrong = f"trades {', '.join(strange)}, which nobody watches"
+            remedy = "Add it to [quotes] symbols or remove it here"
+            faults.append(_at(gathered, path, ", ".join(strategy.symbols), wrong, remedy))
+        if strategy.when == "bar" and strategy.span_s not in settings.quotes.bar_spans_s:
+            path = ("strategies", name, "span_s")
+            wrong = "no bar of this span is made"
+            remedy = "Add it to [quotes] bar_spans_s"
+            faults.append(_at(gathered, path, str(strategy.span_s), wrong, remedy))
+    return faults
+
+
+def _state_dir(settings: Settings, gathered: Gathered) -> list[Fault]:
+    socket = str(settings.state_dir.absolute() / "api.sock").encode()
+    if len(socket) <= _SOCKET_PATH_BYTES_MAX:
+        return []
+    wrong = f"is too long for the unix socket inside it ({len(socket)} bytes)"
+    remedy = f"Choose a folder whose socket path has at most {_SOCKET_PATH_BYTES_MAX} bytes"
+    return [_at(gathered, ("run", "state_dir"), settings.run.state_dir, wrong, remedy)]
+
+
+def _mock(settings: Settings, gathered: Gathered) -> list[Fault]:
+    if settings.mock.speed > 1 and settings.quotes.stale_after_s < _STALE_AT_SPEED_S_MIN:
+        wrong = "is under a hiccup of the machine at this speed"
+        remedy = (
+            f"Write at least {_STALE_AT_SPEED_S_MIN} market seconds when [mock] speed is above 1"
+        )
+        value = str(settings.quotes.stale_after_s)
+        return [_at(gathered, ("quotes", "stale_after_s"), value, wrong, remedy)]
+    address = settings.mock.simulator
+    if address != "embedded" and urlsplit(address).hostname not in _LOOPBACK:
+        wrong = "is not on this machine; market clocks are shared over loopback only"
+        return [_at(gathered, ("mock", "simulator"), address, wrong, "Write http://127.0.0.1:PORT")]
+    return []
+
+
+def _paper(settings: Settings, gathered: Gathered) -> list[Fault]:
+    faults = _keys(settings, gathered, LIVE_PREFIX, "live")
+    for name, address in _trading_addresses(settings):
+        parts = urlsplit(address)
+        if parts.hostname == LIVE_HOST:
+            wrong = "is the live endpoint, in paper mode"
+            remedy = "Write paper-api.alpaca.markets"
+            faults.append(_at(gathered, ("alpaca", name), address, wrong, remedy))
+        elif parts.scheme in ("http", "ws") and parts.hostname not in _LOOPBACK:
+            wrong = "would send the keys in the clear"
+            faults.append(_at(gathered, ("alpaca", name), address, wrong, "Write https or wss"))
+    return faults
+
+
+def _live(settings: Settings, gathered: Gathered) -> list[Fault]:
+    faults = _keys(settings, gathered, PAPER_PREFIX, "paper")
+    for name, address in _trading_addresses(settings):
+        parts = urlsplit(address)
+        if parts.hostname != LIVE_HOST or parts.scheme not in ("https", "wss"):
+            wrong = "is not the live endpoint, in live mode"
+            remedy = f'Write {LIVE_HOST}, or mode = "paper"'
+            faults.append(_at(gathered, ("alpaca", name), address, wrong, remedy))
+    if not settings.alpaca.account_id:
+        wrong = "is missing, and live mode trades only on the account that is typed here"
+        remedy = "Type the account number that Alpaca shows for the live account"
+        faults.append(_at(gathered, ("alpaca", "account_id"), "", wrong, remedy))
+    if settings.keys_from not in ("", "credentials"):
+        wrong = f"come from {settings.keys_from}; live mode takes them from credentials only"
+        remedy = "Unset them there and use LoadCredential in the unit"
+        faults.append(Fault(settings.keys_from, "the keys", "", wrong, remedy))
+    return faults
+
+
+def _trading_addresses(settings: Settings) -> tuple[tuple[str, str], ...]:
+    alpaca = settings.alpaca
+    return (
+        ("trading_url", alpaca.trading_url),
+        ("trading_stream_url", alpaca.trading_stream_url),
+    )
+
+
+def _keys(settings: Settings, gathered: Gathered, foreign: str, environment: str) -> list[Fault]:
+    faults = []
+    mode = settings.run.mode
+    missing = [
+        name
+        for name, secret in (
+            ("ALPACA_API_KEY", settings.key),
+            ("ALPACA_SECRET_KEY", settings.secret),
+        )
+        if not secret
+    ]
+    for name in missing:
+        source = "systemd credentials" if mode == "live" else "environment or .env"
+        wrong = f"is missing, and {mode} mode needs it"
+        remedy = f'Set it ({source}), or trade without keys with mode = "mock"'
+        faults.append(Fault(source, name, "", wrong, remedy))
+    if settings.key.reveal().startswith(foreign):
+        wrong = f"looks like a {environment} key (it begins with {foreign}), in {mode} mode"
+        remedy = f"Use the {mode} account's keys"
+        faults.append(Fault(settings.keys_from, "ALPACA_API_KEY", "", wrong, remedy))
+    return faults
+
+
+def _at(gathered: Gathered, path: tuple[str, ...], value: str, wrong: str, remedy: str) -> Fault:
+    return Fault(
+        gathered.origin(path), dotted(path), shown(path[-1], value) if value else "", wrong, remedy
+    )

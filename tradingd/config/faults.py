@@ -1,0 +1,64 @@
+"""What is wrong with a configuration: every fault at once, each with file, key, value and remedy.
+
+A person mends a file once, not once per fault; so nothing here stops at the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tradingd.config.secret import MASK
+
+_SECRET_WORDS = ("key", "secret", "token", "password", "passphrase")
+_VALUE_CHARS_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing to mend."""
+
+    where: str
+    """The file or environment variable that holds it, or should."""
+    key: str
+    value: str
+    """What stands there now, as written; empty when nothing does, stars when it may be a secret."""
+    wrong: str
+    remedy: str
+
+    def __str__(self) -> str:
+        value = f" = {self.value}" if self.value else ""
+        return f"{self.where}: {self.key}{value}: {self.wrong}. {self.remedy}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the process ends with 78 and nothing was sent anywhere."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        lines = [f"the configuration has {count}:", *(f"  {fault}" for fault in faults)]
+        super().__init__("\n".join(lines))
+
+
+def shown(key: str, value: object) -> str:
+    """Return a value as a person may see it: cut, on one line, masked where it may be a secret."""
+    if is_secret_name(key):
+        return MASK
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = text.encode("unicode_escape").decode("ascii")
+    return text if len(text) <= _VALUE_CHARS_MAX else text[: _VALUE_CHARS_MAX - 3] + "..."
+
+
+def is_secret_name(key: str) -> bool:
+    """Tell whether a key's name suggests that its value is a secret."""
+    return any(word in key.lower() for word in _SECRET_WORDS)
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """Return a path as a person finds it in the file: `[risk] exposure_pct_max`."""
+    words = [str(word) for word in path]
+    if len(words) == 1:
+        return f"[{words[0]}]"
+    if words[0] == "strategies" and len(words) > 2:
+        return f"[strategies.{words[1]}] {'.'.join(words[2:])}"
+    return f"[{words[0]}] {'.'.join(words[1:])}"

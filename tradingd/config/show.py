@@ -1,0 +1,30 @@
+"""A configuration as people and logs may see it: no secret in it, and a hash of what it decides."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from tradingd.config.load import Settings
+from tradingd.config.secret import MASK
+
+
+def public(settings: Settings) -> dict[str, Any]:
+    """Return the resolved settings as plain values; keys are stars, or absent."""
+    shown: dict[str, Any] = settings.model_dump(mode="json")
+    shown["keys"] = {
+        "ALPACA_API_KEY": MASK if settings.key else "",
+        "ALPACA_SECRET_KEY": MASK if settings.secret else "",
+        "from": settings.keys_from,
+    }
+    if settings.alpaca.account_id:
+        shown["alpaca"]["account_id"] = f"...{settings.alpaca.account_id[-4:]}"
+    return shown
+
+
+def config_hash(settings: Settings) -> str:
+    """Return 16 hex digits over every setting but the secrets; equal settings hash equal."""
+    body = orjson.dumps(settings.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(body).hexdigest()[:16]

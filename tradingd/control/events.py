@@ -1,0 +1,194 @@
+"""Messages as log events: one row per message type that matters, and the closed list of event names.
+
+The market's flood (quotes, trades, bars, marks, timers) has no row. Equity is marked each second of
+the market and written once a minute of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tradingd import messages as m
+from tradingd.messages import Level, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one message type is written."""
+
+    event: str
+    level: str | Callable[[Any], str]
+    text: str
+    """A format string over the message, named `m`; `order` is what is known of its order."""
+
+
+def _level_of_house(message: m.LevelChanged) -> str:
+    if message.level is Level.NORMAL:
+        return "info"
+    is_ours = any(word in " ".join(message.causes) for word in ("stop", "starting", "feed:"))
+    return "warning" if is_ours or message.level is Level.NO_ENTRIES else "critical"
+
+
+def _level_of_alert(message: m.AlertRaised) -> str:
+    return message.severity.value
+
+
+ROWS: Mapping[type[Message], Row] = {
+    m.RunStarted: Row("daemon.started", "info", "{m.mode} run {m.run_id}, build {m.build}, configuration {m.config_hash}"),
+    m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}"),
+    m.StationFailed: Row("actor.failed", "error", "station {m.station} is quarantined: {m.error}"),
+    m.StationStalled: Row("actor.stalled", "warning", "station {m.station} is silent for {m.silent_ms} ms"),
+    m.StationRecovered: Row("actor.recovered", "info", "station {m.station} answers again"),
+    m.LoopLagged: Row("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
+    m.ClockStepped: Row("daemon.clock_stepped", "warning", "wall and monotonic clock differ by {m.step_ms} ms"),
+    m.OperatorAsked: Row("audit.operator_asked", "warning", "{m.who} asks for {m.ask.value} {m.target}: {m.reason}"),
+    m.OperatorOrder: Row("audit.operator_order", "warning", "{m.who} orders {m.side.value} {m.quantity:f} {m.symbol}: {m.reason}"),
+    m.EmergencyClose: Row("halt.emergency_close", "critical", "closing everything at the broker: {m.reason}"),
+    m.LevelChanged: Row("halt.level_changed", _level_of_house, "{m.level.value} {causes}"),
+    m.AlertRaised: Row("alert.raised", _level_of_alert, "{m.kind}: {m.text}"),
+    m.CalendarRead: Row("session.calendar_read", "debug", "{count} days"),
+    m.FeedConnected: Row("stream.connected", "info", "{m.market.value} data is subscribed"),
+    m.FeedLost: Row("stream.lost", "warning", "{m.market.value} data is gone: {m.reason}"),
+    m.SessionChanged: Row("session.changed", "info", "{m.market.value} is {m.session.value}"),
+    m.SymbolHalted: Row("session.symbol_halted", "warning", "{m.symbol} halted: {m.is_halted} {m.reason}"),
+    m.FeedStale: Row("quote.stale", "warning", "no fresh quote of {m.symbol}"),
+    m.FeedRecovered: Row("quote.recovered", "info", "quotes of {m.symbol} are back"),
+    m.Intent: Row("signal.emitted", "info", "{m.strategy} wants {m.role.value} {m.side.value} {m.symbol}, confidence {m.confidence:.2f}: {m.reason}"),
+    m.StrategyStarted: Row("signal.strategy_started", "info", "{m.strategy}: {m.reason}"),
+    m.StrategyStopped: Row("signal.strategy_stopped", "warning", "{m.strategy}: {m.reason}"),
+    m.IntentApproved: Row("risk.approved", "info", "{m.strategy} may {m.side.value} {m.quantity:f} {m.symbol} within {m.limit_price:f}"),
+    m.IntentRefused: Row("risk.refused", "info", "{m.strategy} {m.symbol} by {m.rule}: {m.reason}"),
+    m.OrderProposed: Row("order.proposed", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol} {m.reason}"),
+    m.OrderApproved: Row("risk.order_approved", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol}"),
+    m.OrderRefused: Row("risk.order_refused", "warning", "{m.symbol} {m.role.value} by {m.rule}: {m.reason}"),
+    m.CancelOrder: Row("order.cancel_asked", "info", "{order}: {m.reason}"),
+    m.BrokerConnected: Row("stream.broker_connected", "info", "order updates are listening"),
+    m.BrokerLost: Row("stream.broker_lost", "error", "order updates are gone: {m.reason}"),
+    m.OrderSent: Row("order.submitted", "info", "{order}"),
+    m.OrderNotSent: Row("order.not_sent", "warning", "{order}: {m.reason}"),
+    m.OrderAccepted: Row("order.accepted", "info", "{order}"),
+    m.OrderFilled: Row("fill.received", "info", "{m.strategy} {m.side.value} {m.quantity:f} {m.symbol} at {m.price:f} ({m.cumulative:f} of {m.order_quantity:f})"),
+    m.OrderCanceled: Row("order.canceled", "info", "{order}, {m.cumulative:f} filled {m.reason}"),
+    m.OrderExpired: Row("order.expired", "info", "{order}, {m.cumulative:f} filled"),
+    m.OrderRejected: Row("order.rejected", "warning", "{order}: {m.code} {m.reason}"),
+    m.OrderReplaced: Row("order.replaced", "info", "{order} by {m.replaced_by}"),
+    m.OrderUnknown: Row("order.unknown", "error", "{order}: {m.reason}"),
+    m.CancelRejected: Row("order.cancel_rejected", "warning", "{order}: {m.reason}"),
+    m.TradeBusted: Row("fill.busted", "error", "{m.quantity:f} {m.symbol} at {m.price:f} was taken back"),
+    m.WordUnknown: Row("order.word_unknown", "warning", "{m.where} said {m.word!r}"),
+    m.FeeCharged: Row("fill.fee_charged", "debug", "{m.amount:f} {m.asset} for {m.symbol}"),
+    m.CashMoved: Row("portfolio.cash_moved", "info", "{m.kind} {m.amount:f}"),
+    m.CorporateAction: Row("portfolio.corporate_action", "warning", "{m.symbol} {m.kind} {m.ratio:f}"),
+    m.BrokerSnapshot: Row("reconcile.snapshot", "debug", "{m.why}: equity {m.equity:f}"),
+    m.BookAdopted: Row("reconcile.book_adopted", "info", "cash {m.cash:f}, {count} positions: {m.reason}"),
+    m.DifferenceExplained: Row("reconcile.explained", "info", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}: {m.explanation}"),
+    m.DifferenceUnexplained: Row("reconcile.unexplained", "error", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}"),
+    m.BooksAgreed: Row("reconcile.agreed", "debug", "{m.why}: flat {m.is_flat}, {m.open_orders} open orders"),
+    m.IntentClosed: Row("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {m.average_price:f}, {m.reason}"),
+    m.PositionChanged: Row("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {m.average_price:.6g}, realized {m.realized_usd:.2f}"),
+    m.DayStarted: Row("portfolio.day_started", "info", "{m.date} with {m.equity_usd:.2f} USD"),
+    m.EquityMarked: Row("portfolio.snapshot", "info", "equity {m.equity_usd:.2f}, day {m.day_pnl_usd:+.2f}, exposure {m.exposure_usd:.2f} USD"),
+}  # fmt: skip
+"""Message type -> its row. What has no row is not logged."""
+
+OF_THE_DAEMON = frozenset({
+    "daemon.listening", "daemon.library", "daemon.stopping", "daemon.summary", "daemon.not_flat",
+    "daemon.failed", "daemon.records_dropped", "config.refused",
+})  # fmt: skip
+"""What the daemon itself writes beside the messages."""
+
+SNAPSHOT_INTERVAL_NS = 60 * 10**9
+ORDERS_KNOWN_MAX = 4096
+
+_FIELDS = {
+    "symbol": "symbol", "strategy": "strategy", "side": "side", "role": "role", "quantity": "qty",
+    "price": "price", "limit_price": "limit_price", "order_id": "client_order_id",
+    "broker_order_id": "broker_order_id", "intent_id": "parent_id", "rule": "rule",
+    "limit": "limit", "value": "value", "market": "market", "station": "station",
+    "equity_usd": "equity", "day_pnl_usd": "day_pnl", "exposure_usd": "exposure",
+    "cash_usd": "cash", "level": "house_level", "causes": "causes", "reason": "reason",
+    "genesis": "genesis", "build": "build", "config_hash": "config_hash", "is_flat": "is_flat",
+    "confidence": "confidence", "cumulative": "cumulative", "kind": "kind", "ask": "ask",
+    "who": "who", "target": "target",
+}  # fmt: skip
+_GONE = (m.OrderCanceled, m.OrderExpired, m.OrderRejected, m.OrderReplaced, m.OrderNotSent)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One rendered message."""
+
+    name: str
+    level: str
+    fields: dict[str, Any]
+
+
+class Narrator:
+    """Turns messages into events; remembers what an order is, so that its facts read well."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, str] = {}
+        self._snapshot_at = -SNAPSHOT_INTERVAL_NS
+
+    def tell(self, message: Message, now: int) -> Event | None:
+        """Return the event of a message, or None where it is not written."""
+        row = ROWS.get(type(message))
+        if row is None or not self._is_due(message, now):
+            return None
+        fields = _fields_of(message)
+        order = self._order(message)
+        fields["msg"] = row.text.format(
+            m=message, order=order, causes=_causes(message), count=_count(message)
+        ).strip()
+        level = row.level if isinstance(row.level, str) else row.level(message)
+        return Event(row.event, level, fields)
+
+    def _is_due(self, message: Message, now: int) -> bool:
+        if not isinstance(message, m.EquityMarked):
+            return True
+        if now - self._snapshot_at < SNAPSHOT_INTERVAL_NS:
+            return False
+        self._snapshot_at = now
+        return True
+
+    def _order(self, message: Message) -> str:
+        order_id = getattr(message, "order_id", "")
+        if isinstance(message, m.OrderApproved):
+            price = "market" if message.limit_price is None else f"{message.limit_price:f}"
+            text = f"{message.side.value} {message.quantity:f} {message.symbol} at {price}"
+            if len(self._orders) >= ORDERS_KNOWN_MAX:
+                del self._orders[next(iter(self._orders))]
+            self._orders[order_id] = f"{message.role.value} {text} ({order_id})"
+        known = self._orders.get(order_id, order_id)
+        if isinstance(message, _GONE):
+            self._orders.pop(order_id, None)
+        return known
+
+
+def _fields_of(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for attribute, name in _FIELDS.items():
+        value = getattr(message, attribute, None)
+        if value is not None and value != "":
+            fields[name] = format(value, "f") if isinstance(value, Decimal) else value
+    trace = getattr(message, "intent_id", "")
+    order_id = getattr(message, "order_id", "")
+    if trace or order_id:
+        fields["trace_id"] = trace or order_id.rpartition("-")[0]
+    if isinstance(message, m.StationFailed | m.StrategyStopped) and message.error:
+        stack = message.traceback if isinstance(message, m.StationFailed) else message.error
+        lines = message.error.strip().splitlines()
+        fields["exc"] = {"type": lines[-1].partition(":")[0], "message": lines[-1], "stack": stack}
+    return fields
+
+
+def _causes(message: Message) -> str:
+    causes = getattr(message, "causes", ())
+    return f"({', '.join(causes)})" if causes else ""
+
+
+def _count(message: Message) -> int:
+    return len(getattr(message, "positions", ()) or getattr(message, "days", ()))
