@@ -118,7 +118,9 @@ class PositionChanged(Message, frozen=True, gc=False, tag="PositionChanged"):
     realized_usd: Decimal
     fees_usd: Decimal
     reason: str
-    """fill, fee, bust, adopted, split."""
+    """fill, fee, bust, adopted, split, explained."""
+    realized_change_usd: Decimal = Decimal(0)
+    """What this very fill, fee or bust realized."""
 
 
 class DayStarted(Message, frozen=True, gc=False, tag="DayStarted"):
