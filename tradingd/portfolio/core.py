@@ -1,0 +1,285 @@
+"""The portfolio's station: folds fills, fees and marks, and says positions, equity and the day's base.
+
+A mark costs one dictionary entry; decimals are touched only when there is something new to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tradingd.instruments.calendar import next_midnight, trading_day
+from tradingd.instruments.money import decimal_of
+from tradingd.messages import (
+    NOTHING,
+    BookAdopted,
+    CashMoved,
+    CorporateAction,
+    DayStarted,
+    DifferenceExplained,
+    EquityMarked,
+    FeeCharged,
+    Mark,
+    Message,
+    OrderFilled,
+    PositionChanged,
+    RunStarted,
+    SetTimer,
+    TimerFired,
+    TradeBusted,
+)
+from tradingd.portfolio.ledger import ZERO, Key, Ledger, SavedLedger
+
+STATION = "portfolio"
+_SECOND_NS = 1_000_000_000
+_HALF = Decimal("0.5")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioSettings:
+    """Ages and intervals, in market time."""
+
+    mark_stale_s: float = 60
+    """A held symbol's mark older than this makes equity stale; also how long a start waits for marks."""
+    equity_interval_s: float = 1
+
+    def __post_init__(self) -> None:
+        if not (self.mark_stale_s > 0 and self.equity_interval_s >= 0):
+            raise ValueError("mark_stale_s must be positive, equity_interval_s not negative")
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    ledger: SavedLedger
+    date: str
+    day_equity: Decimal
+    day_moved: Decimal
+
+
+class PortfolioCore:
+    """The portfolio station (`messages.Core`)."""
+
+    def __init__(self, settings: PortfolioSettings) -> None:
+        self.ledger = Ledger()
+        self._stale_ns = round(settings.mark_stale_s * _SECOND_NS)
+        self._interval_ns = round(settings.equity_interval_s * _SECOND_NS)
+        self._marks: dict[str, Mark] = {}
+        self._date = ""
+        self._day_equity = ZERO
+        self._day_moved = ZERO
+        self._due_at = 0
+        """When a mark may make us say equity again."""
+        self._patience_at = 0
+        """Until when we wait for a first mark of everything held rather than guess its price."""
+        self._is_news = False
+        """True when equity changed, or was due, and nobody was told yet."""
+        self._on: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
+            Mark: self._on_mark,
+            OrderFilled: self._on_fill,
+            TradeBusted: self._on_bust,
+            FeeCharged: self._on_fee,
+            CashMoved: self._on_cash,
+            CorporateAction: self._on_split,
+            DifferenceExplained: self._on_explained,
+            BookAdopted: self._on_adopted,
+            RunStarted: self._on_run,
+            TimerFired: self._on_timer,
+        }
+        self._folds: dict[type[Message], Callable[[Any], tuple[Key, ...]]] = {
+            OrderFilled: self.ledger.fill,
+            TradeBusted: self.ledger.bust,
+            FeeCharged: self.ledger.fee,
+            CashMoved: self._fold_cash,
+            CorporateAction: self.ledger.split,
+            DifferenceExplained: self._fold_explained,
+            BookAdopted: self._fold_adopted,
+            DayStarted: self._fold_day,
+        }
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Return the positions, equity and day that this message makes new."""
+        decide = self._on.get(type(message))
+        return NOTHING if decide is None else decide(message, now)
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold one journaled message, heard or said, without deciding."""
+        self._fold(message)
+
+    def save(self) -> bytes:
+        """Return the book and the day; marks come from the market again."""
+        state = _Saved(self.ledger.save(), self._date, self._day_equity, self._day_moved)
+        return msgspec.json.encode(state)
+
+    def load(self, state: bytes) -> None:
+        """Replace the book and the day by saved ones."""
+        saved = msgspec.json.decode(state, type=_Saved)
+        self.ledger.load(saved.ledger)
+        self._date = saved.date
+        self._day_equity = saved.day_equity
+        self._day_moved = saved.day_moved
+
+    # Folds
+
+    def _fold(self, message: Message) -> tuple[Key, ...]:
+        fold = self._folds.get(type(message))
+        return () if fold is None else fold(message)
+
+    def _fold_cash(self, moved: CashMoved) -> tuple[Key, ...]:
+        self._day_moved += moved.amount
+        return self.ledger.move_cash(moved)
+
+    def _fold_explained(self, difference: DifferenceExplained) -> tuple[Key, ...]:
+        before = self.ledger.capital
+        keys = self.ledger.explain(difference)
+        self._day_moved += self.ledger.capital - before
+        return keys
+
+    def _fold_adopted(self, book: BookAdopted) -> tuple[Key, ...]:
+        # What a person accepted is neither profit nor loss of the day.
+        before = self.ledger.capital
+        keys = self.ledger.adopt(book)
+        self._day_moved += self.ledger.capital - before
+        return keys
+
+    def _fold_day(self, day: DayStarted) -> tuple[Key, ...]:
+        self._date = day.date
+        self._day_equity = day.equity_usd
+        self._day_moved = ZERO
+        return ()
+
+    # Decisions
+
+    def _on_mark(self, mark: Mark, now: int) -> Sequence[Message]:
+        self._marks[mark.symbol] = mark
+        # While everything is flat no mark can change equity.
+        if now < self._due_at or not (self.ledger.open or self._is_news):
+            return NOTHING
+        return self._equity(now)
+
+    def _on_fill(self, fill: OrderFilled, now: int) -> Sequence[Message]:
+        if fill.symbol not in self._marks:
+            price = float(fill.price)
+            self._marks[fill.symbol] = Mark(fill.symbol, price, price, fill.filled_at)
+        return (*self._book_trade(fill, "fill"), *self._equity(now))
+
+    def _on_bust(self, bust: TradeBusted, now: int) -> Sequence[Message]:
+        return (*self._book_trade(bust, "bust"), *self._equity(now))
+
+    def _on_fee(self, fee: FeeCharged, now: int) -> Sequence[Message]:
+        # The next mark tells the equity: a fee follows its fill, and that was told just now.
+        self._is_news = True
+        return self._book_trade(fee, "fee")
+
+    def _on_cash(self, moved: CashMoved, now: int) -> Sequence[Message]:
+        self._fold(moved)
+        return self._equity(now)
+
+    def _on_split(self, action: CorporateAction, now: int) -> Sequence[Message]:
+        mark = self._marks.get(action.symbol)
+        if mark is not None:
+            ratio = float(action.ratio)
+            self._marks[action.symbol] = msgspec.structs.replace(
+                mark, bid=mark.bid / ratio, ask=mark.ask / ratio
+            )
+        return self._book(action, "split")
+
+    def _on_explained(self, difference: DifferenceExplained, now: int) -> Sequence[Message]:
+        return (*self._book(difference, "explained"), *self._equity(now))
+
+    def _on_adopted(self, book: BookAdopted, now: int) -> Sequence[Message]:
+        return (*self._book(book, "adopted"), *self._start(now))
+
+    def _on_run(self, run: RunStarted, now: int) -> Sequence[Message]:
+        midnight = SetTimer(STATION, "midnight", next_midnight(now))
+        return (midnight, *self._start(now)) if self.ledger.is_adopted else (midnight,)
+
+    def _on_timer(self, timer: TimerFired, now: int) -> Sequence[Message]:
+        if timer.key != "midnight":
+            return self._equity(now)
+        self._is_news = True
+        return (SetTimer(STATION, "midnight", next_midnight(now)), *self._equity(now))
+
+    # Words
+
+    def _start(self, now: int) -> Sequence[Message]:
+        """Say equity now, or wait a while for the first marks of what is held."""
+        self._is_news = True
+        self._patience_at = now + self._stale_ns
+        if self._is_priced(now):
+            return self._equity(now)
+        return (SetTimer(STATION, "patience", self._patience_at),)
+
+    def _book(self, message: Message, reason: str) -> Sequence[Message]:
+        return tuple(self._position(key, reason, ZERO) for key in self._fold(message))
+
+    def _book_trade(
+        self, message: OrderFilled | TradeBusted | FeeCharged, reason: str
+    ) -> tuple[Message, ...]:
+        key = (message.strategy, message.symbol)
+        holding = self.ledger.holdings.get(key)
+        before = ZERO if holding is None else holding.realized
+        self._fold(message)
+        return (self._position(key, reason, self.ledger.holdings[key].realized - before),)
+
+    def _position(self, key: Key, reason: str, change: Decimal) -> PositionChanged:
+        holding = self.ledger.holdings[key]
+        return PositionChanged(
+            strategy=key[0],
+            symbol=key[1],
+            quantity=holding.quantity,
+            average_price=holding.average_price,
+            realized_usd=holding.realized,
+            fees_usd=holding.fees,
+            reason=reason,
+            realized_change_usd=change,
+        )
+
+    def _is_priced(self, now: int) -> bool:
+        marks = self._marks
+        return now >= self._patience_at or all(symbol in marks for _, symbol in self.ledger.open)
+
+    def _equity(self, now: int) -> Sequence[Message]:
+        """Mark the account, and begin the day when its date is new."""
+        ledger = self.ledger
+        if not (ledger.is_adopted and self._is_priced(now)):
+            self._is_news = True
+            return NOTHING
+        value = exposure = cost = ZERO
+        oldest_at = now
+        for (_, symbol), holding in ledger.open.items():
+            mark = self._marks.get(symbol)
+            if mark is None:
+                price, oldest_at = holding.last_price, 0
+            else:
+                price = (decimal_of(mark.bid) + decimal_of(mark.ask)) * _HALF
+                oldest_at = min(oldest_at, mark.quoted_at)
+            worth = holding.quantity * price
+            value += worth
+            exposure += abs(worth)
+            cost += holding.cost
+        equity = ledger.cash + value
+        said: tuple[Message, ...] = self._new_day(equity, now)
+        self._due_at = now + self._interval_ns
+        self._is_news = False
+        marked = EquityMarked(
+            equity_usd=equity,
+            cash_usd=ledger.cash,
+            exposure_usd=exposure,
+            day_pnl_usd=equity - self._day_equity - self._day_moved,
+            realized_usd=ledger.realized,
+            unrealized_usd=value - cost,
+            fees_usd=ledger.fees,
+            is_stale=now - oldest_at > self._stale_ns,
+        )
+        return (*said, marked)
+
+    def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
+        date = trading_day(now)
+        if date == self._date:
+            return NOTHING
+        day = DayStarted(date, equity)
+        self._fold(day)
+        return (day,)
