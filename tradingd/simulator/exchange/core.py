@@ -141,6 +141,16 @@ class Exchange:
         """Return what happened to orders since the last call, in order."""
         return self._engine.take_events()
 
+    @property
+    def has_events(self) -> bool:
+        """Tell whether `take_events` has something to give."""
+        return self._engine.has_events
+
+    @property
+    def has_open_orders(self) -> bool:
+        """Tell whether any order is not terminal."""
+        return bool(self._engine.working)
+
     # requests
 
     def submit(self, order: NewOrder, now: int) -> ExchangeOrder:

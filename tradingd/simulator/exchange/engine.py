@@ -58,6 +58,11 @@ class Engine:
         self.on_close: Callable[[int], None] | None = None
         """Called at each end of the regular session."""
 
+    @property
+    def has_events(self) -> bool:
+        """Tell whether something happened since the last call."""
+        return bool(self._events)
+
     def take_events(self) -> list[Update]:
         """Return what happened since the last call, in order."""
         events, self._events = self._events, []
