@@ -83,8 +83,8 @@ _ROWS = (
         "router",
         "core",
         {m.RunStarted, m.Mark, m.SessionChanged, m.SymbolHalted, m.IntentApproved, m.OrderApproved,
-         m.OrderRefused, m.PositionChanged, m.LevelChanged, m.OperatorAsked, m.StrategyStopped,
-         m.TimerFired, *ORDER_FACTS},
+         m.OrderRefused, m.PositionChanged, m.LevelChanged, m.OperatorAsked, m.StrategyStarted,
+         m.StrategyStopped, m.TimerFired, *ORDER_FACTS, *BOOK_FACTS},
         {m.OrderProposed, m.CancelOrder, m.IntentClosed},
     ),
     _row(
