@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -40,6 +40,6 @@ class Risk(Section):
 class Router(Section):
     """How positions are left when they go wrong or right, and how long an order may work."""
 
-    stop_loss_pct: Percent
-    take_profit_pct: Decimal = Field(gt=0, le=1000)
+    stop_loss_pct: Percent | Literal["off"]
+    take_profit_pct: Annotated[Decimal, Field(gt=0, lt=1000)] | Literal["off"]
     order_timeout_s: float = Field(default=10, ge=1, le=600)

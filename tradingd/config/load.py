@@ -51,6 +51,7 @@ class Settings(Section):
         return Path(self.run.state_dir).expanduser()
 
 
+_UNION_PARTS = ("[key]", "decimal", "literal['off']", "constrained-decimal")
 _NOT_IN_FILES = ("key", "secret", "keys_from")
 
 
@@ -87,7 +88,7 @@ def _validated(gathered: Gathered) -> Settings | None:
 
 
 def _fault(gathered: Gathered, error: dict[str, Any]) -> Fault:
-    path: tuple[str | int, ...] = tuple(word for word in error["loc"] if word != "[key]")
+    path: tuple[str | int, ...] = tuple(word for word in error["loc"] if word not in _UNION_PARTS)
     key = str(path[-1]) if path else ""
     kind = str(error["type"])
     value = "" if kind == "missing" or isinstance(error["input"], dict) else error["input"]

@@ -1,0 +1,5 @@
+"""`python -m tradingd` is the command line."""
+
+from tradingd.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""From the configuration to what the stations are told: one frozen dataclass per package.
+
+The packages check once more when their settings are made; what they refuse is a fault like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from decimal import Decimal
+from typing import TypeVar
+
+from tradingd.broker.settings import ReconcilerSettings
+from tradingd.config.faults import ConfigError, Fault
+from tradingd.config.load import Settings
+from tradingd.config.sections import OFF
+from tradingd.cores import CoreSettings, build_cores
+from tradingd.portfolio.settings import PortfolioSettings
+from tradingd.quotes.settings import QuotesSettings
+from tradingd.risk.limits import RiskLimits
+from tradingd.router.settings import RouterSettings
+from tradingd.strategy.seat import StrategySettings
+from tradingd.supervisor.settings import SupervisorSettings
+
+Made = TypeVar("Made")
+
+
+def core_settings(settings: Settings) -> CoreSettings:
+    """Return what the deciding stations are told; raises `ConfigError` with every fault."""
+    faults: list[Fault] = []
+    parts = {
+        "quotes": _make(faults, "[quotes]", lambda: _quotes(settings)),
+        "strategies": tuple(
+            _make(faults, f"[strategies.{name}]", lambda name=name: _strategy(settings, name))  # type: ignore[misc]
+            for name in settings.strategies
+        ),
+        "risk": _make(faults, "[risk]", lambda: _risk(settings)),
+        "router": _make(faults, "[router]", lambda: _router(settings)),
+        "reconciler": _make(faults, "[quotes]", ReconcilerSettings),
+        "portfolio": _make(
+            faults, "[portfolio]", lambda: PortfolioSettings(**settings.portfolio.model_dump())
+        ),
+        "supervisor": _make(faults, "[supervisor]", lambda: _supervisor(settings)),
+    }
+    if faults:
+        raise ConfigError(faults)
+    told = CoreSettings(**parts)  # type: ignore[arg-type]  # no fault, so no part is None
+    _make(faults, "[strategies]", lambda: build_cores(told))
+    if faults:
+        raise ConfigError(faults)
+    return told
+
+
+def _make(faults: list[Fault], where: str, make: Callable[[], Made]) -> Made | None:
+    try:
+        return make()
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        faults.append(Fault("configuration", where, "", str(error), "Mend it there"))
+        return None
+
+
+def _quotes(settings: Settings) -> QuotesSettings:
+    return QuotesSettings(**settings.quotes.model_dump())
+
+
+def _strategy(settings: Settings, name: str) -> StrategySettings:
+    table = settings.strategies[name].model_dump()
+    return StrategySettings(name=name, **{**table, "params": _params(table["params"])})
+
+
+def _params(params: Mapping[str, object]) -> dict[str, object]:
+    """Market numbers are floats; only what counts money or quantity stays exact."""
+    return {
+        name: float(value) if isinstance(value, Decimal) and name != "quantity" else value
+        for name, value in params.items()
+    }
+
+
+def _risk(settings: Settings) -> RiskLimits:
+    table = settings.risk.model_dump()
+    return RiskLimits(**{**table, "symbols": frozenset(settings.risk.symbols)})
+
+
+def _router(settings: Settings) -> RouterSettings:
+    table = settings.router.model_dump()
+    return RouterSettings(**{name: None if v == OFF else v for name, v in table.items()})
+
+
+def _supervisor(settings: Settings) -> SupervisorSettings:
+    told = {
+        **settings.supervisor.model_dump(),
+        "on_stop": settings.run.on_stop,
+        "markets": settings.quotes.markets(),
+    }
+    known = {each.name for each in fields(SupervisorSettings)}
+    assert told.keys() <= known, "every key of [supervisor] is one of the station's settings"
+    return SupervisorSettings(**told)

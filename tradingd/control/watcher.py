@@ -1,0 +1,56 @@
+"""The read-only edge: one watch on the bus that feeds view, metrics and log, in that order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from tradingd.control.events import ROWS, Narrator
+from tradingd.control.logs import rfc3339
+from tradingd.control.metrics import Metrics
+from tradingd.control.views import HouseView
+from tradingd.messages import Envelope
+from tradingd.runtime.bus import Bus
+
+WATCH = "control"
+WATCH_MAX = 8192
+BATCH_MAX = 256
+
+
+class Watcher:
+    """Folds what the bus says; slow readers lose the oldest, and the loss is counted."""
+
+    def __init__(self, bus: Bus, view: HouseView, metrics: Metrics) -> None:
+        self._bus = bus
+        self._view = view
+        self._metrics = metrics
+        self._narrator = Narrator()
+        self._log = structlog.get_logger()
+        kinds = view.kinds | metrics.kinds | frozenset(ROWS)
+        self._queue = bus.watch(WATCH, kinds, WATCH_MAX)
+
+    async def run(self) -> None:
+        """Fold until canceled; after each batch the loop gets its turn."""
+        while True:
+            self._fold(await self._queue.get())
+            for _ in range(BATCH_MAX):
+                if self._queue.empty():
+                    break
+                self._fold(self._queue.get_nowait())
+            await asyncio.sleep(0)
+
+    def drain(self) -> None:
+        """Fold what waits, for the last words of a run."""
+        while not self._queue.empty():
+            self._fold(self._queue.get_nowait())
+        self._metrics.dropped(WATCH, self._bus.dropped[WATCH])
+
+    def _fold(self, envelope: Envelope) -> None:
+        self._view.apply(envelope)
+        self._metrics.apply(envelope)
+        event = self._narrator.tell(envelope.message, envelope.at)
+        if event is not None:
+            at = rfc3339(envelope.at)
+            log = getattr(self._log, event.level)
+            log(event.name, actor=envelope.source, at=at, event_seq=envelope.seq, **event.fields)
