@@ -128,6 +128,8 @@ class DayStarted(Message, frozen=True, gc=False, tag="DayStarted"):
 
     date: str
     equity_usd: Decimal
+    capital_usd: Decimal = Decimal(0)
+    """What was paid in, net, by then: what moves it later is not the day's profit."""
 
 
 class EquityMarked(Message, frozen=True, gc=False, tag="EquityMarked"):
