@@ -1,0 +1,299 @@
+"""Alpaca's JSON, read leniently and written exactly.
+
+Every field may be missing, null, a string or a number; a word we do not know spoils one field, never a
+whole list. Quantities and prices leave as exact strings, because floats such as 0.30000000000000004
+would be taken literally.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import msgspec
+
+from tradingd.messages import OrderApproved, OrderType
+
+ZERO = Decimal(0)
+
+T = TypeVar("T")
+
+
+class Unreadable(Exception):  # noqa: N818 - it names the state of affairs
+    """The broker's text is not what it should be: truncated, HTML, or of another shape."""
+
+
+class WireOrder(msgspec.Struct, gc=False):
+    """An order object; `Any` where strings, numbers and null have all been seen."""
+
+    id: str | None = None
+    client_order_id: str | None = None
+    symbol: str | None = None
+    side: str | None = None
+    status: str | None = None
+    type: str | None = None
+    qty: Any = None
+    filled_qty: Any = None
+    filled_avg_price: Any = None
+    limit_price: Any = None
+    created_at: str | None = None
+    replaced_by: str | None = None
+
+
+class WireUpdate(msgspec.Struct, gc=False):
+    """The `data` of a `trade_updates` message."""
+
+    event: str = ""
+    order: msgspec.Raw = msgspec.Raw(b"{}")
+    execution_id: str | None = None
+    price: Any = None
+    qty: Any = None
+    position_qty: Any = None
+    timestamp: str | None = None
+
+
+class WireFrame(msgspec.Struct, gc=False):
+    """A message of the order stream."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class WireStreamData(msgspec.Struct, gc=False):
+    """The `data` of a control message of the order stream."""
+
+    status: str | None = None
+    action: str | None = None
+    streams: list[str] = msgspec.field(default_factory=list)
+    error: str | None = None
+
+
+class WireAccount(msgspec.Struct, gc=False):
+    """The account object."""
+
+    id: str | None = None
+    account_number: str | None = None
+    status: str | None = None
+    cash: Any = None
+    equity: Any = None
+    buying_power: Any = None
+    trading_blocked: bool | None = None
+    account_blocked: bool | None = None
+
+
+class WirePosition(msgspec.Struct, gc=False):
+    """A position object."""
+
+    symbol: str | None = None
+    asset_id: str | None = None
+    asset_class: str | None = None
+    qty: Any = None
+    avg_entry_price: Any = None
+    side: str | None = None
+
+
+class WireActivity(msgspec.Struct, gc=False):
+    """A line of account activity: a fill, or money that is not trading."""
+
+    id: str | None = None
+    activity_type: str | None = None
+    order_id: str | None = None
+    transaction_time: str | None = None
+    qty: Any = None
+    cum_qty: Any = None
+    price: Any = None
+    net_amount: Any = None
+    date: str | None = None
+    created_at: str | None = None
+    status: str | None = None
+
+
+class WireError(msgspec.Struct, gc=False):
+    """An error body."""
+
+    code: Any = None
+    message: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order as the broker has it, in our types."""
+
+    order_id: str
+    broker_order_id: str
+    symbol: str
+    side: str
+    status: str
+    order_type: str
+    quantity: Decimal
+    cumulative: Decimal
+    average: Decimal
+    limit_price: Decimal | None
+    created_at: int
+    replaced_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What an update says about the one execution it tells of."""
+
+    execution_id: str
+    quantity: Decimal
+    price: Decimal
+    position: Decimal | None
+    at: int
+
+
+def decode(body: bytes | str | msgspec.Raw, kind: type[T]) -> T:
+    """Decode one object; raises `Unreadable`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{kind.__name__}: {error}") from error
+
+
+def decode_rows(body: bytes, kind: type[T]) -> tuple[list[T], list[str]]:
+    """Decode a list row by row: what could be read, and why the rest could not."""
+    rows: list[T] = []
+    faults: list[str] = []
+    for raw in decode(body, list[msgspec.Raw]):
+        try:
+            rows.append(decode(raw, kind))
+        except Unreadable as fault:
+            faults.append(str(fault)[:200])
+    return rows, faults
+
+
+def number(value: object) -> Decimal | None:
+    """Return a finite Decimal of a string or number, else None."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        result = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return result if result.is_finite() else None
+
+
+def read_order(body: bytes | msgspec.Raw) -> OrderView:
+    """Read one order; raises `Unreadable` when it does not even say which order it is."""
+    return view_of(decode(body, WireOrder))
+
+
+def view_of(wire: WireOrder) -> OrderView:
+    """Turn a decoded order into our types."""
+    if not wire.id or not wire.client_order_id:
+        raise Unreadable("an order without id")
+    return OrderView(
+        order_id=wire.client_order_id,
+        broker_order_id=wire.id,
+        symbol=wire.symbol or "",
+        side=wire.side or "",
+        status=wire.status or "",
+        order_type=wire.type or "",
+        quantity=number(wire.qty) or ZERO,
+        cumulative=number(wire.filled_qty) or ZERO,
+        average=number(wire.filled_avg_price) or ZERO,
+        limit_price=number(wire.limit_price),
+        created_at=time_ns(wire.created_at),
+        replaced_by=wire.replaced_by or "",
+    )
+
+
+def execution_of(update: WireUpdate, now: int) -> Execution | None:
+    """Return the execution an update tells of, None where it tells of none (or not fully)."""
+    quantity, price = number(update.qty), number(update.price)
+    if quantity is None or price is None or quantity <= 0 or price <= 0:
+        return None
+    return Execution(
+        execution_id=update.execution_id or "",
+        quantity=quantity,
+        price=price,
+        position=number(update.position_qty),
+        at=time_ns(update.timestamp) or now,
+    )
+
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)?")
+
+
+def time_ns(text: str | None) -> int:
+    """Return ns UTC of an RFC 3339 time with up to nine digits; 0 when it is none."""
+    match = _TIME.fullmatch(text or "")
+    if match is None:
+        return 0
+    seconds, fraction, zone = match.groups()
+    try:
+        stamp = datetime.fromisoformat(seconds + ("+00:00" if zone in {None, "Z"} else zone))
+    except ValueError:
+        return 0
+    return int(stamp.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def time_text(at: int) -> str:
+    """Return the RFC 3339 second at or before `at`, for a query."""
+    return datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plain(value: Decimal) -> str:
+    """Return a number without exponent."""
+    return format(value, "f")
+
+
+def order_body(order: OrderApproved) -> bytes:
+    """Return the body of POST /v2/orders: exact strings, and our own id."""
+    fields = {
+        "symbol": order.symbol,
+        "qty": plain(order.quantity),
+        "side": order.side.value,
+        "type": order.order_type.value,
+        "time_in_force": order.time_in_force.value,
+        "client_order_id": order.order_id,
+    }
+    if order.order_type is OrderType.LIMIT:
+        assert order.limit_price is not None, "a limit order has a price"
+        fields["limit_price"] = plain(order.limit_price)
+    return msgspec.json.encode(fields)
+
+
+_QUOTES = ("USDT", "USDC", "USD", "BTC")
+
+
+def house_symbol(symbol: str, asset_class: str | None) -> str:
+    """Return our spelling: positions call `BTC/USD` `BTCUSD`."""
+    if "/" in symbol or not (asset_class or "").startswith("crypto"):
+        return symbol
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and symbol != quote:
+            return f"{symbol.removesuffix(quote)}/{quote}"
+    return symbol
+
+
+OPEN_STATUSES = frozenset({
+    "new", "partially_filled", "done_for_day", "pending_cancel", "pending_replace", "pending_review",
+    "accepted", "pending_new", "accepted_for_bidding", "stopped", "suspended", "calculated", "held",
+})  # fmt: skip
+"""The order may still trade (`done_for_day` goes on tomorrow)."""
+
+TERMINAL_STATUSES = frozenset({"filled", "canceled", "expired", "replaced", "rejected"})
+"""The order will not trade again."""
+
+EVENT_STATUS = {
+    "fill": "filled",
+    "partial_fill": "partially_filled",
+    "canceled": "canceled",
+    "expired": "expired",
+    "replaced": "replaced",
+    "rejected": "rejected",
+}
+"""What an event says of the status, should the order object beside it say nothing we know."""
+
+SILENT_EVENTS = OPEN_STATUSES | {"restated", "order_replace_rejected"}
+"""Events that change nothing we keep."""
+
+KNOWN_EVENTS = (
+    SILENT_EVENTS | EVENT_STATUS.keys() | {"order_cancel_rejected", "trade_bust", "trade_correct"}
+)

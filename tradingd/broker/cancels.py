@@ -1,0 +1,145 @@
+"""Cancels: asked until the broker has answered, and then the truth is read, never guessed from a text.
+
+A cancel that was taken is not a cancel that happened: the fact comes by the stream, and if it does not come
+the order is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from tradingd.broker.alpaca_wire import TERMINAL_STATUSES, OrderView
+from tradingd.broker.desk import Desk
+from tradingd.broker.facts import facts_of, status_of
+from tradingd.broker.known import Record
+from tradingd.broker.outcome import error_text, is_keys_refusal
+from tradingd.broker.rest import CallFailed
+from tradingd.broker.waits import retry_after_s
+from tradingd.messages import CancelRejected, Severity
+from tradingd.runtime.ports import NetworkError, Reply
+
+log = structlog.get_logger()
+
+_AGAIN = frozenset({408, 425, 429, 499})
+"""4xx that say nothing about the order."""
+
+
+class InFlight(Protocol):
+    """Who knows whether an order's own request is on the wire."""
+
+    async def settled(self, order_id: str) -> None:
+        """Wait until it is not."""
+
+
+class Cancels:
+    """One cancel at a time per order, repeated until proven."""
+
+    def __init__(self, desk: Desk, in_flight: InFlight) -> None:
+        self._desk = desk
+        self._in_flight = in_flight
+        self._running: set[str] = set()
+
+    def ask(self, order_id: str) -> None:
+        """Cancel one of our orders; one that has ended, or never left, needs nothing."""
+        record = self._desk.known.get(order_id)
+        if record is None:
+            self._desk.say(CancelRejected(order_id, "no such order"))
+            return
+        self._desk.spawn(self._when_settled(record), f"cancel {order_id}")
+
+    async def _when_settled(self, record: Record) -> None:
+        await self._in_flight.settled(record.order.order_id)
+        if record.is_live and record.broker_order_id:
+            await self._cancel(record.order.order_id, record.broker_order_id)
+        # Not sent: the last look keeps it back. Unknown: adoption cancels it.
+
+    def broker_order(self, order_id: str, broker_order_id: str) -> None:
+        """Cancel an order of ours that turned up late."""
+        self._desk.spawn(self._cancel(order_id, broker_order_id), f"cancel {order_id}")
+
+    async def _cancel(self, order_id: str, broker_order_id: str) -> None:
+        if order_id in self._running:
+            return
+        self._running.add(order_id)
+        try:
+            await self._until_proven(order_id, broker_order_id)
+        finally:
+            self._running.discard(order_id)
+
+    async def _until_proven(self, order_id: str, broker_order_id: str) -> None:
+        settings = self._desk.settings
+        last = ""
+        for attempt in range(settings.cancel_tries_max):
+            if self._has_ended(order_id):
+                return
+            reply = await self._request(broker_order_id)
+            if reply is None or reply.status >= 500 or reply.status in _AGAIN:
+                last = "no reply" if reply is None else f"HTTP {reply.status}"
+                wait_s = (
+                    retry_after_s(reply, self._desk.clock, settings.back_off_s_max) if reply else 0
+                )
+                await asyncio.sleep(wait_s or self._desk.back_off_s(attempt))
+                continue
+            last = await self._after_reply(order_id, reply)
+            if not last:
+                return
+        self._desk.say(CancelRejected(order_id, f"gave up: {last}"))
+        text = f"{order_id} could not be canceled: {last}"
+        self._desk.alert(Severity.CRITICAL, "cancel_failed", text)
+
+    def _has_ended(self, order_id: str) -> bool:
+        record = self._desk.known.get(order_id)
+        return record is None or (record.is_terminal and not record.is_presumed)
+
+    async def _request(self, broker_order_id: str) -> Reply | None:
+        try:
+            return await self._desk.rest.cancel(broker_order_id)
+        except NetworkError as error:
+            log.warning("order.cancel_failed", broker_order_id=broker_order_id, reason=str(error))
+            return None
+
+    async def _after_reply(self, order_id: str, reply: Reply) -> str:
+        """Return why to ask again, or nothing when the matter is settled."""
+        if 200 <= reply.status < 300:
+            return await self._await_fact(order_id)
+        code, message = error_text(reply)
+        if is_keys_refusal(reply.status, message):
+            self._desk.lost(f"keys refused: {message}", is_fatal=True)
+            self._desk.say(CancelRejected(order_id, "keys refused"))
+            return ""
+        view = await self._read(order_id)
+        if view is None:
+            return f"{code} {message}"
+        if status_of(view) in TERMINAL_STATUSES:
+            return ""
+        if view.status == "pending_cancel":
+            return await self._await_fact(order_id)
+        self._desk.say(CancelRejected(order_id, f"{code} {message}"))
+        return ""
+
+    async def _await_fact(self, order_id: str) -> str:
+        """Give the stream its time, then read the order."""
+        await asyncio.sleep(self._desk.settings.cancel_check_s)
+        if self._has_ended(order_id):
+            return ""
+        view = await self._read(order_id)
+        if view is not None and status_of(view) in TERMINAL_STATUSES:
+            return ""
+        return "still open" if view is None else f"still {view.status}"
+
+    async def _read(self, order_id: str) -> OrderView | None:
+        """Read the order and say what had not been said of it."""
+        try:
+            view = await self._desk.rest.order_by_client_id(order_id)
+        except CallFailed as failure:
+            log.warning("order.lookup_failed", client_order_id=order_id, reason=str(failure))
+            return None
+        record = self._desk.known.get(order_id)
+        if view is not None and record is not None:
+            reason = "canceled" if record.is_cancel_wanted else ""
+            facts = facts_of(record, view, self._desk.clock.now(), reason=reason)
+            self._desk.say_facts(facts)
+        return view

@@ -1,0 +1,57 @@
+"""Money that is not trading, from the account's activities: each line becomes one `CashMoved`.
+
+What had happened before the book was opened is in the cash the book was opened with, so the first look
+after a start remembers and only later news is said (or what is proven to be newer than the last snapshot).
+"""
+
+from __future__ import annotations
+
+from tradingd.broker.alpaca_wire import ZERO, WireActivity, number, time_ns, time_text
+from tradingd.broker.desk import Desk
+from tradingd.messages import CashMoved
+
+KINDS = "CSD,CSW,CSR,JNLC,DIV,DIVCGL,DIVCGS,DIVNRA,DIVROC,INT,INTNRA,FEE,PTC,ACATC,REORG"
+"""Deposits, withdrawals, journals, dividends, interest, fees that are not of one trade."""
+
+DAY_NS = 86_400_000_000_000
+LOOK_BACK_NS = 7 * DAY_NS
+"""Lines are dated by day and may be booked late."""
+
+
+class CashWatch:
+    """Which activities have been seen in this process, beside those the log knows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._seen: set[str] = set()
+        self._is_first = True
+
+    async def has_news(self) -> bool:
+        """Read the activities, say what is new, and tell whether anything was."""
+        since = self._desk.known.snapshot_at
+        after = time_text((since or self._desk.clock.now()) - LOOK_BACK_NS)
+        rows = await self._desk.rest.activities(KINDS, after)
+        fresh = [row for row in rows if row.id and not self._is_known(row.id)]
+        news = [row for row in fresh if self._is_news(row, since)]
+        self._seen.update(row.id for row in fresh if row.id)
+        self._is_first = False
+        moves = [move for row in news if (move := _move(row)) is not None]
+        for move in moves:
+            self._desk.say(move)
+        return bool(moves)
+
+    def _is_known(self, activity_id: str) -> bool:
+        return activity_id in self._seen or activity_id in self._desk.known.activity_ids
+
+    def _is_news(self, row: WireActivity, since: int) -> bool:
+        if not self._is_first:
+            return True
+        return bool(since) and time_ns(row.created_at) > since
+
+
+def _move(row: WireActivity) -> CashMoved | None:
+    amount = number(row.net_amount) or ZERO
+    if not amount or row.status == "canceled":
+        return None
+    moved_at = time_ns(row.created_at) or time_ns(f"{row.date}T00:00:00Z")
+    return CashMoved(row.id or "", row.activity_type or "", amount, moved_at)

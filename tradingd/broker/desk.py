@@ -1,0 +1,146 @@
+"""What the parts of the edge share: the wire, what is known, and one mouth."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine, Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from tradingd.broker.alpaca_wire import ZERO
+from tradingd.broker.facts import fee_of
+from tradingd.broker.floor import BusPort, JournalPort
+from tradingd.broker.known import KnownOrders
+from tradingd.broker.level import LevelCell
+from tradingd.broker.rest import AlpacaRest
+from tradingd.broker.settings import AlpacaSettings
+from tradingd.messages import (
+    AlertRaised,
+    BrokerLost,
+    Envelope,
+    Message,
+    OrderFilled,
+    Severity,
+    WordUnknown,
+)
+from tradingd.runtime.ports import Clock, Network
+
+log = structlog.get_logger()
+
+WORDS_MAX = 1000
+"""Unknown words remembered, so that each is said once."""
+
+
+class Desk:
+    """The one place that publishes for the edge, so that what was said is always also known."""
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        bus: BusPort,
+        journal: JournalPort,
+        *,
+        settings: AlpacaSettings,
+        rng: random.Random,
+    ) -> None:
+        self.network = network
+        self.clock = clock
+        self.journal = journal
+        self.settings = settings
+        self.rest = AlpacaRest(network, clock, settings)
+        self.known = KnownOrders()
+        self.cell = LevelCell()
+        self.order_events = 0
+        """Facts about orders said so far: a snapshot is only taken between two of them."""
+        self.facts_ignored = 0
+        """News that was none: duplicates, and what would have gone backwards."""
+        self.foreign_events = 0
+        """News of orders that are not ours."""
+        self._bus = bus
+        self._rng = rng
+        self._is_lost_said = False
+        self._words: set[WordUnknown] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def say(self, message: Message) -> Envelope | None:
+        """Publish and fold; an unknown word is said once."""
+        if isinstance(message, WordUnknown):
+            if message in self._words or len(self._words) >= WORDS_MAX:
+                return None
+            self._words.add(message)
+        envelope = self._bus.publish("broker", message)
+        self.known.apply(message, envelope.at)
+        return envelope
+
+    def say_facts(self, facts: Sequence[Message], position: Decimal | None = None) -> None:
+        """Say facts about orders, each crypto fill followed by its fee."""
+        for fact in facts:
+            self.order_events += 1
+            if not isinstance(fact, OrderFilled):
+                self.say(fact)
+                continue
+            held = self.known.coins.get(fact.symbol, ZERO) if self.known.snapshot_at else None
+            self.say(fact)
+            fee = fee_of(fact, held, position, self.settings.taker_fee_rate)
+            if fee is not None:
+                self.say(fee)
+            log.info("order.filled", client_order_id=fact.order_id, symbol=fact.symbol,
+                     qty=str(fact.quantity), price=str(fact.price), filled=str(fact.cumulative))  # fmt: skip
+
+    def alert(self, severity: Severity, kind: str, text: str) -> None:
+        """Tell the sleeping owner."""
+        self.say(AlertRaised("broker", severity, kind, text))
+
+    def lost(self, reason: str, *, is_fatal: bool = False) -> None:
+        """Say `BrokerLost` once per loss, and once more if it turns out fatal."""
+        self.cell.is_stream_up = False
+        is_news = is_fatal and not self.cell.keys_refused
+        self.cell.keys_refused = self.cell.keys_refused or is_fatal
+        if self._is_lost_said and not is_news:
+            return
+        self._is_lost_said = True
+        log.error("stream.lost", reason=reason, is_fatal=is_fatal)
+        self.say(BrokerLost(reason, is_fatal))
+
+    def found(self) -> None:
+        """Note that the stream is up again; `BrokerConnected` is the caller's to say."""
+        self._is_lost_said = False
+        self.cell.is_stream_up = True
+        self.cell.keys_refused = False
+
+    def back_off_s(self, attempt: int) -> float:
+        """Return the real seconds to wait after the `attempt`-th failure (from 0), with jitter."""
+        low, high = self.settings.back_off_s_min, self.settings.back_off_s_max
+        span: float = min(high, low * 2.0 ** min(attempt, 16))
+        return span * self._rng.uniform(0.5, 1.0)
+
+    def seconds_since(self, monotonic: int) -> float:
+        """Return real seconds since a reading of the monotonic clock."""
+        return (self.clock.monotonic() - monotonic) / 1e9
+
+    def spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+        """Run work beside the inbox; a failure is alerted and takes nothing else along."""
+        task = asyncio.create_task(self.guarded(work, what))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def guarded(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        """Await work; its failure is alerted and goes no further."""
+        try:
+            await work
+        except Exception as error:  # quarantine: one order's fault must not stop the others
+            log.exception("order.task_failed", what=what)
+            text = f"{what}: {type(error).__name__}: {error}"
+            self.alert(Severity.CRITICAL, "edge_task_failed", text)
+
+    async def stop(self) -> None:
+        """Cancel all work and wait for its end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""The Alpaca edge: station "broker". It carries out what was approved and states what happened, nothing else.
+
+    orders     approved -> durable -> last look -> on the wire -> the truth about it
+    cancels    asked until proven
+    updates    the order stream, and the gap behind every (re)connect
+    snapshot   the broker's books, read while nothing moves
+    emergency  close everything without the rest of the house
+
+The parts share a `Desk`. All durable state is folded from the order log (`known`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from tradingd.broker.desk import Desk
+from tradingd.broker.emergency import Emergency
+from tradingd.broker.floor import BusPort, JournalPort
+from tradingd.broker.orders import OrderPath
+from tradingd.broker.rest import CallFailed
+from tradingd.broker.settings import AccountIdentity, AlpacaSettings
+from tradingd.broker.snapshot import Snapshots
+from tradingd.broker.teller import Teller
+from tradingd.broker.updates import OrderStream
+from tradingd.messages import (
+    CancelOrder,
+    EmergencyClose,
+    Envelope,
+    LevelChanged,
+    Message,
+    OrderApproved,
+    RunStarted,
+    Severity,
+    SnapshotAsked,
+)
+from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
+from tradingd.runtime.station import heard
+
+log = structlog.get_logger()
+
+
+class AlpacaBroker:
+    """Alpaca behind the station's inbox."""
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        bus: BusPort,
+        journal: JournalPort,
+        *,
+        settings: AlpacaSettings,
+        rng: random.Random,
+    ) -> None:
+        self._desk = Desk(network, clock, bus, journal, settings=settings, rng=rng)
+        self._orders = OrderPath(self._desk)
+        self._snapshots = Snapshots(self._desk, self._orders)
+        self._stream = OrderStream(
+            self._desk, self._snapshots, Teller(self._desk, self._orders.cancels)
+        )
+        self._emergency = Emergency(self._desk)
+        self._inbox = bus.inbox("broker")
+        bus.on(LevelChanged, self._desk.cell.set)
+        self._handlers: dict[type[Message], Callable[[Envelope], None]] = {
+            RunStarted: self._run_started,
+            OrderApproved: self._approved,
+            CancelOrder: self._cancel,
+            SnapshotAsked: self._snapshot_asked,
+            EmergencyClose: self._emergency_close,
+        }
+
+    @property
+    def requests(self) -> Counter[tuple[str, str]]:
+        """(operation, HTTP status or "failed") -> requests made."""
+        return self._desk.rest.requests
+
+    @property
+    def reconnects(self) -> int:
+        """How often the order stream was lost."""
+        return self._stream.reconnects
+
+    @property
+    def rate_limit_remaining(self) -> int | None:
+        """What the broker last said is left of the minute's quota."""
+        return self._desk.rest.rate_limit_remaining
+
+    @property
+    def facts_ignored(self) -> int:
+        """Duplicates, and news that would have gone backwards."""
+        return self._desk.facts_ignored
+
+    @property
+    def foreign_events(self) -> int:
+        """News of orders that are not ours."""
+        return self._desk.foreign_events
+
+    async def verify(self) -> AccountIdentity:
+        """Return whose account the keys open; raises `KeysRefused` or `CallFailed`. Sends no order."""
+        return await self._desk.rest.verify()
+
+    def apply(self, envelope: Envelope) -> None:
+        """Fold one envelope of the order log at recovery, before `run`."""
+        self._desk.known.apply(envelope.message, envelope.at)
+
+    async def run(self) -> None:
+        """Hear the inbox until canceled; then stop all that was begun."""
+        helpers = [
+            self._desk.spawn(self._snapshots.run(), "snapshots"),
+            self._desk.spawn(self._keep_warm(), "warm exit lane"),
+        ]
+        try:
+            async for envelope in heard(self._inbox):
+                self._hear(envelope)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await self._desk.stop()
+
+    def _hear(self, envelope: Envelope) -> None:
+        try:
+            self._desk.known.apply(envelope.message, envelope.at)
+            self._handlers[type(envelope.message)](envelope)
+        except (
+            Exception
+        ) as error:  # quarantine: the edge must outlive any one message, to close what is open
+            log.exception("order.unheard", kind=type(envelope.message).__name__, seq=envelope.seq)
+            text = f"{type(envelope.message).__name__} {envelope.seq}: {error}"
+            self._desk.alert(Severity.CRITICAL, "edge_unheard", text)
+
+    def _run_started(self, _: Envelope) -> None:
+        self._orders.close_unsent()
+        self._desk.spawn(self._stream.run(), "order stream")
+
+    def _approved(self, envelope: Envelope) -> None:
+        assert isinstance(envelope.message, OrderApproved)
+        record = self._desk.known.get(envelope.message.order_id)
+        assert record is not None, "folded a moment ago"
+        self._orders.approved(record, envelope.seq)
+
+    def _cancel(self, envelope: Envelope) -> None:
+        assert isinstance(envelope.message, CancelOrder)
+        self._orders.cancels.ask(envelope.message.order_id)
+
+    def _snapshot_asked(self, envelope: Envelope) -> None:
+        assert isinstance(envelope.message, SnapshotAsked)
+        self._snapshots.ask(envelope.message.why)
+
+    def _emergency_close(self, envelope: Envelope) -> None:
+        assert isinstance(envelope.message, EmergencyClose)
+        self._emergency.start(envelope.message.reason)
+
+    async def _keep_warm(self) -> None:
+        """Touch the exit lane now and then, so that an exit never waits for TCP and TLS."""
+        while True:
+            try:
+                await self._desk.rest.read("warm", "/clock", Lane.EXIT)
+            except (CallFailed, NetworkError) as failure:
+                log.debug("stream.warm_failed", reason=str(failure))
+            await asyncio.sleep(self._desk.settings.warm_interval_s)

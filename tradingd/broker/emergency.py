@@ -1,0 +1,168 @@
+"""The emergency lane: cancel everything and close everything at the broker, without journal, risk or router.
+
+Bounded by the broker's own positions: a position that has an open order on its closing side is left to that
+order, so nothing is ever closed twice. Whatever we believe about the account plays no part in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from urllib.parse import quote
+
+import structlog
+
+from tradingd.broker.alpaca_wire import (
+    ZERO,
+    OrderView,
+    Unreadable,
+    WirePosition,
+    decode,
+    house_symbol,
+    number,
+)
+from tradingd.broker.desk import Desk
+from tradingd.broker.rest import CallFailed
+from tradingd.instruments.symbols import without_slash
+from tradingd.messages import Severity
+from tradingd.runtime.ports import Lane, NetworkError
+
+log = structlog.get_logger()
+
+Check = Callable[[], Awaitable[bool]]
+
+
+class Emergency:
+    """Runs at most once at a time; asking again while it runs changes nothing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._tried: set[str] = set()
+        """Symbols whose close was requested; repeated only when no closing order is left."""
+
+    def start(self, reason: str) -> None:
+        """Begin, unless it has begun."""
+        if self._desk.cell.is_emergency:
+            return
+        self._desk.cell.is_emergency = True
+        self._desk.alert(Severity.CRITICAL, "emergency_close", f"closing everything: {reason}")
+        self._desk.spawn(self._run(), "emergency close")
+
+    async def _run(self) -> None:
+        try:
+            is_flat = await self._close_all()
+        finally:
+            self._desk.cell.is_emergency = False
+        log.error("halt.emergency_done", is_flat=is_flat)
+        text = "the broker says flat" if is_flat else "NOT FLAT: the rounds are used up"
+        kind = "emergency_flat" if is_flat else "emergency_not_flat"
+        self._desk.alert(Severity.CRITICAL, kind, text)
+
+    async def _close_all(self) -> bool:
+        if (
+            not self._tried
+        ):  # else our own closes may still be among the orders; rounds tell them apart
+            await self._cancel_all()
+        for attempt in range(self._desk.settings.emergency_rounds_max):
+            try:
+                if await self._round():
+                    return True
+            except (CallFailed, NetworkError) as failure:
+                log.warning("halt.emergency_failed", reason=str(failure), attempt=attempt)
+                await asyncio.sleep(self._desk.back_off_s(attempt))
+        return False
+
+    async def _cancel_all(self) -> None:
+        """Cancel every order, and wait (bounded) until the broker lists none."""
+        for attempt in range(3):
+            try:
+                reply = await self._desk.rest.call("cancel_all", "DELETE", "/orders", Lane.EXIT)
+                if reply.status < 300:
+                    break
+            except NetworkError as error:
+                log.warning("halt.cancel_all_failed", reason=str(error), attempt=attempt)
+            await asyncio.sleep(self._desk.back_off_s(attempt))
+        await self._wait(self._has_no_orders)
+
+    async def _round(self) -> bool:
+        """Close what has no closing order; return True when the broker has no position left."""
+        positions = await self._positions()
+        if not positions:
+            return True
+        orders = await self._desk.rest.open_orders(Lane.EXIT)
+        waiting = [
+            symbol for symbol, held in positions.items() if not _is_closing(symbol, held, orders)
+        ]
+        for view in orders:
+            held = positions.get(view.symbol, ZERO)
+            if not _closes(view, held):
+                await self._cancel(view)
+        if len(waiting) == len(positions) and not self._tried:
+            await self._close_at_once()
+        else:
+            for symbol in waiting:
+                await self._close(symbol)
+        self._tried.update(waiting)
+        await self._wait(self._is_flat)
+        return not await self._positions()
+
+    async def _close_at_once(self) -> None:
+        reply = await self._desk.rest.call("close_all", "DELETE", "/positions", Lane.EXIT)
+        try:
+            rows = decode(reply.body, list[dict[str, object]]) if reply.status < 300 else []
+        except Unreadable:
+            rows = []
+        failed = [row for row in rows if row.get("status") != 200]
+        log.error("halt.close_all", http_status=reply.status, failed=len(failed))
+
+    async def _close(self, symbol: str) -> None:
+        path = f"/positions/{quote(without_slash(symbol))}"
+        reply = await self._desk.rest.call("close", "DELETE", path, Lane.EXIT)
+        log.error("halt.close", symbol=symbol, http_status=reply.status)
+
+    async def _cancel(self, view: OrderView) -> None:
+        path = f"/orders/{quote(view.broker_order_id)}"
+        await self._desk.rest.call("cancel", "DELETE", path, Lane.EXIT)
+
+    async def _positions(self) -> dict[str, Decimal]:
+        rows = await self._desk.rest.positions(Lane.EXIT)
+        held = {_symbol(row): _signed(row) for row in rows}
+        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+
+    async def _has_no_orders(self) -> bool:
+        return not await self._desk.rest.open_orders(Lane.EXIT)
+
+    async def _is_flat(self) -> bool:
+        return not await self._positions()
+
+    async def _wait(self, is_done: Check) -> None:
+        """Look until done, for a bounded real time."""
+        settings = self._desk.settings
+        started = self._desk.clock.monotonic()
+        while self._desk.seconds_since(started) < settings.emergency_wait_s:
+            try:
+                if await is_done():
+                    return
+            except CallFailed as failure:
+                log.warning("halt.reading_failed", reason=str(failure))
+            await asyncio.sleep(settings.emergency_poll_s)
+
+
+def _symbol(row: WirePosition) -> str:
+    return house_symbol(row.symbol or "", row.asset_class)
+
+
+def _signed(row: WirePosition) -> Decimal:
+    quantity = number(row.qty)
+    if quantity is None:
+        raise CallFailed("positions: a row without quantity")
+    return -abs(quantity) if row.side == "short" else quantity
+
+
+def _closes(view: OrderView, held: Decimal) -> bool:
+    return view.side.startswith("sell") if held > 0 else held < 0 and view.side == "buy"
+
+
+def _is_closing(symbol: str, held: Decimal, orders: list[OrderView]) -> bool:
+    return any(view.symbol == symbol and _closes(view, held) for view in orders)

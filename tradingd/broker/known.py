@@ -1,0 +1,199 @@
+"""What the edge knows of our orders: folded from the order log, so that a restart knows it, too.
+
+Live and at recovery the same `apply` sees the same messages. There is no other durable state in the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tradingd.instruments.money import signed
+from tradingd.messages import (
+    BrokerSnapshot,
+    CancelOrder,
+    CashMoved,
+    FeeCharged,
+    Message,
+    OrderAccepted,
+    OrderApproved,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderNotSent,
+    OrderRejected,
+    OrderReplaced,
+    OrderSent,
+    OrderUnknown,
+    RunStarted,
+    TradeBusted,
+)
+
+ZERO = Decimal(0)
+
+NOT_FOUND = "not_found"
+"""The code of `OrderRejected` for an order the broker never came to know."""
+
+SETTLED_MAX = 10_000
+"""Finished orders that are still recognized; later news of an older one is only counted."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One of our orders, as far as has been said of it."""
+
+    order: OrderApproved
+    approved_at: int
+    broker_order_id: str = ""
+    is_sent: bool = False
+    is_accepted: bool = False
+    is_unknown: bool = False
+    is_cancel_wanted: bool = False
+    is_terminal: bool = False
+    is_presumed: bool = False
+    """Taken as refused because the broker did not know it; it may still turn up."""
+    cumulative: Decimal = ZERO
+    spent: Decimal = ZERO
+    """Sum of quantity times price of what was said, for the price of what was missed."""
+    executions: dict[str, OrderFilled] = field(default_factory=dict)
+    busted: set[str] = field(default_factory=set)
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether the order may exist at the broker and trade."""
+        return self.is_sent and not self.is_terminal
+
+
+class KnownOrders:
+    """All our orders of this genesis, and what else the log says of the account."""
+
+    def __init__(self) -> None:
+        self.genesis = ""
+        self.snapshot_at = 0
+        """When the latest snapshot was said; 0 before the first."""
+        self.activity_ids: set[str] = set()
+        """Cash activities already said."""
+        self.coins: dict[str, Decimal] = {}
+        """Net position of each symbol since the latest snapshot: what an exact coin fee is read from."""
+        self._records: dict[str, Record] = {}
+        self._unfinished: dict[str, Record] = {}
+        self._handlers = {
+            RunStarted: self._run_started,
+            OrderApproved: self._approved,
+            OrderSent: self._sent,
+            OrderNotSent: self._closed,
+            OrderAccepted: self._accepted,
+            OrderFilled: self._filled,
+            OrderCanceled: self._closed,
+            OrderExpired: self._closed,
+            OrderRejected: self._closed,
+            OrderReplaced: self._closed,
+            OrderUnknown: self._unknown,
+            TradeBusted: self._busted,
+            CancelOrder: self._cancel_wanted,
+            FeeCharged: self._fee,
+            CashMoved: self._cash_moved,
+            BrokerSnapshot: self._snapshot,
+        }
+
+    def apply(self, message: Message, at: int) -> None:
+        """Fold one message of the order log, heard or said."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message, at)  # type: ignore[operator]  # the table pairs each type with its handler
+
+    def get(self, order_id: str) -> Record | None:
+        """Return the record of one of our orders."""
+        return self._records.get(order_id)
+
+    def is_ours(self, order_id: str) -> bool:
+        """Tell whether an id is of this genesis, remembered or not."""
+        return bool(self.genesis) and order_id.startswith(f"{self.genesis}-")
+
+    def unfinished(self) -> list[Record]:
+        """Return approved orders without a terminal fact, oldest first."""
+        return list(self._unfinished.values())
+
+    def live(self) -> Iterator[Record]:
+        """Yield orders that may trade at the broker."""
+        return (record for record in self._unfinished.values() if record.is_live)
+
+    def has_live(self) -> bool:
+        """Tell whether any order may trade at the broker."""
+        return any(record.is_live for record in self._unfinished.values())
+
+    def _run_started(self, message: RunStarted, _: int) -> None:
+        self.genesis = message.genesis
+
+    def _approved(self, message: OrderApproved, at: int) -> None:
+        assert message.order_id not in self._records, f"{message.order_id} was approved twice"
+        record = Record(message, at)
+        self._records[message.order_id] = record
+        self._unfinished[message.order_id] = record
+
+    def _sent(self, message: OrderSent, _: int) -> None:
+        if record := self.get(message.order_id):
+            record.is_sent = True
+
+    def _accepted(self, message: OrderAccepted, _: int) -> None:
+        if record := self.get(message.order_id):
+            record.broker_order_id = message.broker_order_id
+            record.is_accepted = True
+            record.is_unknown = False
+
+    def _filled(self, message: OrderFilled, _: int) -> None:
+        self.coins[message.symbol] = self.coins.get(message.symbol, ZERO) + signed(
+            message.side, message.quantity
+        )
+        record = self.get(message.order_id)
+        if record is None:
+            return
+        record.cumulative = message.cumulative
+        record.spent += message.quantity * message.price
+        if message.execution_id:
+            record.executions[message.execution_id] = message
+        if record.cumulative >= record.order.quantity:
+            self._close(record)
+
+    def _closed(
+        self,
+        message: OrderNotSent | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced,
+        _: int,
+    ) -> None:
+        if record := self.get(message.order_id):
+            record.is_presumed = isinstance(message, OrderRejected) and message.code == NOT_FOUND
+            self._close(record)
+
+    def _unknown(self, message: OrderUnknown, _: int) -> None:
+        if record := self.get(message.order_id):
+            record.is_unknown = True
+
+    def _busted(self, message: TradeBusted, _: int) -> None:
+        moved = signed(message.side, message.quantity)
+        self.coins[message.symbol] = self.coins.get(message.symbol, ZERO) - moved
+        if record := self.get(message.order_id):
+            record.busted.add(message.execution_id)
+
+    def _cancel_wanted(self, message: CancelOrder, _: int) -> None:
+        if record := self.get(message.order_id):
+            record.is_cancel_wanted = True
+
+    def _fee(self, message: FeeCharged, _: int) -> None:
+        if message.asset != "USD":
+            self.coins[message.symbol] = self.coins.get(message.symbol, ZERO) - message.amount
+
+    def _cash_moved(self, message: CashMoved, _: int) -> None:
+        self.activity_ids.add(message.activity_id)
+
+    def _snapshot(self, message: BrokerSnapshot, _: int) -> None:
+        self.snapshot_at = message.taken_at
+        self.coins = {position.symbol: position.quantity for position in message.positions}
+
+    def _close(self, record: Record) -> None:
+        record.is_terminal = True
+        record.is_unknown = False
+        self._unfinished.pop(record.order.order_id, None)
+        if len(self._records) - len(self._unfinished) > SETTLED_MAX:
+            oldest = next(key for key, old in self._records.items() if old.is_terminal)
+            del self._records[oldest]

@@ -1,0 +1,62 @@
+"""The last look before an order leaves: level, age, and whether it is still wanted.
+
+The level cell is the one mutable object that crosses stations: it is set inside `publish(LevelChanged)`, so
+that an order waiting for the disk cannot slip out after the house has said stop.
+"""
+
+from __future__ import annotations
+
+from tradingd.broker.known import Record
+from tradingd.broker.settings import AlpacaSettings
+from tradingd.messages import Level, LevelChanged, Message, Role
+from tradingd.runtime.ports import Clock
+
+SECOND_NS = 1_000_000_000
+
+
+class LevelCell:
+    """What the house may do at this very moment, as far as the edge must know."""
+
+    __slots__ = ("is_emergency", "is_stream_up", "keys_refused", "level")
+
+    def __init__(self) -> None:
+        self.level = Level.NO_ENTRIES
+        self.is_stream_up = False
+        """Entries wait for a stream that can tell of their fills."""
+        self.is_emergency = False
+        """The emergency lane closes everything itself; an exit of ours would sell twice."""
+        self.keys_refused = False
+
+    def set(self, message: Message) -> None:
+        """Take over the level: the bus calls this inside `publish`."""
+        assert isinstance(message, LevelChanged)
+        self.level = message.level
+
+
+def refusal(
+    record: Record,
+    cell: LevelCell,
+    clock: Clock,
+    settings: AlpacaSettings,
+    age_s_max: float | None = None,
+) -> str:
+    """Return why an approved order must not leave now, or nothing. `age_s_max` is real time."""
+    if record.is_cancel_wanted:
+        return "canceled"
+    if cell.is_emergency:
+        return "emergency"
+    if cell.keys_refused:
+        return "keys"
+    if record.order.role is not Role.ENTRY:
+        return ""
+    if cell.level is not Level.NORMAL:
+        return f"level:{cell.level.value}"
+    if not cell.is_stream_up:
+        return "disconnected"
+    now = clock.now()
+    if now - record.order.quoted_at > settings.quote_age_s_max * SECOND_NS:
+        return "stale_quote"
+    bound = settings.approval_age_s_max if age_s_max is None else age_s_max
+    if clock.real_seconds(now - record.approved_at) > bound:
+        return "late"
+    return ""

@@ -1,0 +1,234 @@
+"""The order path: durable, last look, on the wire, and then the truth about it, however long it takes.
+
+An order is offered again only with its own id, and only when the broker has proved that it does not have it
+or the question cannot do harm. Nothing here decides to trade; it only carries out and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from tradingd.broker.alpaca_wire import OPEN_STATUSES, OrderView, order_body
+from tradingd.broker.cancels import Cancels
+from tradingd.broker.chains import Chains
+from tradingd.broker.desk import Desk
+from tradingd.broker.facts import disagreement, facts_of, status_of
+from tradingd.broker.known import NOT_FOUND, Record
+from tradingd.broker.level import refusal
+from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
+from tradingd.broker.rest import CallFailed, keys_refused
+from tradingd.broker.waits import retry_after_s
+from tradingd.messages import (
+    Level,
+    OrderAccepted,
+    OrderNotSent,
+    OrderRejected,
+    OrderSent,
+    OrderUnknown,
+    Role,
+    Severity,
+)
+from tradingd.runtime.ports import Lane, NetworkError
+
+log = structlog.get_logger()
+
+CLOCK_SKEW_NS_MAX = 5_000_000_000
+"""How much earlier than our approval the broker may say our order was made."""
+
+
+class OrderPath:
+    """Every order of ours between its approval and its first proven fact."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.cancels = Cancels(desk, self)
+        self._desk = desk
+        self._chains = Chains(desk)
+        self._in_flight: dict[str, asyncio.Event] = {}
+        self._resolving: set[str] = set()
+
+    def approved(self, record: Record, seq: int) -> None:
+        """Take an approved order; it leaves after those of its parent that came before."""
+        self._chains.add(record.order.intent_id, lambda: self._submit(record, seq))
+
+    async def settled(self, order_id: str) -> None:
+        """Wait until no request for this order is on the wire."""
+        event = self._in_flight.get(order_id)
+        if event is not None:
+            await event.wait()
+
+    def is_in_flight(self, order_id: str) -> bool:
+        """Tell whether the order's own request is still on the wire."""
+        return order_id in self._in_flight
+
+    def close_unsent(self) -> None:
+        """After a restart: close what never left. What left is looked up when the stream is up."""
+        for record in self._desk.known.unfinished():
+            if not record.is_sent:
+                self._desk.say(OrderNotSent(record.order.order_id, "restart"))
+
+    async def _submit(self, record: Record, seq: int) -> None:
+        desk, order_id = self._desk, record.order.order_id
+        await desk.journal.durable(seq)
+        why = self._why_not(record)
+        if why:
+            log.warning("order.not_sent", client_order_id=order_id, reason=why)
+            desk.say(OrderNotSent(order_id, why))
+            return
+        event = self._in_flight[order_id] = asyncio.Event()
+        desk.say(OrderSent(order_id))
+        log.info("order.submitted", client_order_id=order_id, symbol=record.order.symbol,
+                 side=record.order.side.value, qty=str(record.order.quantity))  # fmt: skip
+        try:
+            await self._offer(record)
+        finally:
+            event.set()
+            del self._in_flight[order_id]
+
+    def _why_not(self, record: Record, age_s_max: float | None = None) -> str:
+        return refusal(record, self._desk.cell, self._desk.clock, self._desk.settings, age_s_max)
+
+    async def _offer(self, record: Record) -> None:
+        """Post until the broker has answered for sure, or nobody can tell."""
+        attempt = 0
+        while True:
+            outcome, wait_s = await self._post(record)
+            if outcome.verdict not in {Verdict.LIMITED, Verdict.UNSENT}:
+                self._conclude(record, outcome)
+                return
+            await asyncio.sleep(wait_s or self._desk.back_off_s(attempt))
+            attempt += 1
+            why = self._why_not(record, self._desk.settings.retry_age_s_max)
+            if why:
+                reason = f"{outcome.reason}; then {why}"
+                self._refused(record, Outcome(outcome.verdict, outcome.code, reason))
+                return
+
+    async def _post(self, record: Record) -> tuple[Outcome, float]:
+        order = record.order
+        lane = Lane.ENTRY if order.role is Role.ENTRY else Lane.EXIT
+        started = self._desk.clock.monotonic()
+        try:
+            reply = await self._desk.rest.call("submit", "POST", "/orders", lane, order_body(order))
+        except NetworkError as error:
+            outcome, wait_s, status = of_failure(error), 0.0, 0
+        else:
+            outcome, status = classify(reply, order.order_id), reply.status
+            wait_s = retry_after_s(reply, self._desk.clock, self._desk.settings.back_off_s_max)
+        log.info("order.answered", client_order_id=order.order_id, verdict=outcome.verdict.value,
+                 http_status=status, code=outcome.code, reason=outcome.reason,
+                 latency_ms=round(self._desk.seconds_since(started) * 1000, 3))  # fmt: skip
+        return outcome, wait_s
+
+    def _conclude(self, record: Record, outcome: Outcome) -> None:
+        match outcome.verdict:
+            case Verdict.ACCEPTED:
+                self._accepted(record, outcome.order)
+            case Verdict.REJECTED:
+                self._refused(record, outcome)
+            case Verdict.KEYS:
+                self._refused(record, outcome)
+                self._desk.lost(f"keys refused: {outcome.reason}", is_fatal=True)
+            case _:
+                self.resolve(record, f"{outcome.code} {outcome.reason}".strip())
+
+    def _accepted(self, record: Record, view: OrderView | None) -> None:
+        # Fills that the reply may show already are left to the stream, which knows each one's price.
+        if view is not None and not record.is_accepted and not record.is_terminal:
+            self._desk.say_facts([OrderAccepted(record.order.order_id, view.broker_order_id)])
+
+    def _refused(self, record: Record, outcome: Outcome) -> None:
+        if record.is_accepted or record.is_terminal:
+            return  # the stream has proved the contrary meanwhile
+        rejected = OrderRejected(record.order.order_id, outcome.code, outcome.reason)
+        self._desk.say_facts([rejected])
+
+    def resolve(self, record: Record, reason: str) -> None:
+        """Find out what became of an order; says `OrderUnknown` unless that was said."""
+        order_id = record.order.order_id
+        if order_id in self._resolving or record.is_accepted or record.is_terminal:
+            return
+        self._resolving.add(order_id)
+        if not record.is_unknown:
+            self._desk.say_facts([OrderUnknown(order_id, reason)])
+        self._desk.spawn(self._resolve(record), f"resolve {order_id}")
+
+    async def _resolve(self, record: Record) -> None:
+        try:
+            await self._ask_until_known(record)
+        finally:
+            self._resolving.discard(record.order.order_id)
+
+    async def _ask_until_known(self, record: Record) -> None:
+        settings = self._desk.settings
+        asked_at, attempt, may_offer, refused = self._desk.clock.monotonic(), 0, True, None
+        while not record.is_accepted and not record.is_terminal:
+            view = await self._look_up(record)
+            silence_s = self._desk.seconds_since(asked_at)
+            if isinstance(view, OrderView):
+                self.adopt(record, view)
+                return
+            if view is None and silence_s >= settings.grace_s:
+                why = self._why_not(record, settings.retry_age_s_max)
+                if may_offer and not why:
+                    refused = await self._offer_again(record)
+                    may_offer = refused is None
+                    asked_at = self._desk.clock.monotonic()
+                elif silence_s >= settings.presume_s:
+                    self._presume_refused(record, refused, why)
+                    return
+            await asyncio.sleep(self._desk.back_off_s(attempt))
+            attempt += 1
+
+    async def _look_up(self, record: Record) -> OrderView | CallFailed | None:
+        try:
+            return await self._desk.rest.order_by_client_id(record.order.order_id)
+        except CallFailed as failure:
+            if keys_refused(failure):
+                self._desk.lost(f"keys refused: {failure}", is_fatal=True)
+                await asyncio.sleep(self._desk.settings.refused_interval_s)
+            return failure
+
+    async def _offer_again(self, record: Record) -> Outcome | None:
+        """Post once more with the same id; return a refusal, which alone does not prove the first one failed."""
+        outcome, wait_s = await self._post(record)
+        if outcome.verdict is Verdict.ACCEPTED:
+            self._accepted(record, outcome.order)
+        elif outcome.verdict is Verdict.LIMITED:
+            await asyncio.sleep(wait_s)
+        return outcome if outcome.verdict in {Verdict.REJECTED, Verdict.KEYS} else None
+
+    def _presume_refused(self, record: Record, refused: Outcome | None, why: str) -> None:
+        order_id = record.order.order_id
+        text = f"the broker does not know it; {why or 'offered again in vain'}"
+        if refused is not None:
+            text = f"{text}; {refused.code} {refused.reason}"
+        self._desk.say_facts([OrderRejected(order_id, NOT_FOUND, text)])
+        self._desk.spawn(self._watch(record), f"watch {order_id}")
+
+    async def _watch(self, record: Record) -> None:
+        """Keep looking for an order that was presumed refused: late news of it must not be missed."""
+        for _ in range(self._desk.settings.watch_tries_max):
+            await asyncio.sleep(self._desk.settings.watch_interval_s)
+            view = await self._look_up(record) if self._desk.rest.may_poll() else None
+            if isinstance(view, OrderView):
+                self.adopt(record, view)
+                return
+
+    def adopt(self, record: Record, view: OrderView) -> None:
+        """Take over what the broker has under our id; cancel it if nobody wants it any more."""
+        why = disagreement(record, view, CLOCK_SKEW_NS_MAX)
+        if why:
+            text = f"{view.order_id} at the broker is not ours: {why}"
+            self._desk.alert(Severity.CRITICAL, "order_id_clash", text)
+            self._desk.lost(text, is_fatal=True)
+            return
+        self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
+        is_open = status_of(view) in OPEN_STATUSES
+        if is_open and (record.is_presumed or record.is_cancel_wanted or self._is_late(record)):
+            log.warning("order.unwanted", client_order_id=view.order_id)
+            self.cancels.broker_order(view.order_id, view.broker_order_id)
+
+    def _is_late(self, record: Record) -> bool:
+        return record.order.role is Role.ENTRY and self._desk.cell.level is not Level.NORMAL

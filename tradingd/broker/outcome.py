@@ -1,0 +1,102 @@
+"""What a reply to POST /v2/orders proves. By HTTP status first; the broker reuses codes and texts.
+
+Only a refusal that proves itself is a refusal. Everything else (a time-out, a gateway's page, a reply cut
+short) is UNKNOWN: the order counts until the broker has said what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tradingd.broker.alpaca_wire import OrderView, Unreadable, WireError, decode, read_order
+from tradingd.runtime.ports import NetworkError, Reply
+
+TEXT_MAX = 300
+"""Characters of the broker's text that we keep."""
+
+
+class Verdict(StrEnum):
+    """What became of an order on the wire."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    DUPLICATE = "duplicate"
+    """Our id exists already: most likely our own earlier attempt."""
+    LIMITED = "limited"
+    """Refused for the rate alone; the same order may be offered again."""
+    UNSENT = "unsent"
+    """No connection, so nothing left this machine."""
+    KEYS = "keys"
+    """The broker refuses our keys; nothing will work until a person acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict with what it rests on."""
+
+    verdict: Verdict
+    code: str = ""
+    reason: str = ""
+    order: OrderView | None = None
+
+
+_AMBIGUOUS = frozenset({408, 425, 429, 499})
+"""4xx that a gateway may send after the broker has taken the order."""
+
+
+def error_text(reply: Reply) -> tuple[str, str]:
+    """Return (code, message) of an error body, whatever it is."""
+    try:
+        error = decode(reply.body, WireError)
+    except Unreadable:
+        return str(reply.status), _clean(reply.body.decode("utf-8", "replace"))
+    return str(error.code or reply.status), _clean(str(error.message or ""))
+
+
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)[:TEXT_MAX]
+
+
+def classify(reply: Reply, order_id: str) -> Outcome:
+    """Judge a reply to the order `order_id`."""
+    if 200 <= reply.status < 300:
+        return _judge_success(reply, order_id)
+    code, message = error_text(reply)
+    verdict = _judge_refusal(reply.status, code, message)
+    return Outcome(verdict, code, message or f"HTTP {reply.status}")
+
+
+def _judge_success(reply: Reply, order_id: str) -> Outcome:
+    try:
+        order = read_order(reply.body)
+    except Unreadable as fault:
+        return Outcome(Verdict.UNKNOWN, str(reply.status), str(fault)[:TEXT_MAX])
+    if order.order_id != order_id:
+        return Outcome(Verdict.UNKNOWN, str(reply.status), "the reply names another order")
+    return Outcome(Verdict.ACCEPTED, order=order)
+
+
+def _judge_refusal(status: int, code: str, message: str) -> Verdict:
+    text = message.lower()
+    if is_keys_refusal(status, message):
+        return Verdict.KEYS
+    if status == 429 and (code == "42910000" or "rate limit" in text or "too many" in text):
+        return Verdict.LIMITED
+    if status in _AMBIGUOUS or not 400 <= status < 500:
+        return Verdict.UNKNOWN
+    if status == 422 and "client_order_id" in text and "unique" in text:
+        return Verdict.DUPLICATE
+    return Verdict.REJECTED
+
+
+def is_keys_refusal(status: int, message: str) -> bool:
+    """Tell whether the broker refuses the keys rather than the request."""
+    return status == 401 or (status == 403 and message.lower().startswith("forbidden"))
+
+
+def of_failure(error: NetworkError) -> Outcome:
+    """Judge a request that brought no reply."""
+    verdict = Verdict.UNKNOWN if error.was_sent else Verdict.UNSENT
+    return Outcome(verdict, verdict.value, _clean(str(error)))

@@ -1,0 +1,220 @@
+"""Alpaca's trading API as calls with a lane and a deadline. One request each; whoever calls decides on retries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+from tradingd import __version__
+from tradingd.broker.alpaca_wire import (
+    OrderView,
+    Unreadable,
+    WireAccount,
+    WireActivity,
+    WireOrder,
+    WirePosition,
+    decode,
+    decode_rows,
+    read_order,
+    view_of,
+)
+from tradingd.broker.outcome import error_text
+from tradingd.broker.settings import AccountIdentity, AlpacaSettings, KeysRefused
+from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply
+
+T = TypeVar("T")
+
+ACTIVITY_PAGE_SIZE = 100
+"""Lines on a page of activities; the broker's maximum."""
+
+QUOTA_SPAN_NS = 60_000_000_000
+"""A header about the quota says nothing about the next minute (market time)."""
+
+
+class CallFailed(Exception):  # noqa: N818 - it names the state of affairs
+    """A reading did not succeed: no reply, a refusal, or an unreadable body."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class AlpacaRest:
+    """The calls of the trading API that the edge makes."""
+
+    def __init__(self, network: Network, clock: Clock, settings: AlpacaSettings) -> None:
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """(operation, HTTP status or "failed") -> count."""
+        self.rate_limit_remaining: int | None = None
+        """What the broker last said is left of the minute's quota."""
+        self._remaining_at = 0
+        self._network = network
+        self._clock = clock
+        self._settings = settings
+        self._base = f"{settings.trading_url.rstrip('/')}/v2"
+        self._headers = {
+            "APCA-API-KEY-ID": settings.key_id,
+            "APCA-API-SECRET-KEY": settings.secret_key,
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": f"tradingd/{__version__}",
+        }
+
+    async def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        lane: Lane,
+        body: bytes | None = None,
+    ) -> Reply:
+        """Do one request and count it; raises `NetworkError`."""
+        try:
+            reply = await self._network.request(
+                method,
+                self._base + path,
+                headers=self._headers,
+                body=body,
+                lane=lane,
+                deadline_s=self._settings.request_s_max,
+            )
+        except NetworkError:
+            self.requests[operation, "failed"] += 1
+            raise
+        self.requests[operation, str(reply.status)] += 1
+        remaining = reply.headers.get("x-ratelimit-remaining", "")
+        if remaining.isdecimal():
+            self.rate_limit_remaining = int(remaining)
+            self._remaining_at = self._clock.now()
+        return reply
+
+    def may_poll(self) -> bool:
+        """Tell whether the quota leaves room for what can wait."""
+        if self.rate_limit_remaining is None:
+            return True
+        is_old = self._clock.now() - self._remaining_at > QUOTA_SPAN_NS
+        return is_old or self.rate_limit_remaining > self._settings.poll_reserve
+
+    async def read(self, operation: str, path: str, lane: Lane = Lane.POLL) -> bytes:
+        """GET a body; raises `CallFailed` for anything but success."""
+        try:
+            reply = await self.call(operation, "GET", path, lane)
+        except NetworkError as error:
+            raise CallFailed(f"{operation}: {error}") from error
+        if reply.status != 200:
+            code, message = error_text(reply)
+            raise CallFailed(f"{operation}: HTTP {reply.status} {code} {message}", reply.status)
+        return reply.body
+
+    async def account(self) -> WireAccount:
+        """Return the account."""
+        return _readable(await self.read("account", "/account"), WireAccount)
+
+    async def positions(self, lane: Lane = Lane.POLL) -> list[WirePosition]:
+        """Return every position; a row that cannot be read is a failure, since it is not flat."""
+        rows, faults = _rows(await self.read("positions", "/positions", lane), WirePosition)
+        if faults:
+            raise CallFailed(f"positions: {faults[0]}")
+        return rows
+
+    async def open_orders(self, lane: Lane = Lane.POLL) -> list[OrderView]:
+        """Return every open order of the account, all pages."""
+        found: dict[str, OrderView] = {}
+        size = self._settings.page_size
+        query = {"status": "open", "limit": str(size), "direction": "asc"}
+        for _ in range(self._settings.pages_max):
+            body = await self.read("orders", f"/orders?{urlencode(query)}", lane)
+            rows, faults = _rows(body, WireOrder)
+            if faults:
+                raise CallFailed(f"orders: {faults[0]}")
+            page = [_view(row) for row in rows]
+            is_new = any(view.broker_order_id not in found for view in page)
+            found.update((view.broker_order_id, view) for view in page)
+            if len(page) < size or not is_new:
+                return list(found.values())
+            query["after_order_id"] = page[-1].broker_order_id
+        raise CallFailed(f"orders: more than {self._settings.pages_max} pages")
+
+    async def order_by_client_id(self, order_id: str, lane: Lane = Lane.LOOKUP) -> OrderView | None:
+        """Return the order with our id, None when the broker says it has none."""
+        query = urlencode({"client_order_id": order_id})
+        try:
+            body = await self.read("lookup", f"/orders:by_client_order_id?{query}", lane)
+        except CallFailed as failure:
+            if failure.status == 404:
+                return None
+            raise
+        return _order(body)
+
+    async def activities(self, kinds: str, after: str) -> list[WireActivity]:
+        """Return activities since `after` (RFC 3339), oldest first, all pages."""
+        found: list[WireActivity] = []
+        size = ACTIVITY_PAGE_SIZE
+        query = {
+            "activity_types": kinds,
+            "after": after,
+            "direction": "asc",
+            "page_size": str(size),
+        }
+        for _ in range(self._settings.pages_max):
+            body = await self.read("activities", f"/account/activities?{urlencode(query)}")
+            rows, _faults = _rows(body, WireActivity)
+            found += rows
+            if len(rows) < size or not rows[-1].id:
+                return found
+            query["page_token"] = rows[-1].id
+        raise CallFailed(f"activities: more than {self._settings.pages_max} pages")
+
+    async def cancel(self, broker_order_id: str) -> Reply:
+        """Ask for one cancel."""
+        path = f"/orders/{quote(broker_order_id)}"
+        return await self.call("cancel", "DELETE", path, Lane.CANCEL)
+
+    async def verify(self) -> AccountIdentity:
+        """Return whose account this is; raises `KeysRefused` or `CallFailed`."""
+        try:
+            account = await self.account()
+        except CallFailed as failure:
+            if keys_refused(failure):
+                raise KeysRefused(str(failure)) from failure
+            raise
+        return AccountIdentity(
+            account_id=account.id or "",
+            account_number=account.account_number or "",
+            status=account.status or "",
+            is_blocked=bool(account.trading_blocked or account.account_blocked),
+        )
+
+
+def keys_refused(failure: CallFailed) -> bool:
+    """Tell whether a reading failed for the keys: no reading is refused with 403 for another reason."""
+    return failure.status in {401, 403}
+
+
+def _readable(body: bytes, kind: type[T]) -> T:
+    try:
+        return decode(body, kind)
+    except Unreadable as fault:
+        raise CallFailed(str(fault)) from fault
+
+
+def _rows(body: bytes, kind: type[T]) -> tuple[list[T], list[str]]:
+    try:
+        return decode_rows(body, kind)
+    except Unreadable as fault:
+        raise CallFailed(str(fault)) from fault
+
+
+def _view(row: WireOrder) -> OrderView:
+    try:
+        return view_of(row)
+    except Unreadable as fault:
+        raise CallFailed(str(fault)) from fault
+
+
+def _order(body: bytes) -> OrderView:
+    try:
+        return read_order(body)
+    except Unreadable as fault:
+        raise CallFailed(str(fault)) from fault

@@ -1,0 +1,77 @@
+"""From one update of the order stream to the facts it proves: ours, foreign, busted, late."""
+
+from __future__ import annotations
+
+from tradingd.broker.alpaca_wire import (
+    OPEN_STATUSES,
+    OrderView,
+    WireUpdate,
+    execution_of,
+    number,
+)
+from tradingd.broker.cancels import Cancels
+from tradingd.broker.desk import Desk
+from tradingd.broker.facts import facts_of, status_of
+from tradingd.broker.known import Record
+from tradingd.messages import CancelRejected, OrderFilled, Severity, TradeBusted
+
+
+class Teller:
+    """Says what an update means for our orders."""
+
+    def __init__(self, desk: Desk, cancels: Cancels) -> None:
+        self._desk = desk
+        self._cancels = cancels
+
+    def tell(self, update: WireUpdate, view: OrderView) -> bool:
+        """Say what is new in an update; tell whether anything was."""
+        record = self._desk.known.get(view.order_id)
+        if record is None:
+            self._foreign(view)
+            return True
+        if update.event in {"trade_bust", "trade_correct"}:
+            return self._bust(record, update)
+        if update.event == "order_cancel_rejected" and not record.is_terminal:
+            self._desk.say_facts([CancelRejected(view.order_id, "refused by the venue")])
+        now = self._desk.clock.now()
+        execution = execution_of(update, now)
+        reason = "asked for" if record.is_cancel_wanted else "by the broker"
+        facts = facts_of(record, view, now, execution=execution, event=update.event, reason=reason)
+        self._desk.say_facts(facts, execution.position if execution else None)
+        if record.is_presumed and status_of(view, update.event) in OPEN_STATUSES:
+            self._cancels.broker_order(view.order_id, view.broker_order_id)
+        return bool(facts)
+
+    def _foreign(self, view: OrderView) -> None:
+        self._desk.foreign_events += 1
+        if self._desk.known.is_ours(view.order_id) and self._desk.foreign_events < 100:
+            text = f"{view.order_id} has our genesis and is not in the log"
+            self._desk.alert(Severity.CRITICAL, "unknown_own_order", text)
+
+    def _bust(self, record: Record, update: WireUpdate) -> bool:
+        fill = _busted_fill(record, update)
+        if fill is None:
+            return False
+        bust = TradeBusted(
+            order_id=fill.order_id,
+            execution_id=fill.execution_id,
+            strategy=fill.strategy,
+            symbol=fill.symbol,
+            side=fill.side,
+            quantity=fill.quantity,
+            price=fill.price,
+        )
+        self._desk.say_facts([bust])
+        text = f"{fill.order_id}: {update.event} of {fill.quantity} at {fill.price}"
+        self._desk.alert(Severity.CRITICAL, update.event, text)
+        return True
+
+
+def _busted_fill(record: Record, update: WireUpdate) -> OrderFilled | None:
+    """Return the execution taken back: by its id, else the only one left of its size and price."""
+    standing = {key: fill for key, fill in record.executions.items() if key not in record.busted}
+    if update.execution_id in record.executions:
+        return standing.get(update.execution_id)
+    quantity, price = number(update.qty), number(update.price)
+    alike = [f for f in standing.values() if f.quantity == quantity and f.price == price]
+    return alike[0] if len(alike) == 1 else None

@@ -1,0 +1,236 @@
+"""The order stream: connect, authenticate, listen, read the gap back, and only then call it connected.
+
+The socket replays nothing and numbers nothing. So every (re)connect is a gap: what arrives while the gap is
+read by REST waits in a buffer, and since each share is said once, the overlap does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import msgspec
+import structlog
+
+from tradingd.broker.alpaca_wire import (
+    KNOWN_EVENTS,
+    SILENT_EVENTS,
+    Unreadable,
+    WireFrame,
+    WireStreamData,
+    WireUpdate,
+    decode,
+    read_order,
+)
+from tradingd.broker.desk import Desk
+from tradingd.broker.rest import CallFailed
+from tradingd.broker.snapshot import Snapshots
+from tradingd.broker.teller import Teller
+from tradingd.messages import BrokerConnected, Severity, WordUnknown
+from tradingd.runtime.ports import NetworkError, Socket, SocketClosed
+
+log = structlog.get_logger()
+
+BUFFER_FRAMES_MAX = 20_000
+"""Frames that may wait while the gap is read."""
+
+STREAM = "trade_updates"
+
+_STATUS = re.compile(r"\b([45]\d\d)\b")
+
+
+class StreamLost(Exception):  # noqa: N818 - it names the state of affairs
+    """This connection is of no use any more."""
+
+    def __init__(self, reason: str, *, is_fatal: bool = False) -> None:
+        super().__init__(reason)
+        self.is_fatal = is_fatal
+
+
+class OrderStream:
+    """Keeps one connection to `trade_updates`, for ever."""
+
+    def __init__(self, desk: Desk, snapshots: Snapshots, teller: Teller) -> None:
+        self.reconnects = 0
+        self._desk = desk
+        self._snapshots = snapshots
+        self._teller = teller
+        self._buffer: list[str | bytes] | None = []
+        self._heard_at = 0
+        self._doubt = asyncio.Event()
+        self._was_up = False
+
+    async def run(self) -> None:
+        """Connect again and again, ever more patiently while it does not work."""
+        attempt, why = 0, "start"
+        while True:
+            self._was_up = False
+            loss = await self._session_until_lost(why)
+            self._desk.lost(str(loss), is_fatal=loss.is_fatal)
+            self.reconnects += 1
+            attempt, why = (0 if self._was_up else attempt + 1), "reconnect"
+            settings = self._desk.settings
+            wait_s = (
+                settings.refused_interval_s if loss.is_fatal else self._desk.back_off_s(attempt)
+            )
+            await asyncio.sleep(wait_s)
+
+    async def _session_until_lost(self, why: str) -> StreamLost:
+        try:
+            await self._session(why)
+        except StreamLost as loss:
+            return loss
+        except NetworkError as error:
+            match = _STATUS.search(str(error))
+            return StreamLost(str(error), is_fatal=match is not None and match[1] in {"401", "403"})
+        except CallFailed as failure:
+            return StreamLost(
+                f"the gap could not be read: {failure}", is_fatal=failure.status == 401
+            )
+        except SocketClosed as closed:
+            return StreamLost(f"closed: {closed}")
+        except TimeoutError:
+            return StreamLost("no answer in time")
+        except (
+            Exception
+        ) as error:  # quarantine: whatever broke this session must not end the stream for good
+            log.exception("stream.session_failed")
+            text = f"order stream: {type(error).__name__}: {error}"
+            self._desk.alert(Severity.CRITICAL, "edge_stream_failed", text)
+            return StreamLost(text)
+        return StreamLost("ended")
+
+    async def _session(self, why: str) -> None:
+        settings = self._desk.settings
+        socket = await self._desk.network.connect(
+            settings.trading_stream_url, headers={}, deadline_s=settings.handshake_s_max
+        )
+        try:
+            self._buffer = []
+            await self._open(socket)
+            await self._live(socket, why)
+        finally:
+            await socket.close()
+
+    async def _open(self, socket: Socket) -> None:
+        settings = self._desk.settings
+        keys = {"key_id": settings.key_id, "secret_key": settings.secret_key}
+        await socket.send(_text({"action": "authenticate", "data": keys}))
+        answer = await self._answer(socket, "authorization")
+        if answer.status != "authorized":
+            raise StreamLost(f"the broker says {answer.status or 'nothing'}", is_fatal=True)
+        await socket.send(_text({"action": "listen", "data": {"streams": [STREAM]}}))
+        answer = await self._answer(socket, "listening")
+        if STREAM not in answer.streams:
+            raise StreamLost(f"not listening: {answer.error or answer.streams}")
+
+    async def _answer(self, socket: Socket, stream: str) -> WireStreamData:
+        """Wait for the next control message; updates that come first are kept."""
+        async with asyncio.timeout(self._desk.settings.handshake_s_max):
+            while True:
+                raw = await socket.receive()
+                try:
+                    frame = decode(raw, WireFrame)
+                    if frame.stream in {stream, "authorization"}:
+                        return decode(frame.data, WireStreamData)
+                except Unreadable as fault:
+                    raise StreamLost(f"unreadable handshake: {str(fault)[:100]}") from fault
+                self._hear(raw)
+
+    async def _live(self, socket: Socket, why: str) -> None:
+        reader = asyncio.create_task(self._read(socket))
+        keeper = asyncio.create_task(self._keep(why))
+        try:
+            done, _ = await asyncio.wait({reader, keeper}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            reader.cancel()
+            keeper.cancel()
+            await asyncio.gather(reader, keeper, return_exceptions=True)
+
+    async def _read(self, socket: Socket) -> None:
+        while True:
+            self._hear(await socket.receive())
+
+    def _hear(self, frame: str | bytes) -> None:
+        self._heard_at = self._desk.clock.monotonic()
+        if self._buffer is None:
+            self._handle(frame)
+        elif len(self._buffer) >= BUFFER_FRAMES_MAX:
+            raise StreamLost("too much happened while the gap was read")
+        else:
+            self._buffer.append(frame)
+
+    async def _keep(self, why: str) -> None:
+        """Read the gap back, say connected, and then doubt a silence that lasts too long."""
+        await self._snapshots.catch_up()
+        self._release()
+        snapshot = await self._snapshots.take(why)
+        if snapshot is not None:
+            self._desk.say(snapshot)
+        else:
+            self._snapshots.ask(why)
+        self._was_up = True
+        self._desk.found()
+        self._desk.say(BrokerConnected())
+        log.info("stream.connected", reconnects=self.reconnects)
+        await self._doubt_silence()
+
+    def _release(self) -> None:
+        waiting, self._buffer = self._buffer or [], None
+        for frame in waiting:
+            self._handle(frame)
+
+    async def _doubt_silence(self) -> None:
+        silence_s = self._desk.settings.silence_s_max
+        while True:
+            try:
+                async with asyncio.timeout(silence_s):
+                    await self._doubt.wait()
+            except TimeoutError:
+                if self._desk.seconds_since(self._heard_at) < silence_s:
+                    continue
+            self._doubt.clear()
+            if self._desk.known.has_live() and self._desk.rest.may_poll():
+                await self._compare()
+
+    async def _compare(self) -> None:
+        try:
+            behind = await self._snapshots.is_behind()
+        except CallFailed as failure:
+            log.warning("stream.unproven", reason=str(failure))
+            return
+        if behind:
+            raise StreamLost(f"mute: {behind}")
+        self._heard_at = self._desk.clock.monotonic()
+
+    def _handle(self, frame: str | bytes) -> None:
+        try:
+            message = decode(frame, WireFrame)
+            if message.stream != STREAM:
+                self._control(message)
+                return
+            update = decode(message.data, WireUpdate)
+            view = read_order(update.order)
+        except Unreadable as fault:
+            self._desk.say(WordUnknown("stream.frame", str(fault)[:80]))
+            self._doubt.set()  # it may have been a fill
+            return
+        if update.event not in KNOWN_EVENTS:
+            self._desk.say(WordUnknown("trade_updates.event", update.event[:40], view.order_id))
+            self._doubt.set()
+        was_news = self._teller.tell(update, view)
+        if not was_news and update.event not in SILENT_EVENTS:
+            self._desk.facts_ignored += 1
+
+    def _control(self, message: WireFrame) -> None:
+        data = decode(message.data, WireStreamData)
+        if message.stream == "authorization" and data.status == "unauthorized":
+            raise StreamLost("the broker withdrew the authorization", is_fatal=True)
+        if message.stream not in {"authorization", "listening"}:
+            self._desk.say(WordUnknown("stream", message.stream[:40]))
+
+
+def _text(message: object) -> str:
+    return msgspec.json.encode(message).decode()
