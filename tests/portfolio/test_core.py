@@ -73,7 +73,7 @@ def test_the_first_book_begins_the_day() -> None:
     assert core.handle(RUN, NOON) == (SetTimer("portfolio", "midnight", MIDNIGHT),)
     assert not core.handle(mark(10), NOON)
     day, marked = core.handle(BookAdopted(Decimal(1000), (), "first start"), NOON)
-    assert day == DayStarted("2026-03-02", Decimal(1000))
+    assert day == DayStarted("2026-03-02", Decimal(1000), Decimal(1000))
     assert equity_of([marked]).equity_usd == 1000
 
 
@@ -120,7 +120,7 @@ def test_midnight_in_new_york_begins_a_day_at_the_latest_marks() -> None:
     core.handle(mark(12), NOON)
     timer, day, marked = core.handle(TimerFired("portfolio", "midnight", MIDNIGHT), MIDNIGHT)
     assert timer == SetTimer("portfolio", "midnight", ns_of("2026-03-04", "00:00"))
-    assert day == DayStarted("2026-03-03", Decimal(1020))
+    assert day == DayStarted("2026-03-03", Decimal(1020), Decimal(1000))
     assert equity_of([marked]).day_pnl_usd == 0
 
 
@@ -137,7 +137,7 @@ def test_an_adopted_position_waits_for_its_first_mark_before_equity_is_said() ->
     said = core.handle(BookAdopted(Decimal(1000), (position,), "first start"), NOON)
     assert kinds(said) == ["PositionChanged", "SetTimer"]
     said = core.handle(mark(50), NOON + 1)
-    assert said[0] == DayStarted("2026-03-02", Decimal(1500))
+    assert said[0] == DayStarted("2026-03-02", Decimal(1500), Decimal(1400))
 
 
 def test_without_any_mark_equity_is_said_late_stale_and_at_the_adopted_price() -> None:
@@ -147,7 +147,7 @@ def test_without_any_mark_equity_is_said_late_stale_and_at_the_adopted_price() -
     core.handle(BookAdopted(Decimal(1000), (position,), "first start"), NOON)
     later = NOON + 60 * SECOND
     day, marked = core.handle(TimerFired("portfolio", "patience", later), later)
-    assert day == DayStarted("2026-03-02", Decimal(1400))
+    assert day == DayStarted("2026-03-02", Decimal(1400), Decimal(1400))
     assert equity_of([marked]).is_stale
 
 

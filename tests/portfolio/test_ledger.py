@@ -238,19 +238,15 @@ def test_strategies_hold_apart() -> None:
     assert ledger.by_strategy() == {"one": exact(100, 0), "two": exact(-100, 0)}
 
 
-def test_an_adopted_book_keeps_owners_where_it_agrees_and_is_external_where_not() -> None:
+def test_an_adopted_book_is_external_and_leaves_the_strategies_flat() -> None:
     ledger = opened("1000", BrokerPosition("IBM", Decimal(5), Decimal(20)))
     assert ledger.capital == 1100
     ledger.fill(a_fill(Side.BUY, "2", "30"))
-    ledger.fill(a_fill(Side.BUY, "1", "10", symbol="KO"))
-    positions = (
-        BrokerPosition("IBM", Decimal(6), Decimal(25)),
-        BrokerPosition("KO", Decimal(1), Decimal(10)),
-    )
-    changed = ledger.adopt(BookAdopted(Decimal(900), positions, "accepted"))
+    position = BrokerPosition("IBM", Decimal(6), Decimal(25))
+    changed = ledger.adopt(BookAdopted(Decimal(900), (position,), "accepted"))
     assert set(changed) == {("one", "IBM"), ("external", "IBM")}
-    assert set(ledger.open) == {("external", "IBM"), ("one", "KO")}
-    check_identity(ledger, {"IBM": Decimal(31), "KO": Decimal(9)})
+    assert set(ledger.open) == {("external", "IBM")}
+    check_identity(ledger, {"IBM": Decimal(31)})
 
 
 @pytest.mark.parametrize(("kind", "fees"), [("fee", "0.25"), ("cash", "0")])
@@ -262,13 +258,13 @@ def test_an_explained_difference_moves_cash(kind: str, fees: str) -> None:
     check_identity(ledger, {})
 
 
-def test_an_explained_difference_in_coins_is_borne_by_the_largest_holder() -> None:
+def test_an_explained_difference_in_coins_is_nobodys() -> None:
     ledger = opened()
     ledger.fill(a_fill(Side.BUY, "2", "30", "one", "BTC/USD"))
-    ledger.fill(a_fill(Side.BUY, "3", "30", "two", "BTC/USD"))
     keys = ledger.explain(
-        DifferenceExplained("position", "BTC/USD", "5", "4.9", "why", Decimal("-0.1"))
+        DifferenceExplained("position", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
     )
-    assert keys == (("two", "BTC/USD"),)
-    assert ledger.open["two", "BTC/USD"].quantity == Decimal("2.9")
+    assert keys == (("external", "BTC/USD"),)
+    assert ledger.open["external", "BTC/USD"].quantity == Decimal("-0.1")
+    assert ledger.open["one", "BTC/USD"].quantity == 2
     check_identity(ledger, {"BTC/USD": Decimal(31)})

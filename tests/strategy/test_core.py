@@ -41,7 +41,7 @@ from tradingd.messages import (
 )
 from tradingd.strategy.core import StrategyCore
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
-from tradingd.strategy.seat import StrategySettings, When
+from tradingd.strategy.settings import StrategySettings, When
 
 SECOND = 1_000_000_000
 RUN = RunStarted("gen", "run", "build", "hash", "mock")
@@ -205,15 +205,14 @@ def test_adopted_positions_belong_to_nobody_here() -> None:
     assert (intent.role, intent.quantity) == (Role.ENTRY, None)
 
 
-@pytest.mark.parametrize("theirs", ["7", "6"])
-def test_a_book_adopted_again_keeps_owners_only_where_it_agrees(theirs: str) -> None:
+def test_a_book_adopted_again_leaves_nothing_to_the_strategies() -> None:
     core = a_core()
     core.handle(quote(0), 0)
     core.handle(a_fill(Side.BUY, "7"), 0)
-    position = BrokerPosition("BTC/USD", Decimal(theirs), Decimal(100))
+    position = BrokerPosition("BTC/USD", Decimal(7), Decimal(100))
     core.handle(BookAdopted(Decimal(1), (position,), "accepted"), 0)
     (intent,) = intents(core.handle(quote(2), 0))
-    assert (intent.role is Role.EXIT) == (theirs == "7")
+    assert intent.role is Role.ENTRY
 
 
 def test_a_bust_takes_the_position_back_and_a_split_multiplies_it() -> None:

@@ -123,7 +123,10 @@ def test_full_confidence_is_one_whatever_the_gap() -> None:
     [
         {"fast": 5, "slow": 5},
         {"fast": 0, "slow": 5},
+        {"fast": 2.5},
+        {"slow": "20"},
         {"confidence": "some"},
+        {"k": "one"},
         {"k": 0},
         {"k": float("nan")},
         {"confidence_min": 2},
@@ -135,4 +138,4 @@ def test_full_confidence_is_one_whatever_the_gap() -> None:
 )
 def test_impossible_parameters_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        SmaCrossover(**params)  # type: ignore[arg-type]
+        SmaCrossover(**params)

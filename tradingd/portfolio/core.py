@@ -6,7 +6,6 @@ A mark costs one dictionary entry; decimals are touched only when there is somet
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -33,30 +32,20 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.portfolio.ledger import ZERO, Key, Ledger, SavedLedger
+from tradingd.portfolio.settings import PortfolioSettings
+
+__all__ = ["PortfolioCore", "PortfolioSettings"]
 
 STATION = "portfolio"
 _SECOND_NS = 1_000_000_000
 _HALF = Decimal("0.5")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortfolioSettings:
-    """Ages and intervals, in market time."""
-
-    mark_stale_s: float = 60
-    """A held symbol's mark older than this makes equity stale; also how long a start waits for marks."""
-    equity_interval_s: float = 1
-
-    def __post_init__(self) -> None:
-        if not (self.mark_stale_s > 0 and self.equity_interval_s >= 0):
-            raise ValueError("mark_stale_s must be positive, equity_interval_s not negative")
-
-
 class _Saved(msgspec.Struct, frozen=True):
     ledger: SavedLedger
     date: str
     day_equity: Decimal
-    day_moved: Decimal
+    day_capital: Decimal
 
 
 class PortfolioCore:
@@ -69,7 +58,7 @@ class PortfolioCore:
         self._marks: dict[str, Mark] = {}
         self._date = ""
         self._day_equity = ZERO
-        self._day_moved = ZERO
+        self._day_capital = ZERO
         self._due_at = 0
         """When a mark may make us say equity again."""
         self._patience_at = 0
@@ -92,10 +81,10 @@ class PortfolioCore:
             OrderFilled: self.ledger.fill,
             TradeBusted: self.ledger.bust,
             FeeCharged: self.ledger.fee,
-            CashMoved: self._fold_cash,
+            CashMoved: self.ledger.move_cash,
             CorporateAction: self.ledger.split,
-            DifferenceExplained: self._fold_explained,
-            BookAdopted: self._fold_adopted,
+            DifferenceExplained: self.ledger.explain,
+            BookAdopted: self.ledger.adopt,
             DayStarted: self._fold_day,
         }
 
@@ -110,7 +99,7 @@ class PortfolioCore:
 
     def save(self) -> bytes:
         """Return the book and the day; marks come from the market again."""
-        state = _Saved(self.ledger.save(), self._date, self._day_equity, self._day_moved)
+        state = _Saved(self.ledger.save(), self._date, self._day_equity, self._day_capital)
         return msgspec.json.encode(state)
 
     def load(self, state: bytes) -> None:
@@ -119,7 +108,7 @@ class PortfolioCore:
         self.ledger.load(saved.ledger)
         self._date = saved.date
         self._day_equity = saved.day_equity
-        self._day_moved = saved.day_moved
+        self._day_capital = saved.day_capital
 
     # Folds
 
@@ -127,27 +116,10 @@ class PortfolioCore:
         fold = self._folds.get(type(message))
         return () if fold is None else fold(message)
 
-    def _fold_cash(self, moved: CashMoved) -> tuple[Key, ...]:
-        self._day_moved += moved.amount
-        return self.ledger.move_cash(moved)
-
-    def _fold_explained(self, difference: DifferenceExplained) -> tuple[Key, ...]:
-        before = self.ledger.capital
-        keys = self.ledger.explain(difference)
-        self._day_moved += self.ledger.capital - before
-        return keys
-
-    def _fold_adopted(self, book: BookAdopted) -> tuple[Key, ...]:
-        # What a person accepted is neither profit nor loss of the day.
-        before = self.ledger.capital
-        keys = self.ledger.adopt(book)
-        self._day_moved += self.ledger.capital - before
-        return keys
-
     def _fold_day(self, day: DayStarted) -> tuple[Key, ...]:
         self._date = day.date
         self._day_equity = day.equity_usd
-        self._day_moved = ZERO
+        self._day_capital = day.capital_usd
         return ()
 
     # Decisions
@@ -268,7 +240,7 @@ class PortfolioCore:
             equity_usd=equity,
             cash_usd=ledger.cash,
             exposure_usd=exposure,
-            day_pnl_usd=equity - self._day_equity - self._day_moved,
+            day_pnl_usd=(equity - self._day_equity) - (ledger.capital - self._day_capital),
             realized_usd=ledger.realized,
             unrealized_usd=value - cost,
             fees_usd=ledger.fees,
@@ -280,6 +252,6 @@ class PortfolioCore:
         date = trading_day(now)
         if date == self._date:
             return NOTHING
-        day = DayStarted(date, equity)
+        day = DayStarted(date, equity, self.ledger.capital)
         self._fold(day)
         return (day,)

@@ -11,7 +11,9 @@ One identity holds after every fact, and every rule below is chosen so that it d
   fill, whose proceeds pay the fee: the average price stays, and the value of the coins is a fee.
 * A busted trade is the opposite trade at its price. A split changes quantity and leaves cost alone.
 * Cash that moves for other reasons (deposit, withdrawal, dividend, interest) moves capital, not profit.
-* An adopted book: a symbol whose total agrees keeps its owners; otherwise all of it becomes `external`.
+* An adopted book belongs to `external`, at the broker's average prices; no strategy holds anything then.
+* A difference the reconciler explained is dollars without a symbol (of kind `fee`, or else capital), and
+  coins or shares of `external` with one.
 """
 
 from __future__ import annotations
@@ -153,43 +155,31 @@ class Ledger:
         return keys
 
     def explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:
-        """Take over a difference that has a reason: a fee, cash, or coins of the largest holder."""
+        """Take over a difference that has a reason."""
         amount = difference.amount
+        if difference.symbol not in {"", "USD"}:
+            key = (EXTERNAL, difference.symbol)
+            holding = self._holding(key)
+            self._put(key, holding.quantity + amount, holding.cost)
+            return (key,)
+        self.cash += amount
         if difference.kind == "fee":
-            self.cash += amount
             self.fees -= amount
-            return ()
-        if difference.kind == "cash" or not difference.symbol:
-            self.cash += amount
+        else:
             self.capital += amount
-            return ()
-        if not amount:
-            return ()
-        key = self._largest(difference.symbol)
-        holding = self._holding(key)
-        self._put(key, holding.quantity + amount, holding.cost)
-        return (key,)
+        return ()
 
     def adopt(self, book: BookAdopted) -> tuple[Key, ...]:
         """Take over the broker's cash and positions."""
-        changed: list[Key] = []
-        theirs = {position.symbol: position for position in book.positions}
-        for symbol in sorted({symbol for _, symbol in self.open} | set(theirs)):
-            position = theirs.get(symbol)
-            total = ZERO if position is None else position.quantity
-            keys = sorted(key for key in self.open if key[1] == symbol)
-            if sum((self.open[key].quantity for key in keys), ZERO) == total:
-                continue
-            for key in keys:
-                holding = self.open[key]
-                holding.quantity = holding.cost = ZERO
-                del self.open[key]
-            changed += keys
-            if position is not None:
-                key = (EXTERNAL, symbol)
-                self._holding(key).last_price = position.average_price
-                self._put(key, total, total * position.average_price)
-                changed.append(key)
+        changed = sorted(self.open)
+        for key in changed:
+            self.open[key].quantity = self.open[key].cost = ZERO
+        self.open.clear()
+        for position in book.positions:
+            key = (EXTERNAL, position.symbol)
+            self._holding(key).last_price = position.average_price
+            self._put(key, position.quantity, position.quantity * position.average_price)
+            changed.append(key)
         self.is_adopted = True
         self.cash = book.cash
         self.capital = self.cash + self.cost - self.realized + self.fees
@@ -263,7 +253,3 @@ class Ledger:
             self.open[key] = holding
         else:
             self.open.pop(key, None)
-
-    def _largest(self, symbol: str) -> Key:
-        keys = [(-abs(each.quantity), key) for key, each in self.open.items() if key[1] == symbol]
-        return min(keys)[1] if keys else (EXTERNAL, symbol)

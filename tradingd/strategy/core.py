@@ -33,7 +33,8 @@ from tradingd.messages import (
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.positions import reduces
 from tradingd.strategy.protocol import StrategyKind, Wish
-from tradingd.strategy.seat import Desk, Seat, StrategySettings
+from tradingd.strategy.seat import Desk, Seat
+from tradingd.strategy.settings import StrategySettings
 from tradingd.strategy.state import HostState
 
 __all__ = ["StrategyCore", "StrategySettings"]

@@ -11,7 +11,7 @@ import statistics
 from collections import deque
 
 from tradingd.messages import Bar, Quote, Side
-from tradingd.strategy.parameters import Confidence, quantity_of
+from tradingd.strategy.parameters import Confidence, number, quantity_of, whole
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
 
 
@@ -21,24 +21,23 @@ class Momentum(Strategy):
     def __init__(
         self,
         *,
-        lookback: int = 20,
-        threshold_pct: float = 0.5,
-        exit_below_pct: float | None = None,
+        lookback: object = 20,
+        threshold_pct: object = 0.5,
+        exit_below_pct: object = None,
         quantity: object = None,
-        confidence: str = "gap",
-        k: float = 1.0,
-        confidence_min: float = 0.0,
+        confidence: object = "gap",
+        k: object = 1,
+        confidence_min: object = 0,
     ) -> None:
-        if lookback < 1:
-            raise ValueError(f"lookback must be positive, not {lookback}")
-        if not threshold_pct > 0:
-            raise ValueError(f"threshold_pct must be positive, not {threshold_pct}")
-        down_pct = -threshold_pct if exit_below_pct is None else exit_below_pct
-        if down_pct >= threshold_pct:
-            raise ValueError(f"exit_below_pct ({down_pct}) must lie below the threshold")
-        self._up = 1 + threshold_pct / 100
-        self._down = 1 + down_pct / 100
-        self._prices: deque[float] = deque(maxlen=lookback + 1)
+        up = number("threshold_pct", threshold_pct)
+        down = -up if exit_below_pct is None else number("exit_below_pct", exit_below_pct)
+        if not up > 0:
+            raise ValueError(f"threshold_pct must be positive, not {up}")
+        if down >= up:
+            raise ValueError(f"exit_below_pct ({down}) must lie below threshold_pct ({up})")
+        self._up = 1 + up / 100
+        self._down = 1 + down / 100
+        self._prices: deque[float] = deque(maxlen=whole("lookback", lookback) + 1)
         self._quantity = quantity_of(quantity)
         self._confidence = Confidence(confidence, k, confidence_min)
 

@@ -5,6 +5,7 @@ Checked when the strategy is built, so that an impossible value refuses the star
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal, InvalidOperation
 
 
@@ -21,6 +22,22 @@ def quantity_of(value: object) -> Decimal | None:
     return quantity
 
 
+def whole(name: str, value: object) -> int:
+    """Return a configured whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def number(name: str, value: object) -> float:
+    """Return a configured finite number; the configuration hands decimals over as `Decimal`."""
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    found = float(value) if is_number else math.nan  # type: ignore[arg-type]
+    if not math.isfinite(found):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return found
+
+
 class Confidence:
     """`min(1, gap / (k * stdev))`: how far a signal stands out of the symbol's own noise.
 
@@ -30,16 +47,16 @@ class Confidence:
 
     __slots__ = ("_at_least", "_is_full", "_k")
 
-    def __init__(self, mode: str, k: float, at_least: float) -> None:
+    def __init__(self, mode: object, k: object, at_least: object) -> None:
         if mode not in {"gap", "full"}:
             raise ValueError(f'confidence must be "gap" or "full", not {mode!r}')
-        if not k > 0:
-            raise ValueError(f"k must be positive, not {k}")
-        if not 0 <= at_least <= 1:
-            raise ValueError(f"confidence_min must lie between 0 and 1, not {at_least}")
         self._is_full = mode == "full"
-        self._k = k
-        self._at_least = at_least
+        self._k = number("k", k)
+        self._at_least = number("confidence_min", at_least)
+        if not self._k > 0:
+            raise ValueError(f"k must be positive, not {k}")
+        if not 0 <= self._at_least <= 1:
+            raise ValueError(f"confidence_min must lie between 0 and 1, not {at_least}")
 
     @property
     def is_full(self) -> bool:

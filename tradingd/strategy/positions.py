@@ -61,25 +61,17 @@ class PositionBook:
                 _put(view, view.quantity * action.ratio, view.average_price / action.ratio)
 
     def explain(self, difference: DifferenceExplained) -> None:
-        """Take over a difference in coins or shares: the largest holder bears it."""
-        if difference.symbol and difference.kind not in CASH_KINDS and difference.amount:
-            holder = self._largest_holder(difference.symbol)
-            view = self.view(holder, difference.symbol)
+        """Take over a difference in coins or shares: it is nobody's here."""
+        if difference.symbol not in {"", "USD"}:
+            view = self.view(EXTERNAL, difference.symbol)
             _put(view, view.quantity + difference.amount, view.average_price)
 
     def adopt(self, book: BookAdopted) -> None:
-        """Take over the broker's positions: a symbol whose total agrees keeps its owners."""
-        theirs = {position.symbol: position for position in book.positions}
-        for symbol in {symbol for _, symbol in self._views} | set(theirs):
-            position = theirs.get(symbol)
-            total = ZERO if position is None else position.quantity
-            holders = [view for (_, held), view in self._views.items() if held == symbol]
-            if sum((view.quantity for view in holders), ZERO) == total:
-                continue
-            for view in holders:
-                _put(view, ZERO, ZERO)
-            if position is not None:
-                _put(self.view(EXTERNAL, symbol), total, position.average_price)
+        """Take over the broker's positions: from here on they are nobody's here."""
+        for view in self._views.values():
+            _put(view, ZERO, ZERO)
+        for position in book.positions:
+            _put(self.view(EXTERNAL, position.symbol), position.quantity, position.average_price)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return every open position in a fixed order."""
@@ -96,14 +88,6 @@ class PositionBook:
         for strategy, symbol, quantity, price in rows:
             _put(self.view(strategy, symbol), Decimal(quantity), Decimal(price))
 
-    def _largest_holder(self, symbol: str) -> str:
-        holders = [
-            (-abs(view.quantity), strategy)
-            for (strategy, held), view in self._views.items()
-            if held == symbol and not view.is_flat
-        ]
-        return min(holders)[1] if holders else EXTERNAL
-
     def _trade(self, strategy: str, symbol: str, quantity: Decimal, price: Decimal) -> None:
         view = self.view(strategy, symbol)
         held = view.quantity
@@ -114,10 +98,6 @@ class PositionBook:
         elif held * after < 0:
             average = price
         _put(view, after, average)
-
-
-CASH_KINDS = frozenset({"fee", "cash"})
-"""Kinds of `DifferenceExplained` whose amount is US dollars."""
 
 
 def _put(view: PositionView, quantity: Decimal, average_price: Decimal) -> None:

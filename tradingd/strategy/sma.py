@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tradingd.messages import Bar, Quote, Side
 from tradingd.strategy.indicators import GRID, Crossing, units
-from tradingd.strategy.parameters import Confidence, quantity_of
+from tradingd.strategy.parameters import Confidence, quantity_of, whole
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
 
 _HALF_GRID = GRID / 2
@@ -21,14 +21,14 @@ class SmaCrossover(Strategy):
     def __init__(
         self,
         *,
-        fast: int = 5,
-        slow: int = 20,
+        fast: object = 5,
+        slow: object = 20,
         quantity: object = None,
-        confidence: str = "gap",
-        k: float = 1.0,
-        confidence_min: float = 0.0,
+        confidence: object = "gap",
+        k: object = 1,
+        confidence_min: object = 0,
     ) -> None:
-        self._crossing = Crossing(fast, slow)
+        self._crossing = Crossing(whole("fast", fast), whole("slow", slow))
         self._quantity = quantity_of(quantity)
         self._confidence = Confidence(confidence, k, confidence_min)
 
