@@ -1,0 +1,153 @@
+"""The whole local Alpaca without a transport: one world behind the REST API and any number of sockets.
+
+A shell feeds it requests and frames and hands it an outlet per socket; it never waits and never asks
+for the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tradingd.messages import BarReceived
+from tradingd.simulator.market.events import MarketEvent
+from tradingd.simulator.wire.data_stream import CRYPTO_ENDPOINT, STOCK_ENDPOINTS, DataStream
+from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.faults import Fault, Faults
+from tradingd.simulator.wire.http import ErrorReply, Request, Response, not_found
+from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
+from tradingd.simulator.wire.rest import Rest
+from tradingd.simulator.wire.session import Connections, Frame, Session
+from tradingd.simulator.wire.settings import WireSettings
+from tradingd.simulator.wire.trade_stream import ENDPOINT, TradeStream
+from tradingd.simulator.wire.views import update_json
+from tradingd.simulator.world import World
+
+DATA_ENDPOINTS: Final = (*STOCK_ENDPOINTS, CRYPTO_ENDPOINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """The transport's end of one socket."""
+
+    send: Callable[[Sequence[Frame]], None]
+    """Take frames for the client; never waits."""
+    end: Callable[[int], None]
+    """Close with a code; 1006 cuts without one."""
+
+
+class Line:
+    """One socket as the local Alpaca holds it: what it is, where it leads, how to reach the client."""
+
+    def __init__(self, path: str, session: DataStream | TradeStream, outlet: Outlet) -> None:
+        self.path = path
+        self.session: Session = session
+        self.stream = session
+        self.outlet = outlet
+
+
+class LocalAlpaca:
+    """Requests, sockets and the march of the world, in one time order."""
+
+    def __init__(
+        self, world: World, settings: WireSettings | None = None, faults: Faults | None = None
+    ) -> None:
+        self.world = world
+        self.settings = settings or WireSettings()
+        self.faults = faults or Faults()
+        self.faults.on_close = self._end_lines
+        self.record = MarketRecord(self.settings.points_kept_max, self._bars)
+        self._rest = Rest(Desk(world.exchange, self.record, self.settings))
+        self._connections = Connections(is_single=self.settings.is_single_connection)
+        self._lines: list[Line] = []
+        self._sampled_at = 0
+        self.at = 0
+        """How far the world has been told to go."""
+
+    def handle(self, request: Request, now: int) -> Response:
+        """Answer a request at a market time; the world goes there first."""
+        self.step(now)
+        return self._rest.handle(request, self.at)
+
+    def connect(self, path: str, headers: Mapping[str, str], outlet: Outlet) -> Line:
+        """Accept a socket (lower-case header names) or raise the HTTP error of the handshake."""
+        stream: DataStream | TradeStream
+        keys = self.settings.keys
+        if path == ENDPOINT:
+            is_binary = self.settings.is_trade_stream_binary
+            stream = TradeStream(keys, self._connections, is_binary=is_binary)
+            if not stream.admit():
+                raise ErrorReply(429, 42910000, "too many requests.")
+        elif path in DATA_ENDPOINTS:
+            rules = self.settings.feed
+            stream = DataStream(path, headers, keys, self._connections, rules)
+        else:
+            raise not_found("endpoint not found.")
+        line = Line(path, stream, outlet)
+        self._lines.append(line)
+        self._send(line, stream.open())
+        return line
+
+    def receive(self, line: Line, frame: Frame) -> None:
+        """Answer one frame of a client."""
+        self._send(line, line.session.receive(frame))
+
+    def expire(self, line: Line) -> None:
+        """Turn a client away that did not authenticate in time."""
+        self._send(line, line.session.expire())
+
+    def disconnect(self, line: Line) -> None:
+        """Forget a socket that is gone."""
+        if line in self._lines:
+            self._lines.remove(line)
+            line.session.close()
+
+    def step(self, now: int) -> None:
+        """Let the world go on to `now` and tell every socket what happened; never goes back."""
+        if now <= self.at:
+            return
+        self.at = now
+        self.world.step(now)
+        self._publish_market(self.world.take_market())
+        self._publish_orders()
+        if now - self._sampled_at >= MINUTE_NS:
+            self._sampled_at = now - now % MINUTE_NS
+            self.record.equity.append((self._sampled_at, self.world.exchange.account(now).equity))
+
+    def next_due(self) -> int | None:
+        """Return when something happens next by itself."""
+        return self.world.next_at()
+
+    def _bars(self, symbol: str, span_s: int, start: int, end: int) -> Sequence[BarReceived]:
+        if self.world.exchange.asset(symbol) is None:
+            return ()
+        return self.world.bars(symbol, span_s, start, end)
+
+    def _publish_market(self, events: Sequence[MarketEvent]) -> None:
+        if not events:
+            return
+        points = [point for event in events for point in self.record.add(event)]
+        for line in tuple(self._lines):
+            if isinstance(line.stream, DataStream):
+                self._send(line, line.stream.publish(points))
+
+    def _publish_orders(self) -> None:
+        updates = self.world.take_updates()
+        if not updates:
+            return
+        told = [update_json(update) for update in updates]
+        for line in tuple(self._lines):
+            if isinstance(line.stream, TradeStream):
+                self._send(line, line.stream.publish(told))
+
+    def _send(self, line: Line, frames: Sequence[Frame]) -> None:
+        if frames and not self.faults.is_mute(line.session.kind, line.path):
+            line.outlet.send(frames)
+        if line.session.close_code is not None:
+            line.outlet.end(line.session.close_code)
+
+    def _end_lines(self, fault: Fault) -> None:
+        for line in tuple(self._lines):
+            if fault.socket in {"", line.session.kind} and line.path.startswith(fault.path):
+                line.outlet.end(fault.code)

@@ -1,0 +1,106 @@
+"""The account over REST: balances, switches, activities and the curve of its equity."""
+
+from __future__ import annotations
+
+from tradingd.simulator.exchange.views import Activity
+from tradingd.simulator.wire.call import Call, Routes
+from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.encoding import SECOND_NS, time_text
+from tradingd.simulator.wire.http import Response, invalid, json_response
+from tradingd.simulator.wire.views import account_json, activity_json
+
+_PAGE_MAX = 100
+_DAY_NS = 86_400 * SECOND_NS
+
+
+class AccountRoutes:
+    """The routes under /v2/account."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> Routes:
+        """Return the table of these routes."""
+        return {
+            ("GET", "/v2/account"): self._account,
+            ("GET", "/v2/account/configurations"): self._configuration,
+            ("PATCH", "/v2/account/configurations"): self._configure,
+            ("GET", "/v2/account/activities"): self._activities,
+            ("GET", "/v2/account/activities/"): self._activities,
+            ("GET", "/v2/account/portfolio/history"): self._history,
+        }
+
+    def _account(self, call: Call) -> Response:
+        is_suspended = self._desk.configuration["suspend_trade"] is True
+        account = self._desk.exchange.account(call.now)
+        return json_response(account_json(account, is_suspended=is_suspended))
+
+    def _configuration(self, call: Call) -> Response:
+        del call
+        return json_response(self._desk.configuration)
+
+    def _configure(self, call: Call) -> Response:
+        known = self._desk.configuration
+        for name, value in call.fields().items():
+            if name not in known:
+                continue  # clients send the removed day-trading switches along
+            if type(value) is not type(known[name]):
+                raise invalid(f"invalid {name}: {value}")
+            known[name] = value
+        return json_response(known)
+
+    def _activities(self, call: Call) -> Response:
+        size = call.count("page_size", _PAGE_MAX, _PAGE_MAX)
+        found = self._selected(call)
+        if call.word("direction", "desc", ("asc", "desc")) == "desc":
+            found = found[::-1]
+        token = call.query.get("page_token")
+        if token:
+            ids = [activity.id for activity in found]
+            if token not in ids:
+                raise invalid(f"invalid page_token: {token}")
+            found = found[ids.index(token) + 1 :]
+        return json_response([activity_json(activity) for activity in found[:size]])
+
+    def _selected(self, call: Call) -> list[Activity]:
+        kinds = set(call.names("activity_types")) | ({call.tail} if call.tail else set())
+        category = call.query.get("category")
+        after, until = _span(call)
+        order_id = call.query.get("order_id")
+        return [
+            activity
+            for activity in self._desk.exchange.activities()
+            if (not kinds or activity.activity_type in kinds)
+            and (not category or (category == "trade_activity") == _is_trade(activity))
+            and (after is None or activity.at > after)
+            and (until is None or activity.at < until)
+            and (not order_id or activity.order_id == order_id)
+        ]
+
+    def _history(self, call: Call) -> Response:
+        del call
+        curve = self._desk.record.equity
+        base = float(curve[0][1]) if curve else 0.0
+        gains = [float(equity) - base for _, equity in curve]
+        return json_response({
+            "timestamp": [at // SECOND_NS for at, _ in curve],
+            "equity": [float(equity) for _, equity in curve],
+            "profit_loss": gains,
+            "profit_loss_pct": [gain / base if base else None for gain in gains],
+            "base_value": base,
+            "base_value_asof": time_text(curve[0][0])[:10] if curve else None,
+            "timeframe": "1Min",
+            "cashflow": {},
+        })  # fmt: skip
+
+
+def _is_trade(activity: Activity) -> bool:
+    return activity.activity_type == "FILL"
+
+
+def _span(call: Call) -> tuple[int | None, int | None]:
+    """Return the exclusive bounds asked for; `date` is a whole UTC day."""
+    day = call.time("date")
+    if day is not None:
+        return day - 1, day + _DAY_NS
+    return call.time("after"), call.time("until")

@@ -1,0 +1,106 @@
+"""What does not depend on the account: assets, the clock, the calendar, and news, of which there is none."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+from tradingd.instruments.calendar import session_days, trading_day
+from tradingd.messages import TradingDay
+from tradingd.simulator.wire.call import Call, Routes
+from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.encoding import new_york_text
+from tradingd.simulator.wire.http import ErrorReply, Response, json_response, not_found
+from tradingd.simulator.wire.views import Json, asset_json
+
+_AHEAD_DAYS = 10
+"""No run of closed days is longer."""
+
+
+class ReferenceRoutes:
+    """The routes of reference data."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> Routes:
+        """Return the table of these routes."""
+        return {
+            ("GET", "/v2/assets"): self._assets,
+            ("GET", "/v2/assets/"): self._asset,
+            ("GET", "/v2/clock"): self._clock,
+            ("GET", "/v2/calendar"): self._calendar,
+            ("GET", "/v1beta1/news"): _no_news,
+            ("GET", "/v1/corporate-actions"): _no_corporate_actions,
+            ("GET", "/v2/corporate_actions/announcements"): _no_announcements,
+        }
+
+    def _assets(self, call: Call) -> Response:
+        wanted = {name: call.query.get(name) for name in ("status", "asset_class", "exchange")}
+        has_field = self._desk.settings.has_easy_to_borrow
+        return json_response([
+            asset_json(asset, has_easy_to_borrow=has_field)
+            for asset in self._desk.assets()
+            if wanted["status"] in {None, "", "active"}
+            and wanted["asset_class"] in {None, "", asset.asset_class}
+            and wanted["exchange"] in {None, "", asset.exchange}
+        ])  # fmt: skip
+
+    def _asset(self, call: Call) -> Response:
+        asset = self._desk.exchange.asset(call.tail)
+        if asset is None:
+            raise not_found(f"asset not found for {call.tail}")
+        has_field = self._desk.settings.has_easy_to_borrow
+        return json_response(asset_json(asset, has_easy_to_borrow=has_field))
+
+    def _clock(self, call: Call) -> Response:
+        now = call.now
+        today = date.fromisoformat(trading_day(now))
+        days = session_days(today.isoformat(), (today + timedelta(_AHEAD_DAYS)).isoformat())
+        return json_response({
+            "timestamp": new_york_text(now, has_fraction=True),
+            "is_open": any(day.open_at <= now < day.close_at for day in days),
+            "next_open": new_york_text(min(d.open_at for d in days if d.open_at > now)),
+            "next_close": new_york_text(min(d.close_at for d in days if d.close_at > now)),
+        })  # fmt: skip
+
+    def _calendar(self, call: Call) -> Response:
+        year = trading_day(call.now)[:4]
+        first = call.query.get("start") or f"{year}-01-01"
+        last = call.query.get("end") or f"{year}-12-31"
+        try:
+            beyond = (date.fromisoformat(last[:10]) + timedelta(_AHEAD_DAYS)).isoformat()
+            days = session_days(first[:10], beyond)
+        except ValueError as error:
+            raise ErrorReply(422, 40010001, f"invalid start or end: {error}") from error
+        pairs = pairwise(days)
+        return json_response([_day_json(day, after) for day, after in pairs if day.date <= last])
+
+
+def _day_json(day: TradingDay, settles: TradingDay) -> Json:
+    def at(ns: int) -> str:
+        return new_york_text(ns)[11:16]
+
+    return {
+        "date": day.date,
+        "open": at(day.open_at),
+        "close": at(day.close_at),
+        "session_open": at(day.pre_at).replace(":", ""),
+        "session_close": at(day.after_at).replace(":", ""),
+        "settlement_date": settles.date,
+    }
+
+
+def _no_news(call: Call) -> Response:
+    del call
+    return json_response({"news": [], "next_page_token": None})
+
+
+def _no_corporate_actions(call: Call) -> Response:
+    del call
+    return json_response({"corporate_actions": {}, "next_page_token": None})
+
+
+def _no_announcements(call: Call) -> Response:
+    del call
+    return json_response([])
