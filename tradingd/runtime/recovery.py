@@ -1,0 +1,94 @@
+"""Starting is applying: the last checkpoint, then every journaled fact; nothing is decided again.
+
+First start, restart and crash are one path. What the log cannot say, the broker's snapshot will.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradingd.messages import Core, Envelope
+from tradingd.runtime.bus import Bus
+from tradingd.runtime.journal import Journal
+from tradingd.runtime.ports import Checkpoint, LogStore
+from tradingd.runtime.station import Station
+from tradingd.runtime.timer_heap import TimerHeap
+from tradingd.wiring import is_heard_by
+
+GENESIS_LETTERS = 6
+_TIMERS, _AT = "timers", "at"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a new run takes up from the runs before it."""
+
+    genesis: str
+    next_seq: int
+    at: int
+    """The time of the last fact; the new run's first is never earlier."""
+    envelopes: Sequence[Envelope]
+    """The facts after the checkpoint, oldest first."""
+    timers: TimerHeap
+    """The timers that were set and have not fired."""
+    is_first_start: bool
+
+
+async def recover(
+    store: LogStore, cores: Mapping[str, Core], rng: random.Random, tape_last_seq: int = -1
+) -> Recovered:
+    """Bring fresh cores to where the log ends; the store is open."""
+    checkpoint = await store.latest_checkpoint()
+    if checkpoint is None or not checkpoint.states.keys() >= cores.keys():
+        checkpoint = Checkpoint(-1, {})  # a station is new: it learns its state from the whole log
+    timers = TimerHeap()
+    if checkpoint.states:
+        timers.load(checkpoint.states[_TIMERS])
+        for name, core in cores.items():
+            core.load(checkpoint.states[name])
+    envelopes = await store.read(checkpoint.seq)
+    for envelope in envelopes:
+        timers.fold(envelope.message)
+        for name, core in cores.items():
+            apply_one(name, core, envelope)
+    last = envelopes[-1] if envelopes else None
+    last_seq = max(checkpoint.seq, tape_last_seq, -1 if last is None else last.seq)
+    genesis, is_first_start = await _genesis(store, rng)
+    at = int(checkpoint.states.get(_AT, b"0")) if last is None else last.at
+    return Recovered(genesis, last_seq + 1, at, envelopes, timers, is_first_start)
+
+
+def apply_one(name: str, core: Core, envelope: Envelope) -> None:
+    """Fold one journaled fact into a core, if the core heard or said it."""
+    if envelope.source == name or is_heard_by(name, envelope.message):
+        core.apply(envelope.message, envelope.at)
+
+
+async def save_checkpoint(
+    store: LogStore, journal: Journal, bus: Bus, stations: Iterable[Station], timers: TimerHeap
+) -> bool:
+    """Keep the state of all cores, if at this moment every station has handled all it was told.
+
+    A quarantined station heard what it did not handle: there is no checkpoint in such a run.
+    """
+    stations = tuple(stations)
+    if bus.seq == 0 or not bus.is_quiet() or any(station.is_quarantined for station in stations):
+        return False
+    seq = bus.seq - 1
+    states = {station.name: station.core.save() for station in stations}
+    states |= {_TIMERS: timers.save(), _AT: str(bus.at).encode()}
+    await journal.durable(seq)  # a checkpoint must never know more than the log
+    await store.save_checkpoint(Checkpoint(seq, states))
+    return True
+
+
+async def _genesis(store: LogStore, rng: random.Random) -> tuple[str, bool]:
+    known = await store.get("genesis")
+    if known is not None:
+        return known, False
+    genesis = "".join(rng.choices(string.ascii_lowercase, k=GENESIS_LETTERS))
+    await store.put("genesis", genesis)
+    return genesis, True
