@@ -1,0 +1,79 @@
+"""A user's own strategy is found by dotted path or file, hashed, and named in full when it is broken."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tradingd.messages import Quote
+from tradingd.strategy import STRATEGIES
+from tradingd.strategy.load import kinds_of, load_strategy
+from tradingd.strategy.protocol import PositionView
+from tradingd.strategy.sma import SmaCrossover
+
+MINE = """
+from dataclasses import dataclass
+from tradingd.messages import Side
+from tradingd.strategy.protocol import Wish
+
+@dataclass
+class Mine:
+    size: int = 1
+
+    def on_quote(self, quote, view):
+        return Wish(side=Side.BUY, reason="mine")
+"""
+
+
+def test_a_file_is_loaded_and_hashed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    kind, digest = load_strategy(f"{file}:Mine")
+    strategy = kind(size=3)
+    wish = strategy.on_quote(Quote("IBM", 1.0, 1.0, 1.0, 1.0, 0), PositionView())
+    assert wish is not None
+    assert strategy.warmup == 0
+    assert digest == hashlib.sha256(MINE.encode()).hexdigest()
+
+
+def test_a_dotted_path_is_loaded() -> None:
+    kind, digest = load_strategy("tradingd.strategy.sma:SmaCrossover")
+    assert kind is SmaCrossover
+    assert len(digest) == 64
+
+
+def test_shipped_kinds_are_always_there_and_only_the_others_are_hashed() -> None:
+    path = "tradingd.strategy.sma:SmaCrossover"
+    kinds, hashes = kinds_of(["sma", path])
+    assert set(kinds) == {*STRATEGIES, path}
+    assert set(hashes) == {path}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        ("class Other: ...", "Mine", "has no class Mine"),
+        ("class Mine: ...", "Mine", "has none of on_quote"),
+        ("def broken(:", "Mine", "SyntaxError"),
+        ("1 / 0", "Mine", "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_reason(
+    tmp_path: Path, text: str, name: str, reason: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        load_strategy(f"{file}:{name}")
+    assert "mine.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "no.such.module:Mine", "none.py:Mine", ":Mine", "a:b c"]
+)
+def test_what_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="strategy"):
+        load_strategy(name)
