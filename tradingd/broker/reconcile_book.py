@@ -1,0 +1,250 @@
+"""The reconciler's own book: cash, positions, open orders, and the fees that are still an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from tradingd.instruments.money import signed
+from tradingd.messages import (
+    BookAdopted,
+    BooksAgreed,
+    BrokerPosition,
+    BrokerSnapshot,
+    CashMoved,
+    CorporateAction,
+    DifferenceExplained,
+    DifferenceUnexplained,
+    FeeCharged,
+    Message,
+    OrderAccepted,
+    OrderApproved,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderNotSent,
+    OrderRejected,
+    OrderReplaced,
+    TradeBusted,
+)
+
+ZERO = Decimal(0)
+
+CASH_KINDS = frozenset({"fee", "cash"})
+"""Kinds of explained difference whose amount is US dollars; any other is in shares or coins."""
+
+
+class _Order(msgspec.Struct):
+    quantity: Decimal
+    cumulative: Decimal = ZERO
+    is_accepted: bool = False
+
+
+class _State(msgspec.Struct):
+    is_adopted: bool = False
+    cash: Decimal = ZERO
+    positions: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    orders: dict[str, _Order] = msgspec.field(default_factory=dict)
+    fees_usd: Decimal = ZERO
+    """Estimated since the last agreement."""
+    fees_owed_usd: Decimal = ZERO
+    """Estimated, not taken by the broker yet, and given back to our cash until it is."""
+    fees_coins: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    has_traded: bool = False
+    """Whether an execution was folded since the last agreement."""
+    tolerated_orders: set[str] = msgspec.field(default_factory=set)
+    """Foreign orders a person has accepted."""
+    standing: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
+    """Differences said and not resolved: each is said once."""
+    latest: BrokerSnapshot | None = None
+    cash_then: Decimal = ZERO
+    """Our cash when the latest snapshot came; what moved since is ours to add when it is adopted."""
+    positions_then: dict[str, Decimal] = msgspec.field(default_factory=dict)
+
+
+class Book:
+    """What we believe the broker has."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            OrderApproved: self._approved,
+            OrderAccepted: self._accepted,
+            OrderFilled: self._filled,
+            OrderNotSent: self._ended,
+            OrderCanceled: self._ended,
+            OrderExpired: self._ended,
+            OrderRejected: self._ended,
+            OrderReplaced: self._ended,
+            TradeBusted: self._busted,
+            FeeCharged: self._fee,
+            CashMoved: self._cash_moved,
+            CorporateAction: self._split,
+            BookAdopted: self._adopted,
+            BrokerSnapshot: self._latest,
+            DifferenceExplained: self._explained,
+            DifferenceUnexplained: self._unexplained,
+            BooksAgreed: self._agreed,
+        }
+
+    def apply(self, message: Message) -> None:
+        """Fold one fact."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    @property
+    def state(self) -> _State:
+        """The numbers, for comparing."""
+        return self._state
+
+    @property
+    def is_adopted(self) -> bool:
+        """Tell whether the book was ever opened."""
+        return self._state.is_adopted
+
+    def is_standing(self, difference: DifferenceUnexplained) -> bool:
+        """Tell whether this very difference was said and nothing cleared it since."""
+        return _key(difference) in self._state.standing
+
+    def save(self) -> bytes:
+        """Return the state; equal states give equal bytes."""
+        return msgspec.json.encode(self._state, order="sorted")
+
+    def load(self, state: bytes) -> None:
+        """Replace the state by a saved one."""
+        self._state = msgspec.json.decode(state, type=_State)
+
+    def adoption(self, snapshot: BrokerSnapshot, reason: str) -> BookAdopted:
+        """Return the latest snapshot as our book, with what we know to have moved since it was taken."""
+        state = self._state
+        rows = {row.symbol: row for row in snapshot.positions}
+        symbols = sorted(set(rows) | set(state.positions) | set(state.positions_then))
+        positions = (self._adopted_row(symbol, rows.get(symbol)) for symbol in symbols)
+        return BookAdopted(
+            cash=snapshot.cash + state.cash - state.cash_then,
+            positions=tuple(row for row in positions if row.quantity),
+            reason=reason,
+        )
+
+    def _adopted_row(self, symbol: str, row: BrokerPosition | None) -> BrokerPosition:
+        state = self._state
+        moved = state.positions.get(symbol, ZERO) - state.positions_then.get(symbol, ZERO)
+        if row is None:
+            return BrokerPosition(symbol, moved, ZERO)
+        return BrokerPosition(symbol, row.quantity + moved, row.average_price)
+
+    def _move(self, symbol: str, quantity: Decimal) -> None:
+        after = self._state.positions.get(symbol, ZERO) + quantity
+        if after:
+            self._state.positions[symbol] = after
+        else:
+            self._state.positions.pop(symbol, None)
+
+    def _approved(self, message: OrderApproved) -> None:
+        self._state.orders[message.order_id] = _Order(message.quantity)
+
+    def _accepted(self, message: OrderAccepted) -> None:
+        if order := self._state.orders.get(message.order_id):
+            order.is_accepted = True
+
+    def _filled(self, message: OrderFilled) -> None:
+        moved = signed(message.side, message.quantity)
+        self._move(message.symbol, moved)
+        self._state.cash -= moved * message.price
+        self._state.has_traded = True
+        if order := self._state.orders.get(message.order_id):
+            order.cumulative = message.cumulative
+            if order.cumulative >= order.quantity:
+                del self._state.orders[message.order_id]
+
+    def _ended(
+        self,
+        message: OrderNotSent | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced,
+    ) -> None:
+        self._state.orders.pop(message.order_id, None)
+
+    def _busted(self, message: TradeBusted) -> None:
+        moved = -signed(message.side, message.quantity)
+        self._move(message.symbol, moved)
+        self._state.cash -= moved * message.price
+
+    def _fee(self, message: FeeCharged) -> None:
+        if message.asset == "USD":
+            self._state.cash -= message.amount
+            self._state.fees_usd += message.amount
+            return
+        self._move(message.symbol, -message.amount)
+        coins = self._state.fees_coins
+        coins[message.symbol] = coins.get(message.symbol, ZERO) + message.amount
+
+    def _cash_moved(self, message: CashMoved) -> None:
+        self._state.cash += message.amount
+
+    def _split(self, message: CorporateAction) -> None:
+        held = self._state.positions.get(message.symbol, ZERO)
+        self._move(message.symbol, held * message.ratio - held)
+
+    def _adopted(self, message: BookAdopted) -> None:
+        state = self._state
+        state.is_adopted = True
+        state.cash = message.cash
+        state.positions = {row.symbol: row.quantity for row in message.positions if row.quantity}
+        state.fees_owed_usd = ZERO
+        state.fees_usd = ZERO
+        state.fees_coins = {}
+        if state.latest is not None:
+            state.cash_then = state.latest.cash
+            state.positions_then = {row.symbol: row.quantity for row in state.latest.positions}
+        if state.standing and state.latest is not None:
+            ours = set(state.orders)
+            strangers = {order.order_id for order in state.latest.orders} - ours
+            state.tolerated_orders |= strangers
+            listed = {order.order_id for order in state.latest.orders}
+            state.orders = {
+                key: order
+                for key, order in state.orders.items()
+                if key in listed or not order.is_accepted
+            }
+
+    def _latest(self, message: BrokerSnapshot) -> None:
+        state = self._state
+        state.latest = message
+        state.cash_then = state.cash
+        state.positions_then = dict(state.positions)
+        # A stranger that is gone need not be tolerated any longer.
+        state.tolerated_orders &= {order.order_id for order in message.orders}
+
+    def _explained(self, message: DifferenceExplained) -> None:
+        state = self._state
+        if message.kind not in CASH_KINDS:
+            self._move(message.symbol, message.amount)
+            then = state.positions_then
+            then[message.symbol] = then.get(message.symbol, ZERO) + message.amount
+            return
+        state.cash += message.amount
+        state.cash_then += message.amount
+        if message.kind == "fee":
+            state.fees_owed_usd = max(state.fees_owed_usd + message.amount, ZERO)
+
+    def _unexplained(self, message: DifferenceUnexplained) -> None:
+        self._state.standing.add(_key(message))
+
+    def _agreed(self, _: BooksAgreed) -> None:
+        state = self._state
+        state.fees_usd = ZERO
+        state.fees_coins = {}
+        state.has_traded = False
+        state.standing = set()
+
+
+def _key(difference: DifferenceUnexplained) -> tuple[str, str, str]:
+    """What stays the same while trading goes on: for numbers, by how much they differ."""
+    try:
+        apart = str(Decimal(difference.theirs) - Decimal(difference.ours))
+    except InvalidOperation:
+        apart = difference.theirs
+    return difference.kind, difference.symbol, apart
