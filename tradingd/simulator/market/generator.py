@@ -47,6 +47,8 @@ class GeneratedMarket:
 
     def history_bars(self, symbol: str, span_s: int, start: int, end: int) -> list[BarReceived]:
         """Return bars of the two days before, [start, end), that lead up to the day's open."""
+        if symbol not in self.symbols:
+            return []
         price = self.open_price(symbol)
         return history.bars(
             LISTINGS[symbol], self.seed, price, self.start_ns, span_s=span_s, window=(start, end)

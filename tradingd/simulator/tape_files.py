@@ -1,0 +1,109 @@
+"""The files of a tape, read in batches so that memory stays small: Parquet by arro3, CSV by ourselves.
+
+The Parquet reader is an extra and imported where it is used: a mock session needs no tape.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import nan
+from pathlib import Path
+from typing import Any
+
+ROWS_PER_BATCH = 4096
+
+Batch = dict[str, list[Any]]
+"""Column -> values, all of one length."""
+
+
+class TapeError(ValueError):
+    """A tape cannot be read; the text says which file, what is wrong and what to do."""
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """Return the columns of a file, in its order."""
+    if not path.is_file():
+        raise TapeError(f"{path}: no such file")
+    if _is_csv(path):
+        with path.open(newline="") as file:
+            return tuple(next(csv.reader(file), ()))
+    return tuple(_parquet(path).schema.names)
+
+
+def read_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+    """Yield the wanted columns, some thousand rows at a time."""
+    return _csv_batches(path, columns) if _is_csv(path) else _parquet_batches(path, columns)
+
+
+def sorted_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+    """Yield the batches of a file in the order of `ts`, stably: for files of many symbols in turn.
+
+    Held as numbers by column (eight bytes a value), because a reader per symbol costs megabytes each.
+    """
+    import numpy as np  # noqa: PLC0415 - only these files need it
+
+    codes: dict[str, int] = {}
+    kept: dict[str, array[Any]] = {n: array("q" if n == "ts" else "d") for n in columns}
+    kept["symbol"] = array("q")
+    for batch in read_batches(path, columns):
+        for name, values in batch.items():
+            if name == "symbol":
+                kept[name].extend(codes.setdefault(each, len(codes)) for each in values)
+            elif name == "ts":
+                kept[name].extend(values)
+            else:
+                kept[name].extend(nan if each is None else float(each) for each in values)
+    names = list(codes)
+    whole = {name: np.frombuffer(values, values.typecode) for name, values in kept.items()}
+    order = np.argsort(whole["ts"], kind="stable")
+    for first in range(0, len(order), ROWS_PER_BATCH):
+        rows = order[first : first + ROWS_PER_BATCH]
+        cut: Batch = {name: values[rows].tolist() for name, values in whole.items()}
+        cut["symbol"] = [names[code] for code in cut["symbol"]]
+        yield cut
+
+
+def _is_csv(path: Path) -> bool:
+    if path.suffix in {".csv", ".parquet"}:
+        return path.suffix == ".csv"
+    raise TapeError(f"{path}: a tape is a .parquet or a .csv file")
+
+
+def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        while chunk := list(islice(rows, ROWS_PER_BATCH)):
+            yield {name: [_value(path, name, row[name]) for row in chunk] for name in columns}
+
+
+def _value(path: Path, name: str, text: str | None) -> object:
+    if name == "symbol":
+        return text
+    if not text:
+        return None
+    try:
+        return int(text) if name == "ts" else float(text)
+    except ValueError:
+        raise TapeError(f"{path}: column {name} holds {text!r}, not a number") from None
+
+
+def _parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
+    for batch in _parquet(path):
+        if batch.num_rows:
+            yield {name: batch.column(name).to_pylist() for name in columns}
+
+
+def _parquet(path: Path) -> Any:  # noqa: ANN401 - arro3 has no types of its own
+    try:
+        from arro3.io import read_parquet  # noqa: PLC0415 - the extra [tape], absent in a plain install
+    except ImportError as error:
+        raise TapeError(
+            f"{path}: Parquet needs the extra: pip install 'tradingd[tape]' (or use CSV)"
+        ) from error
+    try:
+        return read_parquet(str(path), batch_size=ROWS_PER_BATCH)
+    except Exception as error:
+        raise TapeError(f"{path}: not a readable Parquet file ({error})") from error
