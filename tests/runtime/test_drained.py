@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.runtime import toy
 from tradingd.messages import (
     NOTHING,
     BooksAgreed,
@@ -21,6 +22,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.drained import DrainedHouse
+from tradingd.runtime.replay import Outcome, replay
 
 Decide = Callable[[Message, int], Sequence[Message]]
 
@@ -197,3 +199,16 @@ def test_a_timer_for_nobody_is_an_error_of_ours() -> None:
 
     with pytest.raises(AssertionError, match="no station nobody"):
         house.publish("feed", quote(1), 1)
+
+
+def test_a_drained_run_replays_exactly() -> None:
+    log: list[Envelope] = []
+    tape: list[Envelope] = []
+    house = DrainedHouse(toy.cores(), log=log.append, tape=tape.append)
+    house.publish("daemon", toy.STARTED, 0)
+    house.play("feed", [(n * 1_000_000, quote(n)) for n in range(300)])
+
+    verdicts = replay(log, tape, lambda _: toy.cores())
+
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
+    assert {v.station: v.compared for v in verdicts}["quotes"] > 150

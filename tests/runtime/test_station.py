@@ -15,7 +15,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.station import TURNS_MAX, Heartbeat, Station, heard
+from tradingd.runtime.station import TURNS_MAX, Heartbeat, Station, heard, run_edge
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)
 
@@ -131,3 +131,21 @@ async def test_an_edge_hears_envelopes_and_its_heartbeats_are_answered_for_it() 
 
     assert token.is_answered
     assert got == [SnapshotAsked("x")]
+
+
+async def test_an_edge_that_raises_is_quarantined_like_a_station() -> None:
+    bus, failures = Bus(ManualClock(), Log(), inbox_max=2), list[StationFailed]()
+    inbox = bus.inbox("broker")
+
+    async def edge() -> None:
+        async for envelope in heard(inbox):
+            raise OSError(f"planted at {envelope.seq}")
+
+    task = asyncio.create_task(run_edge("broker", edge(), bus, failures.append))
+    for _ in range(9):
+        bus.publish("supervisor", SnapshotAsked("x"))
+        await passes(2)
+    task.cancel()
+
+    assert [(f.station, f.error) for f in failures] == [("broker", "OSError: planted at 0")]
+    assert inbox.empty()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tradingd.messages import Core, Envelope, StationFailed
@@ -86,3 +86,17 @@ class Station:
             self.is_quarantined = True
             cause = f"{type(error).__name__}: {error} (on {type(envelope.message).__name__} {envelope.seq})"
             self._on_failure(StationFailed(self.name, cause, traceback.format_exc()))
+
+
+async def run_edge(
+    name: str, run: Awaitable[None], bus: Bus, on_failure: Callable[[StationFailed], None]
+) -> None:
+    """Run an edge like a station: one that raises is quarantined, and its inbox emptied unheard."""
+    try:
+        await run
+    except Exception as error:  # noqa: BLE001 - quarantine: a broken edge must not take the others along
+        cause = f"{type(error).__name__}: {error}"
+        on_failure(StationFailed(name, cause, traceback.format_exc()))
+        inbox = bus.inboxes.get(name)
+        while inbox is not None:
+            await inbox.get()
