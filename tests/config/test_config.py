@@ -89,8 +89,8 @@ def test_the_environment_wins_over_dotenv_over_toml(tmp_path: Path) -> None:
 
 
 def test_lists_in_variables_may_be_written_with_commas() -> None:
-    settings = load(MOCK, {"TRADINGD_STRATEGIES__SMA__SYMBOLS": "ACME, BOLT"}, None)
-    assert settings.strategies["sma"].symbols == ("ACME", "BOLT")
+    settings = load(MOCK, {"TRADINGD_STRATEGIES__SMA__SYMBOLS": "ACMX, ZORB"}, None)
+    assert settings.strategies["sma"].symbols == ("ACMX", "ZORB")
 
 
 def test_all_faults_are_listed_at_once_with_place_key_value_and_remedy() -> None:

@@ -10,16 +10,16 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TypeVar
 
-from tradingd.broker.settings import ReconcilerSettings
+from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
-from tradingd.config.sections import OFF
 from tradingd.cores import CoreSettings, build_cores
 from tradingd.portfolio.settings import PortfolioSettings
-from tradingd.quotes.settings import QuotesSettings
+from tradingd.quotes.settings import MINUTE_S, QuotesSettings
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.settings import RouterSettings
-from tradingd.strategy.seat import StrategySettings
+from tradingd.strategy import STRATEGIES
+from tradingd.strategy.settings import StrategySettings
 from tradingd.supervisor.settings import SupervisorSettings
 
 Made = TypeVar("Made")
@@ -82,8 +82,16 @@ def _risk(settings: Settings) -> RiskLimits:
 
 
 def _router(settings: Settings) -> RouterSettings:
-    table = settings.router.model_dump()
-    return RouterSettings(**{name: None if v == OFF else v for name, v in table.items()})
+    router = settings.router
+    return RouterSettings(
+        stop_loss_pct=_or_off(router.stop_loss_pct),
+        take_profit_pct=_or_off(router.take_profit_pct),
+        order_timeout_s=router.order_timeout_s,
+    )
+
+
+def _or_off(value: Decimal | str) -> Decimal | None:
+    return value if isinstance(value, Decimal) else None
 
 
 def _supervisor(settings: Settings) -> SupervisorSettings:
@@ -95,3 +103,18 @@ def _supervisor(settings: Settings) -> SupervisorSettings:
     known = {each.name for each in fields(SupervisorSettings)}
     assert told.keys() <= known, "every key of [supervisor] is one of the station's settings"
     return SupervisorSettings(**told)
+
+
+def warmup_of(told: CoreSettings) -> tuple[tuple[str, int, int], ...]:
+    """Return (symbol, span in seconds, bars) that the strategies want of the time before the run.
+
+    The broker's history begins at minutes: strategies on shorter bars warm up on the live market.
+    """
+    wanted: dict[tuple[str, int], int] = {}
+    for strategy in told.strategies:
+        if strategy.when == "bar" and strategy.span_s % MINUTE_S == 0:
+            bars = STRATEGIES[strategy.kind](**strategy.params).warmup
+            for symbol in strategy.symbols:
+                key = (symbol, strategy.span_s)
+                wanted[key] = max(bars, wanted.get(key, 0))
+    return tuple((symbol, span_s, bars) for (symbol, span_s), bars in wanted.items())

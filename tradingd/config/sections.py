@@ -16,7 +16,6 @@ from tradingd.instruments.symbols import market_of
 from tradingd.messages import Market
 
 EMBEDDED = "embedded"
-OFF = "off"
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}(/USD)?")
 _STRATEGY = re.compile(r"[a-z0-9_]{1,16}")
 

@@ -39,7 +39,6 @@ def _level_of_alert(message: m.AlertRaised) -> str:
 ROWS: Mapping[type[Message], Row] = {
     m.RunStarted: Row("daemon.started", "info", "{m.mode} run {m.run_id}, build {m.build}, configuration {m.config_hash}"),
     m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}"),
-    m.StationFailed: Row("actor.failed", "error", "station {m.station} is quarantined: {m.error}"),
     m.StationStalled: Row("actor.stalled", "warning", "station {m.station} is silent for {m.silent_ms} ms"),
     m.StationRecovered: Row("actor.recovered", "info", "station {m.station} answers again"),
     m.LoopLagged: Row("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
@@ -95,10 +94,10 @@ ROWS: Mapping[type[Message], Row] = {
 """Message type -> its row. What has no row is not logged."""
 
 OF_THE_DAEMON = frozenset({
-    "daemon.listening", "daemon.library", "daemon.stopping", "daemon.summary", "daemon.not_flat",
+    "actor.failed", "daemon.listening", "daemon.library", "daemon.stopping", "daemon.summary", "daemon.not_flat",
     "daemon.failed", "daemon.records_dropped", "config.refused",
 })  # fmt: skip
-"""What the daemon itself writes beside the messages."""
+"""What the daemon and the pulse write beside the messages."""
 
 SNAPSHOT_INTERVAL_NS = 60 * 10**9
 ORDERS_KNOWN_MAX = 4096
@@ -178,10 +177,8 @@ def _fields_of(message: Message) -> dict[str, Any]:
     order_id = getattr(message, "order_id", "")
     if trace or order_id:
         fields["trace_id"] = trace or order_id.rpartition("-")[0]
-    if isinstance(message, m.StationFailed | m.StrategyStopped) and message.error:
-        stack = message.traceback if isinstance(message, m.StationFailed) else message.error
-        lines = message.error.strip().splitlines()
-        fields["exc"] = {"type": lines[-1].partition(":")[0], "message": lines[-1], "stack": stack}
+    if isinstance(message, m.StrategyStopped) and message.error:
+        fields["exc"] = message.error
     return fields
 
 

@@ -84,6 +84,9 @@ def _with_exception(logger: object, method: str, record: Record) -> Record:
     if isinstance(error, BaseException):
         stack = "".join(traceback.format_exception(error))
         record["exc"] = {"type": type(error).__name__, "message": str(error), "stack": stack}
+    elif isinstance(text := record.get("exc"), str):
+        last = text.strip().rpartition("\n")[2]
+        record["exc"] = {"type": last.partition(":")[0], "message": last, "stack": text}
     return record
 
 
