@@ -277,9 +277,16 @@ class Book:
     # Facts about the book.
 
     def adopt(self, fact: m.BookAdopted, _now: int) -> None:
-        """Open the book with what the broker has."""
+        """Take the broker's book: a symbol whose total agrees keeps its owners, else it is external."""
         self.cash = fact.cash
-        self.positions = {p.symbol: {EXTERNAL: p.quantity} for p in fact.positions if p.quantity}
+        theirs = {p.symbol: p.quantity for p in fact.positions if p.quantity}
+        ours = self.positions
+        self.positions = {
+            symbol: ours[symbol]
+            if sum(ours.get(symbol, {}).values(), ZERO) == quantity
+            else {EXTERNAL: quantity}
+            for symbol, quantity in theirs.items()
+        }
 
     def charge(self, fact: m.FeeCharged, _now: int) -> None:
         """Pay a fee in dollars or in coins of the position."""
@@ -300,13 +307,15 @@ class Book:
         self.marks.pop(fact.symbol, None)
 
     def explain(self, fact: m.DifferenceExplained, _now: int) -> None:
-        """Take over what the reconciler explained: dollars without a symbol, else coins or shares."""
+        """Take over what the reconciler explained: dollars, else coins or shares of the largest holder."""
         if not fact.amount:
             return
-        if fact.symbol in ("", "USD"):
+        if fact.kind in ("fee", "cash") or not fact.symbol:
             self._pay(fact.amount)
-        else:
-            self.move(EXTERNAL, fact.symbol, fact.amount)
+            return
+        holders = self.positions.get(fact.symbol, {EXTERNAL: ZERO})
+        largest = min(holders, key=lambda strategy: (-abs(holders[strategy]), strategy))
+        self.move(largest, fact.symbol, fact.amount)
 
     def snapshot(self, fact: m.BrokerSnapshot, _now: int) -> None:
         """Learn the broker's buying power, with what our working entries hold of it added back."""

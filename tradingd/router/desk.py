@@ -1,0 +1,263 @@
+"""The router's state, and how every message it hears or says changes it.
+
+Everything durable follows from messages alone, in whatever order they interleave on the log, so recovery
+applies them and arrives at the same desk. What depends on `now` (when to ask again, how long to pause)
+lives only in memory and starts anew with the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, get_args
+
+import msgspec
+
+from tradingd import messages as m
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import Level, Mark, Market, Message, Role, Session
+from tradingd.router.holdings import Holdings, HoldingsState
+from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
+from tradingd.router.parents import ZERO, Order, Parent
+from tradingd.router.settings import RouterSettings
+
+SECOND = 1_000_000_000
+
+OVERDUE = "overdue"
+"""The reason of a cancel that only ends one child; every other reason closes the parent."""
+
+
+OrderFact = (
+    m.OrderApproved | m.OrderRefused | m.OrderSent | m.OrderNotSent | m.OrderAccepted
+    | m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced | m.OrderUnknown
+    | m.CancelRejected
+)  # fmt: skip
+
+
+class DeskState(msgspec.Struct):
+    """The durable part of the desk."""
+
+    genesis: str = ""
+    counter: int = 0
+    """The number of the latest exit or flatten of our own."""
+    level: Level = Level.NO_ENTRIES
+    sessions: dict[Market, Session] = {}
+    halted: set[str] = set()
+    stopped: set[str] = set()
+    flatten_asked: set[str] = set()
+    """Symbols an operator wants gone; forgotten when an entry is approved after they are flat."""
+    orders: dict[str, Order] = {}
+    parents: dict[str, Parent] = {}
+    holdings: HoldingsState = msgspec.field(default_factory=HoldingsState)
+
+
+class Desk:
+    """Orders, parents, holdings, and what the house allows."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self.settings = settings
+        self.marks: dict[str, Mark] = {}
+        self.holdings = Holdings(settings)
+        self._take(DeskState())
+        self._folds = self._fold_table()
+
+    def _take(self, state: DeskState) -> None:
+        self.genesis = state.genesis
+        self.counter = state.counter
+        self.level = state.level
+        self.sessions = state.sessions
+        self.halted = state.halted
+        self.stopped = state.stopped
+        self.flatten_asked = state.flatten_asked
+        self.orders = state.orders
+        self.parents = state.parents
+        self.holdings.take(state.holdings)
+
+    def save(self) -> bytes:
+        """Return the durable state; equal desks give equal bytes."""
+        state = DeskState(
+            genesis=self.genesis,
+            counter=self.counter,
+            level=self.level,
+            sessions=self.sessions,
+            halted=self.halted,
+            stopped=self.stopped,
+            flatten_asked=self.flatten_asked,
+            orders=self.orders,
+            parents=self.parents,
+            holdings=self.holdings.state(),
+        )
+        return msgspec.json.encode(state, order="deterministic")
+
+    def load(self, state: bytes) -> None:
+        """Replace the durable state."""
+        self._take(msgspec.json.decode(state, type=DeskState))
+
+    def fold(self, message: Message) -> None:
+        """Fold one message, heard or said; what does not concern the desk changes nothing."""
+        fold = self._folds.get(type(message))
+        if fold is not None:
+            fold(message)
+
+    # What the deciders ask.
+
+    def live_of(self, intent_id: str) -> Iterator[Order]:
+        """Yield the live children of a parent."""
+        return (order for order in self.orders.values() if order.intent_id == intent_id)
+
+    def live_in(self, symbol: str) -> Iterator[Order]:
+        """Yield the live orders of a symbol."""
+        return (order for order in self.orders.values() if order.symbol == symbol)
+
+    def is_open(self, symbol: str) -> bool:
+        """Tell whether an order in `symbol` could trade now."""
+        session = self.sessions.get(market_of(symbol), Session.CLOSED)
+        return session is Session.REGULAR and symbol not in self.halted
+
+    def is_flattening(self, symbol: str) -> bool:
+        """Tell whether all of `symbol` must go."""
+        return self.level is Level.FLATTENING or symbol in self.flatten_asked
+
+    def next_id(self, role: Role, strategy: str) -> str:
+        """Return the id of the next exit or flatten; the counter moves when it is said."""
+        letter = "f" if role is Role.FLATTEN else "x"
+        return f"{self.genesis}-{letter}-{strategy}-{self.counter + 1}"
+
+    # Folds.
+
+    def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
+        table: dict[type[Message], Callable[[Any], None]] = {
+            m.RunStarted: self._start,
+            m.LevelChanged: self._change_level,
+            m.SessionChanged: self._change_session,
+            m.SymbolHalted: self._halt,
+            m.StrategyStarted: lambda said: self.stopped.discard(said.strategy),
+            m.StrategyStopped: lambda said: self.stopped.add(said.strategy),
+            m.OperatorAsked: self._ask,
+            m.IntentApproved: self._open,
+            m.IntentClosed: self._close,
+            m.OrderProposed: self._propose,
+            m.OrderFilled: self._fill,
+            m.CancelOrder: self._cancel,
+            m.TradeBusted: self.holdings.bust,
+            m.FeeCharged: self.holdings.charge,
+            m.CorporateAction: self._split,
+            m.BookAdopted: self.holdings.adopt,
+            m.DifferenceExplained: self.holdings.explain,
+        }
+        return table | dict.fromkeys(get_args(OrderFact), self._step)
+
+    def _start(self, said: m.RunStarted) -> None:
+        self.genesis = said.genesis
+
+    def _change_level(self, said: m.LevelChanged) -> None:
+        self.level = said.level
+
+    def _change_session(self, said: m.SessionChanged) -> None:
+        self.sessions[said.market] = said.session
+
+    def _halt(self, said: m.SymbolHalted) -> None:
+        (self.halted.add if said.is_halted else self.halted.discard)(said.symbol)
+
+    def _ask(self, said: m.OperatorAsked) -> None:
+        if said.ask is m.Ask.FLATTEN and said.target:
+            self.flatten_asked.add(said.target)
+
+    def _open(self, said: m.IntentApproved) -> None:
+        self.parents[said.intent_id] = Parent(
+            said.intent_id,
+            said.strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.quantity,
+            said.limit_price,
+            said.quoted_at,
+            is_approved=True,
+            algorithm=said.algorithm,
+        )
+        if said.role is Role.ENTRY:
+            self.holdings.plan(said)
+            if said.symbol not in self.holdings.positions:
+                self.flatten_asked.discard(said.symbol)
+
+    def _close(self, said: m.IntentClosed) -> None:
+        self.parents.pop(said.intent_id, None)
+
+    def _propose(self, said: m.OrderProposed) -> None:
+        self.orders[said.order_id] = Order(
+            said.order_id,
+            said.intent_id,
+            said.strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.quantity,
+        )
+        parent = self.parents.get(said.intent_id)
+        if parent is None:
+            parent = self._adopt_own(said)
+        parent.children += 1
+
+    def _adopt_own(self, said: m.OrderProposed) -> Parent:
+        parent = self.parents[said.intent_id] = Parent(
+            said.intent_id,
+            said.strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.quantity,
+            None,
+            said.quoted_at,
+            is_approved=False,
+            reason=said.reason,
+        )
+        self.counter = max(self.counter, int(said.intent_id.rpartition("-")[2]))
+        return parent
+
+    def _step(self, said: OrderFact) -> None:
+        order = self.orders.get(said.order_id)
+        if order is None:
+            return  # of a foreign hand, or ended before
+        order.state = next_state(order.state, said)
+        if order.state in TERMINAL:
+            self._end(order, said)
+
+    def _fill(self, said: m.OrderFilled) -> None:
+        self.holdings.fill(said)
+        parent = self.parents.get(said.intent_id)
+        if parent is not None:
+            parent.filled += said.quantity
+            parent.value += said.quantity * said.price
+        order = self.orders.get(said.order_id)
+        if order is None:
+            return
+        order.state = next_state(order.state, said)
+        order.filled = max(order.filled, said.cumulative)
+        if order.filled >= order.quantity:
+            order.state = OrderState.FILLED
+            self._end(order, said)
+
+    def _end(self, order: Order, said: OrderFact | m.OrderFilled) -> None:
+        del self.orders[order.order_id]
+        parent = self.parents.get(order.intent_id)
+        if parent is not None:
+            detail = getattr(said, "reason", "")
+            parent.last_end = f"{order.state}: {detail}" if detail else str(order.state)
+
+    def _cancel(self, said: m.CancelOrder) -> None:
+        order = self.orders.get(said.order_id)
+        if order is not None:
+            order.state = next_state(order.state, said)
+        parent = self.parents.get(said.order_id.rpartition("-")[0])
+        if parent is not None and not parent.closing and said.reason != OVERDUE:
+            parent.closing = said.reason
+
+    def _split(self, said: m.CorporateAction) -> None:
+        self.holdings.split(said)
+        self.marks.pop(said.symbol, None)
+
+
+def remaining(orders: Iterator[Order]) -> Decimal:
+    """Return what these orders may still fill."""
+    return sum((order.remaining for order in orders), ZERO)

@@ -1,0 +1,180 @@
+"""Positions as the router protects them: per strategy and symbol, with the average price and its stops.
+
+The router folds the same facts as the ledger, because an exit must not wait for another station's view.
+The two trigger prices of a position are kept as floats, so that a mark costs two comparisons.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import msgspec
+
+from tradingd import messages as m
+from tradingd.instruments.symbols import base_asset
+from tradingd.messages import Side
+from tradingd.router.settings import RouterSettings
+
+EXTERNAL = "external"
+"""The strategy that owns what the house did not trade: flattened with the rest, never stopped out."""
+
+ZERO = Decimal(0)
+PLANS_MAX = 256
+
+
+class Holding(msgspec.Struct):
+    """One strategy's position in one symbol."""
+
+    quantity: Decimal
+    average_price: Decimal
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """Leave at or below `low`, at or above `high`."""
+
+    strategy: str
+    low: float
+    high: float
+
+
+Plan = tuple[Decimal | None, Decimal | None]
+
+
+class HoldingsState(msgspec.Struct):
+    """The durable part."""
+
+    positions: dict[str, dict[str, Holding]] = {}
+    plans: dict[str, Plan] = {}
+
+
+class Holdings:
+    """Symbol -> strategy -> holding, and what would make us leave."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self._settings = settings
+        self.take(HoldingsState())
+
+    def take(self, state: HoldingsState) -> None:
+        """Take up a saved state."""
+        self.positions = state.positions
+        self._plans = state.plans
+        self.triggers: dict[str, tuple[Trigger, ...]] = {}
+        for symbol in self.positions:
+            self._aim(symbol)
+
+    def state(self) -> HoldingsState:
+        """Return what must survive."""
+        return HoldingsState(self.positions, self._plans)
+
+    def get(self, strategy: str, symbol: str) -> Holding | None:
+        """Return one holding."""
+        return self.positions.get(symbol, {}).get(strategy)
+
+    def plan(self, approved: m.IntentApproved) -> None:
+        """Remember the stop and target an entry named, for its fills."""
+        if approved.stop_price is None and approved.target_price is None:
+            return
+        self._plans[approved.intent_id] = (approved.stop_price, approved.target_price)
+        if len(self._plans) > PLANS_MAX:
+            del self._plans[next(iter(self._plans))]
+
+    def fill(self, fact: m.OrderFilled) -> None:
+        """Move a position by an execution."""
+        signed = fact.quantity if fact.side is Side.BUY else -fact.quantity
+        holding = self._move(fact.strategy, fact.symbol, signed, fact.price)
+        plan = self._plans.get(fact.intent_id)
+        if holding is not None and plan is not None:
+            holding.stop_price, holding.target_price = plan
+        self._aim(fact.symbol)
+
+    def bust(self, fact: m.TradeBusted) -> None:
+        """Take an execution back; the average of the rest stays what it was."""
+        signed = -fact.quantity if fact.side is Side.BUY else fact.quantity
+        self._shift(fact.strategy, fact.symbol, signed)
+
+    def charge(self, fact: m.FeeCharged) -> None:
+        """Lose the coins a fee took."""
+        if fact.asset != "USD" and fact.asset == base_asset(fact.symbol):
+            self._shift(fact.strategy, fact.symbol, -fact.amount)
+
+    def split(self, fact: m.CorporateAction) -> None:
+        """Multiply quantities and divide prices."""
+        for holding in self.positions.get(fact.symbol, {}).values():
+            holding.quantity *= fact.ratio
+            holding.average_price /= fact.ratio
+            if holding.stop_price is not None:
+                holding.stop_price /= fact.ratio
+            if holding.target_price is not None:
+                holding.target_price /= fact.ratio
+        self._aim(fact.symbol)
+
+    def adopt(self, fact: m.BookAdopted) -> None:
+        """Take the broker's book: a symbol whose total agrees keeps its owners, else it is external."""
+        ours, self.positions, self.triggers = self.positions, {}, {}
+        for theirs in fact.positions:
+            holders = ours.get(theirs.symbol, {})
+            if sum((each.quantity for each in holders.values()), ZERO) != theirs.quantity:
+                holders = {EXTERNAL: Holding(theirs.quantity, theirs.average_price)}
+            if theirs.quantity:
+                self.positions[theirs.symbol] = holders
+                self._aim(theirs.symbol)
+
+    def explain(self, fact: m.DifferenceExplained) -> None:
+        """Take over explained coins or shares of the largest holder."""
+        if fact.amount and fact.symbol and fact.kind not in ("fee", "cash"):
+            holders = self.positions.get(fact.symbol, {EXTERNAL: Holding(ZERO, ZERO)})
+            largest = min(
+                holders, key=lambda strategy: (-abs(holders[strategy].quantity), strategy)
+            )
+            self._shift(largest, fact.symbol, fact.amount)
+
+    def _shift(self, strategy: str, symbol: str, signed: Decimal) -> None:
+        before = self.get(strategy, symbol)
+        price = before.average_price if before else ZERO
+        self._move(strategy, symbol, signed, price)
+        self._aim(symbol)
+
+    def _move(self, strategy: str, symbol: str, signed: Decimal, price: Decimal) -> Holding | None:
+        holders = self.positions.setdefault(symbol, {})
+        holding = holders.setdefault(strategy, Holding(ZERO, price))
+        before, after = holding.quantity, holding.quantity + signed
+        if before * signed > 0:
+            cost = before * holding.average_price + signed * price
+            holding.average_price = cost / after
+        elif before * after <= 0:
+            holding.average_price = price  # opened, or turned over
+        holding.quantity = after
+        if after:
+            return holding
+        del holders[strategy]
+        if not holders:
+            del self.positions[symbol]
+        return None
+
+    def _aim(self, symbol: str) -> None:
+        holders = self.positions.get(symbol, {})
+        aimed = tuple(
+            self._trigger(strategy, holding)
+            for strategy, holding in sorted(holders.items())
+            if strategy != EXTERNAL and holding.quantity > 0
+        )
+        if aimed:
+            self.triggers[symbol] = aimed
+        else:
+            self.triggers.pop(symbol, None)
+
+    def _trigger(self, strategy: str, holding: Holding) -> Trigger:
+        stop, target = holding.stop_price, holding.target_price
+        loss, profit = self._settings.stop_loss_pct, self._settings.take_profit_pct
+        if stop is None and loss is not None:
+            stop = holding.average_price * (1 - loss / 100)
+        if target is None and profit is not None:
+            target = holding.average_price * (1 + profit / 100)
+        return Trigger(
+            strategy,
+            -math.inf if stop is None else float(stop),
+            math.inf if target is None else float(target),
+        )

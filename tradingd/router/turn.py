@@ -1,0 +1,118 @@
+"""One turn of the router: what it says is folded as it is said, so later decisions see earlier ones."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradingd import messages as m
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import Market, Message, OrderType, Role, Severity, TimeInForce
+from tradingd.router.desk import OVERDUE, SECOND, Desk
+from tradingd.router.lifecycle import OrderState
+from tradingd.router.parents import Order, Parent
+from tradingd.router.watch import OWNER, Watch
+
+ATTEMPTS_ALARM = 5
+"""An exit that needed so many children is something to wake the owner for."""
+
+
+class Turn:
+    """The desk, the time, and what is being said."""
+
+    def __init__(self, desk: Desk, watch: Watch, now: int) -> None:
+        self.desk = desk
+        self.watch = watch
+        self.now = now
+        self.said: list[Message] = []
+
+    @property
+    def patience_ns(self) -> int:
+        """How long a cancel may take before we stop waiting for it."""
+        return int(self.desk.settings.cancel_timeout_s * SECOND)
+
+    def say(self, message: Message) -> None:
+        """Say one message and fold it."""
+        self.desk.fold(message)
+        self.said.append(message)
+
+    def propose(
+        self,
+        parent_id: str,
+        *,
+        strategy: str,
+        symbol: str,
+        side: m.Side,
+        role: Role,
+        quantity: Decimal,
+        limit_price: Decimal | None,
+        quoted_at: int,
+        reason: str = "",
+    ) -> None:
+        """Propose the next child of a parent, or the first of a new one of our own."""
+        parent = self.desk.parents.get(parent_id)
+        number = 1 if parent is None else parent.children + 1
+        is_crypto = market_of(symbol) is Market.CRYPTO
+        assert quantity > 0, f"{parent_id}: a child needs a quantity"
+        self.say(
+            m.OrderProposed(
+                order_id=f"{parent_id}-{number}",
+                intent_id=parent_id,
+                strategy=strategy,
+                symbol=symbol,
+                side=side,
+                role=role,
+                quantity=quantity,
+                order_type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
+                limit_price=limit_price,
+                time_in_force=TimeInForce.GTC if is_crypto else TimeInForce.DAY,
+                quoted_at=quoted_at,
+                reason=reason,
+            )
+        )
+        if role is not Role.ENTRY and number == ATTEMPTS_ALARM:
+            text = f"{strategy} needs child {number} of {parent_id} to leave {symbol}"
+            self.say(
+                m.AlertRaised(
+                    speaker=OWNER, severity=Severity.CRITICAL, kind="exit_stuck", text=text
+                )
+            )
+
+    def cancel(self, order: Order, reason: str) -> None:
+        """Ask for a cancel; an overdue one is asked for again, another reason only once."""
+        if order.state is OrderState.CANCELING and reason != OVERDUE:
+            self._close_over(order, reason)
+            return
+        self.say(m.CancelOrder(order_id=order.order_id, reason=reason))
+        self.watch.orders[order.order_id] = self.now + self.patience_ns
+
+    def _close_over(self, order: Order, reason: str) -> None:
+        # The child is on its way out for being overdue; only the parent's fate is news.
+        parent = self.desk.parents.get(order.intent_id)
+        if parent is not None and not parent.closing:
+            self.say(m.CancelOrder(order_id=order.order_id, reason=reason))
+
+    def close(self, parent: Parent, reason: str = "") -> None:
+        """Be done with a parent that has no live child."""
+        assert not any(self.desk.live_of(parent.intent_id)), f"{parent.intent_id} has live children"
+        self.watch.parents.pop(parent.intent_id, None)
+        self.say(
+            m.IntentClosed(
+                intent_id=parent.intent_id,
+                strategy=parent.strategy,
+                symbol=parent.symbol,
+                side=parent.side,
+                role=parent.role,
+                quantity=parent.quantity,
+                filled=parent.filled,
+                average_price=parent.average_price,
+                reason=reason or parent.end_reason(),
+            )
+        )
+
+    def pause(self, strategy: str, symbol: str, seconds: float) -> None:
+        """Let the next exit of a position wait."""
+        self.watch.pauses[strategy, symbol] = self.now + int(seconds * SECOND)
+
+    def is_paused(self, strategy: str, symbol: str) -> bool:
+        """Tell whether the next exit of a position must wait still."""
+        return self.watch.pauses.get((strategy, symbol), 0) > self.now
