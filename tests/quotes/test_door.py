@@ -152,3 +152,23 @@ def test_whatever_comes_what_is_admitted_can_be_trusted(
         assert latest <= quote.quoted_at <= NOW + 10 * SECOND
         latest = quote.quoted_at
     assert it.admitted + sum(it.counts.values()) == len(points)
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.floats(1.0, 400.0), st.floats(1.0, 2.0)), min_size=2, max_size=30))
+def test_the_anchor_changes_the_cost_of_the_spike_filter_and_not_its_judgment(
+    walk: list[tuple[float, float]],
+) -> None:
+    it = door()
+    last: tuple[float, float] | None = None
+    doubt: tuple[float, float] | None = None
+    for bid, spread in walk:
+        now = (bid, bid * spread)
+        near = [
+            other is not None
+            and all(0.5 * o < n < 1.5 * o for n, o in zip(now, other, strict=True))
+            for other in (last, doubt)
+        ]
+        is_in = it.admit_quote("IBM", now[0], 1, now[1], 1, NOW) is not None
+        assert is_in == (last is None or any(near))
+        last, doubt = (now, None) if is_in else (last, now)

@@ -31,15 +31,23 @@ REASONS = (
 
 
 class _Last:
-    """The latest admitted quote of one symbol, and a doubtful one that waits to be confirmed."""
+    """The latest admitted quote of one symbol, and a doubtful one that waits to be confirmed.
 
-    __slots__ = ("ask", "at", "bid", "doubt")
+    Around an anchor lies a band so narrow that two quotes in it cannot be a spike apart: most quotes pass
+    by four comparisons, and only one outside is compared with the last and moves the anchor.
+    """
+
+    __slots__ = ("ask", "ask_high", "ask_low", "at", "bid", "bid_high", "bid_low", "doubt")
 
     def __init__(self) -> None:
-        self.bid = 0.0
-        self.ask = 0.0
+        self.bid = self.ask = 0.0
+        self.bid_low = self.bid_high = self.ask_low = self.ask_high = 0.0
         self.at = 0
         self.doubt: tuple[float, float] | None = None
+
+    def anchor(self, bid: float, ask: float, band: float) -> None:
+        self.bid_low, self.bid_high = bid * (1.0 - band), bid * (1.0 + band)
+        self.ask_low, self.ask_high = ask * (1.0 - band), ask * (1.0 + band)
 
 
 class Door:
@@ -65,6 +73,7 @@ class Door:
         self._future = int(future_s_max * SECOND)
         self._horizon = 1 << 63
         self._low, self._high = 1.0 - spike, 1.0 + spike
+        self._band = spike / (2.0 + spike)
         self._last = {symbol: _Last() for symbol in symbols}
 
     def look(self, now: int) -> bool:
@@ -81,20 +90,19 @@ class Door:
         if (
             last is None
             or not (
-                0.0 < bid <= ask < INFINITE
+                last.bid_low < bid < last.bid_high
+                and last.ask_low < ask < last.ask_high
+                and bid <= ask
                 and 0.0 < bid_size < INFINITE
                 and 0.0 < ask_size < INFINITE
             )
             or not last.at <= at <= self._horizon
-            or not (
-                self._low * last.bid < bid < self._high * last.bid
-                and self._low * last.ask < ask < self._high * last.ask
-            )
         ):
             reason = self._why_not(last, (bid, ask), (bid_size, ask_size), at)
             if last is None or reason is not None:
                 self.counts[reason or "unknown_symbol"] += 1
                 return None
+            last.anchor(bid, ask, self._band)
         last.bid, last.ask, last.at = bid, ask, at
         if last.doubt is not None:
             last.doubt = None
@@ -164,7 +172,9 @@ class Door:
             return "out_of_order"
         if at > self._horizon:
             return "future"
-        if last.bid == 0.0 or (last.doubt is not None and self._is_near(prices, last.doubt)):
+        if last.bid == 0.0 or self._is_near(prices, (last.bid, last.ask)):
+            return None
+        if last.doubt is not None and self._is_near(prices, last.doubt):
             return None
         last.doubt = prices
         return "spike"

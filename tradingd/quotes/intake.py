@@ -1,0 +1,181 @@
+"""From the socket's points to messages on the bus: the hot loop of the feed, with no await in it.
+
+The counters are plain integers that the metrics read; logging per point would cost more than the point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from tradingd.messages import BarReceived, Message, SymbolHalted
+from tradingd.quotes.door import Door
+from tradingd.quotes.settings import MINUTE_S
+from tradingd.quotes.wire import (
+    HALTING,
+    RESUMING,
+    Point,
+    StreamBar,
+    StreamError,
+    StreamQuote,
+    StreamStatus,
+    StreamTrade,
+    ns_of_ext,
+)
+from tradingd.runtime.ports import Clock
+
+CHUNK = 64
+"""Points between two chances for the stations: as many as a station takes in one go."""
+
+YIELDS_MAX = 64
+"""Chances given while there is no room, before quotes are conflated instead."""
+
+RELEASE_S = 0.005
+"""Real time until kept quotes are tried again when no new point comes; doubled up to the next."""
+
+RELEASE_S_MAX = 0.1
+
+
+class PublishesHere(Protocol):
+    """What the feed needs of the bus."""
+
+    def publish(self, source: str, message: Message) -> object:
+        """Give the message its place and tell its hearers."""
+
+    def has_room(self) -> bool:
+        """Tell whether every inbox is under half full."""
+
+
+class Intake:
+    """Takes points, asks the door, publishes; yields when asked to."""
+
+    def __init__(self, bus: PublishesHere, clock: Clock, symbols: Iterable[str]) -> None:
+        self.quotes = 0
+        self.trades = 0
+        self.bars = 0
+        self.statuses = 0
+        self.ignored = 0
+        """Points we do not use: corrections, cancels, acknowledgements."""
+        self.unread = 0
+        """Points we could not read."""
+        self.waits = 0
+        """How often the sockets had to wait for the stations."""
+        self.symbols = frozenset(symbols)
+        self.door = Door(self.symbols, bus.has_room)
+        self._bus = bus
+        self._clock = clock
+        self._releasing: asyncio.TimerHandle | None = None
+        self._others: dict[type[Point], Callable[..., None]] = {
+            StreamTrade: self._take_trade,
+            StreamBar: self._take_bar,
+            StreamStatus: self._take_status,
+        }
+
+    def take(self, points: Sequence[Point]) -> StreamError | None:
+        """Publish what may come in of at most `CHUNK` points; return an error frame if one was there."""
+        door, publish, admit = self.door, self._bus.publish, self.door.admit_quote
+        if door.look(self._clock.now()) and door.pending:
+            self._publish_kept()
+        error: StreamError | None = None
+        quotes = 0
+        for point in points:
+            if type(point) is StreamQuote:
+                quotes += 1
+                data: bytes = point.at.data  # type: ignore[assignment]  # bytes, as msgspec decodes it
+                if len(data) == 8:
+                    value = int.from_bytes(data, "big")
+                    at = (value & 0x3_FFFF_FFFF) * 1_000_000_000 + (value >> 34)
+                else:
+                    at = self._stamp(point)
+                quote = admit(
+                    point.symbol, point.bid, point.bid_size, point.ask, point.ask_size, at
+                )
+                if quote is not None:
+                    publish("feed", quote)
+            elif type(point) is StreamError:
+                error = point
+            else:
+                self._others.get(type(point), self._ignore)(point)
+        self.quotes += quotes
+        if door.pending and self._releasing is None:
+            self._release_later(RELEASE_S)
+        return error
+
+    async def give_way(self) -> None:
+        """Let the stations run; while their inboxes are full, a bounded number of times."""
+        await asyncio.sleep(0)
+        if self._bus.has_room():
+            return
+        self.waits += 1
+        for _ in range(YIELDS_MAX):
+            await asyncio.sleep(0)
+            if self._bus.has_room():
+                return
+
+    async def room(self) -> None:
+        """Wait until there is room: for history, which may be neither dropped nor conflated."""
+        while not self._bus.has_room():
+            await self.give_way()
+            if not self._bus.has_room():
+                await asyncio.sleep(RELEASE_S)
+
+    def close(self) -> None:
+        """Forget the release that is due; what is kept stays outside."""
+        if self._releasing is not None:
+            self._releasing.cancel()
+            self._releasing = None
+
+    def _take_trade(self, point: StreamTrade) -> None:
+        self.trades += 1
+        trade = self.door.admit_trade(point.symbol, point.price, point.size, self._stamp(point))
+        if trade is not None:
+            self._bus.publish("feed", trade)
+
+    def _take_bar(self, point: StreamBar) -> None:
+        self.bars += 1
+        try:
+            opened_at = ns_of_ext(point.opened_at)
+        except ValueError:
+            self.unread += 1
+            return
+        bar = BarReceived(
+            point.symbol, MINUTE_S, opened_at, point.open, point.high, point.low, point.close,
+            point.volume,
+        )  # fmt: skip
+        if self.door.admit_bar(bar) is not None:
+            self._bus.publish("feed", bar)
+
+    def _take_status(self, point: StreamStatus) -> None:
+        self.statuses += 1
+        if point.symbol in self.symbols and point.code in HALTING | RESUMING:
+            reason = point.reason or point.text or point.code
+            self._bus.publish("feed", SymbolHalted(point.symbol, point.code in HALTING, reason))
+
+    def _ignore(self, _: Point) -> None:
+        self.ignored += 1
+
+    def _stamp(self, point: StreamQuote | StreamTrade) -> int:
+        """Return the time of a point; one that cannot be read is older than all, and so refused."""
+        try:
+            return ns_of_ext(point.at)
+        except ValueError:
+            self.unread += 1
+            return -1
+
+    def _release_later(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._releasing = loop.call_later(delay_s, self._try_release, delay_s)
+
+    def _try_release(self, delay_s: float) -> None:
+        self._releasing = None
+        if not self.door.pending:
+            return
+        if self.door.look(self._clock.now()):
+            self._publish_kept()
+        else:
+            self._release_later(min(2 * delay_s, RELEASE_S_MAX))
+
+    def _publish_kept(self) -> None:
+        for quote in self.door.release():
+            self._bus.publish("feed", quote)

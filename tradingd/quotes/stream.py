@@ -1,0 +1,226 @@
+"""One market-data socket from connection to loss: handshake with a deadline, reading, mute watch.
+
+It never reconnects by itself and swallows nothing: every end of a socket is an exception with the reason,
+and the feed decides what follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+import structlog
+
+from tradingd.messages import Market
+from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.intake import CHUNK, Intake
+from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.wire import (
+    Point,
+    StreamError,
+    StreamSubscription,
+    StreamSuccess,
+    decode_frame,
+)
+from tradingd.runtime.ports import Clock, Network, NetworkError, Socket, SocketClosed
+
+_LOG = structlog.get_logger()
+
+SLOW_CLIENT = 407
+
+SECOND = 1_000_000_000
+
+MUTES_MAX = 4
+"""Patience doubles with each mute socket in a row, up to this often: a market may just be quiet."""
+
+
+class StreamLost(Exception):  # noqa: N818 - it names the state of affairs
+    """The socket is gone, mute, or never came to its subscription."""
+
+
+class StreamRefused(StreamLost):
+    """The broker said no, by number."""
+
+    def __init__(self, error: StreamError) -> None:
+        super().__init__(f"{error.code} {error.msg}")
+        self.code = error.code
+
+
+class MarketStream:
+    """The socket of one market."""
+
+    def __init__(
+        self,
+        *,
+        market: Market,
+        url: str,
+        symbols: tuple[str, ...],
+        network: Network,
+        clock: Clock,
+        intake: Intake,
+        sessions: Sessions,
+        settings: FeedSettings,
+    ) -> None:
+        self.market = market
+        self.url = url
+        self.symbols = symbols
+        self.frames = 0
+        """Frames over all connections."""
+        self.slow_warnings = 0
+        self._network = network
+        self._clock = clock
+        self._intake = intake
+        self._sessions = sessions
+        self._settings = settings
+        self._mutes = 0
+        names = settings.channels
+        self._channels = [n for n in names if n != "statuses" or market is Market.US_EQUITY]
+
+    async def run(self, on_connected: Callable[[], None]) -> NoReturn:
+        """Connect, subscribe, read until it ends; raises `StreamLost` in every case."""
+        socket: Socket | None = None
+        deadline = self._settings.handshake_s_max
+        try:
+            async with asyncio.timeout(deadline):
+                socket = await self._network.connect(
+                    self.url,
+                    headers={"Content-Type": "application/msgpack"},
+                    deadline_s=deadline,
+                )
+                await self._handshake(socket)
+            on_connected()
+            await self._listen(socket)
+        except NetworkError as error:
+            raise StreamLost(str(error)) from error
+        except SocketClosed as error:
+            raise StreamLost(f"closed by the peer: {error}") from error
+        except TimeoutError as error:
+            raise StreamLost(f"no subscription within {deadline} s") from error
+        finally:
+            if socket is not None:
+                await socket.close()
+
+    async def _handshake(self, socket: Socket) -> None:
+        is_text = await self._until(socket, StreamSuccess, "connected")
+        encode = _as_text if is_text else msgspec.msgpack.encode
+        keys = {"key": self._settings.key_id, "secret": self._settings.secret_key}
+        await socket.send(encode({"action": "auth", **keys}))
+        await self._until(socket, StreamSuccess, "authenticated")
+        symbols = list(self.symbols)
+        wanted = dict.fromkeys(self._channels, symbols)
+        await socket.send(encode({"action": "subscribe", **wanted}))
+        await self._until(socket, StreamSubscription)
+
+    async def _until(self, socket: Socket, kind: type[Point], msg: str = "") -> bool:
+        """Read until the awaited control message; tell whether it came as text."""
+        while True:
+            frame = await socket.receive()
+            points, unread = decode_frame(frame)
+            self._intake.unread += unread
+            for point in points:
+                if isinstance(point, StreamError):
+                    raise StreamRefused(point)
+                if isinstance(point, StreamSubscription):
+                    self._compare(point)
+                if isinstance(point, kind) and (not msg or getattr(point, "msg", "") == msg):
+                    return isinstance(frame, str)
+
+    def _compare(self, subscription: StreamSubscription) -> None:
+        for channel in self._channels:
+            missing = sorted(set(self.symbols) - set(getattr(subscription, channel)))
+            if missing:
+                _LOG.warning(
+                    "stream.error", market=self.market, channel=channel, unsubscribed=missing
+                )
+
+    async def _listen(self, socket: Socket) -> NoReturn:
+        try:
+            async with asyncio.timeout(None) as patience:
+                watch = _MuteWatch(self, patience)
+                try:
+                    await self._read(socket)
+                finally:
+                    watch.stop()
+        except TimeoutError as error:
+            self._mutes = min(self._mutes + 1, MUTES_MAX)
+            raise StreamLost("mute: no frame while the market is open") from error
+
+    async def _read(self, socket: Socket) -> NoReturn:
+        take, give_way = self._intake.take, self._intake.give_way
+        since = 0
+        while True:
+            points, unread = decode_frame(await socket.receive())
+            self.frames += 1
+            if unread:
+                self._intake.unread += unread
+            since += len(points)
+            if since > CHUNK:  # before, not after: a station takes no more than this in one go
+                since = len(points)
+                await give_way()
+            error = take(points) if since <= CHUNK else await self._take_in_chunks(points)
+            if error is not None:
+                self._judge(error)
+
+    async def _take_in_chunks(self, points: list[Point]) -> StreamError | None:
+        found: StreamError | None = None
+        for start in range(0, len(points), CHUNK):
+            found = self._intake.take(points[start : start + CHUNK]) or found
+            await self._intake.give_way()
+        return found
+
+    def _judge(self, error: StreamError) -> None:
+        if error.code != SLOW_CLIENT:
+            raise StreamRefused(error)
+        self.slow_warnings += 1
+        _LOG.warning("stream.error", market=self.market, code=error.code, text=error.msg)
+
+    # For the mute watch
+
+    def is_in_session(self) -> bool:
+        """Tell whether frames may be expected now."""
+        return self._sessions.regular_since(self.market, self._clock.now()) is not None
+
+    def patience_s(self) -> float:
+        """Return how long (real time) this socket may be mute."""
+        market_ns = int(self._settings.mute_after_s * SECOND)
+        real_s = self._clock.real_seconds(market_ns)
+        return float(max(real_s, self._settings.mute_s_min) * 2**self._mutes)
+
+    def forgive(self) -> None:
+        """Forget mute sockets of the past: this one talks."""
+        self._mutes = 0
+
+
+class _MuteWatch:
+    """Looks four times per patience whether frames came; costs the frames themselves nothing."""
+
+    def __init__(self, stream: MarketStream, patience: asyncio.Timeout) -> None:
+        self._stream = stream
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._frames = stream.frames
+        self._since = self._began = self._loop.time()
+        self._handle = self._next()
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+    def _next(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(self._stream.patience_s() / 4, self._look)
+
+    def _look(self) -> None:
+        now, patience = self._loop.time(), self._stream.patience_s()
+        if self._stream.frames != self._frames or not self._stream.is_in_session():
+            self._frames, self._since = self._stream.frames, now
+            if now - self._began > 10 * patience:
+                self._stream.forgive()
+        elif now - self._since >= patience:
+            self._patience.reschedule(now)
+            return
+        self._handle = self._next()
+
+
+def _as_text(message: dict[str, object]) -> str:
+    return msgspec.json.encode(message).decode()
