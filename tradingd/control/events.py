@@ -1,6 +1,7 @@
 """Messages as log events: one row per message type that matters, and the closed list of event names.
 
-The market's flood (quotes, trades, bars, marks, timers) has no row. Equity is marked each second of
+The market's flood (quotes, trades, bars, marks, timers) has no row, nor has what an edge writes itself
+(streams up and down, stations that failed). Equity is marked each second of
 the market and written once a minute of it.
 """
 
@@ -49,8 +50,6 @@ ROWS: Mapping[type[Message], Row] = {
     m.LevelChanged: Row("halt.level_changed", _level_of_house, "{m.level.value} {causes}"),
     m.AlertRaised: Row("alert.raised", _level_of_alert, "{m.kind}: {m.text}"),
     m.CalendarRead: Row("session.calendar_read", "debug", "{count} days"),
-    m.FeedConnected: Row("stream.connected", "info", "{m.market.value} data is subscribed"),
-    m.FeedLost: Row("stream.lost", "warning", "{m.market.value} data is gone: {m.reason}"),
     m.SessionChanged: Row("session.changed", "info", "{m.market.value} is {m.session.value}"),
     m.SymbolHalted: Row("session.symbol_halted", "warning", "{m.symbol} halted: {m.is_halted} {m.reason}"),
     m.FeedStale: Row("quote.stale", "warning", "no fresh quote of {m.symbol}"),
@@ -64,8 +63,6 @@ ROWS: Mapping[type[Message], Row] = {
     m.OrderApproved: Row("risk.order_approved", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol}"),
     m.OrderRefused: Row("risk.order_refused", "warning", "{m.symbol} {m.role.value} by {m.rule}: {m.reason}"),
     m.CancelOrder: Row("order.cancel_asked", "info", "{order}: {m.reason}"),
-    m.BrokerConnected: Row("stream.broker_connected", "info", "order updates are listening"),
-    m.BrokerLost: Row("stream.broker_lost", "error", "order updates are gone: {m.reason}"),
     m.OrderSent: Row("order.submitted", "info", "{order}"),
     m.OrderNotSent: Row("order.not_sent", "warning", "{order}: {m.reason}"),
     m.OrderAccepted: Row("order.accepted", "info", "{order}"),

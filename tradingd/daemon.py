@@ -1,0 +1,199 @@
+"""`run`: take the state directory, recover, build the house, trade, stop in order, say what it came to.
+
+    lock -> log -> recover -> ends -> house -> API -> RunStarted -> ... STOP ... -> RunStopped -> summary
+
+SIGTERM and SIGINT only ask; the supervisor decides how the house comes down, and the daemon waits for it
+or for its ceiling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+
+from tradingd import __version__
+from tradingd.broker.rest import CallFailed
+from tradingd.broker.settings import KeysRefused
+from tradingd.cli.shared import Exit
+from tradingd.config import ConfigError, Settings, config_hash
+from tradingd.config.mapping import core_settings, warmup_of
+from tradingd.config.sections import EMBEDDED
+from tradingd.control import logs
+from tradingd.control.auth import open_token
+from tradingd.control.http import Api
+from tradingd.control.meters import Meters
+from tradingd.control.metrics import Metrics
+from tradingd.control.summary import Summary
+from tradingd.control.views import HouseView
+from tradingd.control.watcher import Watcher
+from tradingd.cores import build_cores
+from tradingd.ends import EndsUnreachable, open_ends
+from tradingd.house import House
+from tradingd.identity import build, new_run_id
+from tradingd.messages import Core, RunStarted
+from tradingd.runtime.lock import AlreadyRunning, InstanceLock
+from tradingd.runtime.network import AiohttpNetwork
+from tradingd.runtime.recovery import Recovered, recover
+from tradingd.runtime.sqlite_store import SqliteStore, StoreError
+from tradingd.runtime.tape import MarketTape
+from tradingd.session import MINUTE_NS, Session
+from tradingd.statefiles import StateFiles
+
+_LOG = structlog.get_logger()
+_ENDS_IN_LIVE = "live mode waits for `tradingd doctor`, which this version does not have yet"
+
+
+def run_daemon(settings: Settings) -> int:
+    """Run until stopped; returns the exit code."""
+    if settings.run.mode == "live":
+        return _refused(_ENDS_IN_LIVE, Exit.CONFIG)
+    files = StateFiles(settings.state_dir)
+    try:
+        files.make()
+        with InstanceLock(files.folder):
+            return uvloop.run(Daemon(settings, files).run())
+    except AlreadyRunning as error:
+        return _refused(f"{error} {files.folder}", Exit.LOCKED)
+    except (ConfigError, KeysRefused) as error:
+        return _refused(str(error), Exit.CONFIG)
+    except (StoreError, EndsUnreachable, CallFailed, OSError) as error:
+        return _refused(str(error), Exit.FAILURE)
+
+
+def _refused(text: str, code: Exit) -> int:
+    sys.stderr.write(f"tradingd: {text}\n")
+    return code
+
+
+class Daemon:
+    """One run."""
+
+    def __init__(self, settings: Settings, files: StateFiles) -> None:
+        self._settings = settings
+        self._files = files
+        self._told = core_settings(settings)
+        self._run_id = new_run_id()
+        self._view = HouseView()
+        markets = tuple(market.value for market in settings.quotes.markets())
+        self._metrics = Metrics(
+            Meters(__version__, settings.run.mode), self._view, tuple(settings.strategies), markets
+        )
+        self._is_stopping = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def run(self) -> int:
+        """Do the whole run; returns the exit code."""
+        self._configure_logs()
+        async with AsyncExitStack() as stack:
+            cores = build_cores(self._told)
+            store, tape, recovered = await self._recover(stack, cores)
+            network = AiohttpNetwork()
+            stack.push_async_callback(network.close)
+            ends = await open_ends(self._settings, warmup_of(self._told), network)
+            stack.push_async_callback(ends.close)
+            house = House(
+                cores,
+                recovered,
+                ends,
+                store=store,
+                tape=tape,
+                network=network,
+                rng=random.SystemRandom(),
+            )
+            await self._check_account(house)
+            await self._restore(house, store)
+            watcher = Watcher(house.bus, self._view, self._metrics)
+            session = Session(house, ends, watcher, self._view)
+            following = asyncio.create_task(ends.follow(network, house.timers.rearm))
+            stack.push_async_callback(_ended, following)
+            api = await self._open_api(stack)
+            _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
+            return await self._trade(session, recovered.genesis)
+
+    def _configure_logs(self) -> None:
+        settings = self._settings
+        logs.configure(
+            sys.stdout,
+            run_id=self._run_id,
+            mode=settings.run.mode,
+            level=settings.run.log_level,
+            secrets=(settings.key.reveal(), settings.secret.reveal()),
+            is_terminal=sys.stdout.isatty(),
+            on_record=self._metrics.record,
+        )
+
+    async def _recover(
+        self, stack: AsyncExitStack, cores: Mapping[str, Core]
+    ) -> tuple[SqliteStore, MarketTape, Recovered]:
+        settings = self._settings
+        if settings.run.mode == "mock" and settings.mock.simulator == EMBEDDED:
+            self._files.set_aside()
+        store = SqliteStore(self._files.log)
+        await store.open()
+        stack.push_async_callback(store.close)
+        tape = MarketTape(self._files.tape, settings.run.log_bytes_max)
+        stack.push_async_callback(tape.close)
+        recovered = await recover(store, cores, random.SystemRandom(), tape.last_seq())
+        return store, tape, recovered
+
+    async def _check_account(self, house: House) -> None:
+        """Ask whose account the keys open, before anything else is sent there."""
+        if self._settings.run.mode == "mock":
+            return
+        account = await house.broker.verify()
+        if account.is_blocked:
+            raise KeysRefused(f"the broker has blocked account ...{account.account_number[-4:]}")
+
+    async def _restore(self, house: House, store: SqliteStore) -> None:
+        """Let the edges and the view fold the earlier log; cores have done so already."""
+        envelopes = await store.read()
+        for envelope in envelopes:
+            house.broker.apply(envelope)
+        self._view.restore(envelopes)
+
+    async def _open_api(self, stack: AsyncExitStack) -> Api:
+        """Open the API; registered so that it closes after the house: HTTP goes last."""
+        api = Api(self._view, self._metrics)
+        token = open_token(self._files.token)
+        stack.push_async_callback(api.close)
+        await api.start(self._files.folder, self._settings.api.bind, self._settings.api.port, token)
+        return api
+
+    async def _trade(self, session: Session, genesis: str) -> int:
+        run = RunStarted(
+            genesis, self._run_id, build(), config_hash(self._settings), self._settings.run.mode
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, session.ask_stop, "signal", number.name)
+        before_ns = int(self._settings.run.stop_before_close_min * MINUTE_NS)
+        try:
+            session.open(run, before_ns)
+            summary = await session.close(
+                self._settings.run.stop_ceiling_s,
+                is_flat_wanted=self._settings.run.on_stop == "flatten",
+            )
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        self._say_summary(summary)
+        is_flat_wanted = self._settings.run.on_stop == "flatten"
+        return Exit.OK if summary.is_flat or not is_flat_wanted else Exit.NOT_FLAT
+
+    def _say_summary(self, summary: Summary) -> None:
+        _LOG.info("daemon.summary", **summary.record())
+        out = sys.stdout if sys.stdout.isatty() else sys.stderr
+        out.write(summary.text() + "\n")
+        out.flush()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,183 @@
+"""The two ends of a run: which clock, which addresses and keys, and the simulator behind mock mode.
+
+Mock is the same Alpaca edge pointed at a simulator on loopback, so no station knows the difference; this
+file is the only place that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tradingd.broker.settings import AlpacaSettings
+from tradingd.config import Settings
+from tradingd.config.sections import EMBEDDED
+from tradingd.instruments.calendar import ns_of
+from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.runtime.clock import ScaledClock, SystemClock
+from tradingd.runtime.ports import Clock, Network, NetworkError
+
+if TYPE_CHECKING:
+    from tradingd.simulator.server import SimulatorServer
+
+CLOCK_INTERVAL_REAL_S = 1.0
+Warmup = tuple[tuple[str, int, int], ...]
+
+
+class EndsUnreachable(Exception):  # noqa: N818 - it names the state of affairs
+    """What the run is to trade against does not answer."""
+
+
+class _ToldClock(msgspec.Struct):
+    origin_ns: int
+    monotonic_ns: int
+    speed: float
+    ends_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Ends:
+    """Everything of a run that differs between mock, paper and live."""
+
+    clock: Clock
+    broker: AlpacaSettings
+    feed: FeedSettings
+    ends_at: int | None = None
+    """Market time at which the market has nothing more to say; None for ever."""
+    server: SimulatorServer | None = None
+    clock_url: str = ""
+
+    async def follow(self, network: Network, on_change: Callable[[], None]) -> None:
+        """Keep to the clock of a simulator in another process; returns at once where there is none."""
+        while self.clock_url and isinstance(self.clock, ScaledClock):
+            await asyncio.sleep(CLOCK_INTERVAL_REAL_S)
+            try:
+                told = await _read_clock(network, self.clock_url)
+            except EndsUnreachable:
+                continue  # the sockets notice it too, and they are who blocks entries
+            self.clock.rebase(told.origin_ns, told.monotonic_ns, told.speed)
+            on_change()
+
+    async def close(self) -> None:
+        """Stop an embedded simulator."""
+        if self.server is not None:
+            await self.server.stop()
+
+
+async def open_ends(settings: Settings, warmup: Warmup, network: Network) -> Ends:
+    """Reach both ends; in mock mode market time runs from here on."""
+    if settings.run.mode != "mock":
+        return _alpaca(settings, warmup)
+    if settings.mock.simulator == EMBEDDED:
+        return await _embedded(settings, warmup)
+    return await _external(settings, warmup, network)
+
+
+def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
+    alpaca = settings.alpaca
+    key_id, secret = settings.key.reveal(), settings.secret.reveal()
+    broker = _broker(settings, alpaca.trading_url, alpaca.trading_stream_url, key_id, secret)
+    feed = FeedSettings(
+        symbols=settings.quotes.symbols,
+        key_id=key_id,
+        secret_key=secret,
+        trading_url=alpaca.trading_url,
+        data_url=alpaca.data_url,
+        equity_stream_url=f"{alpaca.data_stream_url}/{_stream_path(alpaca.feed)}",
+        crypto_stream_url=f"{alpaca.data_stream_url}/v1beta3/crypto/us",
+        data_feed="sip" if alpaca.feed == "sip" else "iex",
+        warmup=warmup,
+        request_s_max=alpaca.request_deadline_s,
+    )
+    return Ends(SystemClock(), broker, feed)
+
+
+async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
+    from tradingd.simulator.exchange.settings import ExchangeSettings  # noqa: PLC0415 - mock only
+    from tradingd.simulator.server import SimulatorServer, SimulatorSettings  # noqa: PLC0415 - mock only
+
+    mock = settings.mock
+    date, at = mock.start.split(" ")
+    told = SimulatorSettings(
+        scenario=mock.scenario,
+        seed=mock.seed,
+        speed=mock.speed,
+        start=ns_of(date, at),
+        minutes=mock.minutes,
+        symbols=settings.quotes.symbols,
+        exchange=ExchangeSettings(cash_usd=mock.cash),
+        port=0,
+    )
+    server = SimulatorServer(told)
+    keys = told.wire.keys
+    port = await server.start()
+    ends = _local(
+        settings, warmup, f"127.0.0.1:{port}", server.clock, (keys.key_id, keys.secret_key)
+    )
+    ends.server, ends.ends_at = server, server.ends_ns
+    return ends
+
+
+async def _external(settings: Settings, warmup: Warmup, network: Network) -> Ends:
+    from tradingd.simulator.wire.settings import SIMULATOR_KEYS  # noqa: PLC0415 - mock only
+
+    url = settings.mock.simulator
+    told = await _read_clock(network, f"{url}/sim/clock")
+    clock = ScaledClock(told.origin_ns, told.monotonic_ns, told.speed)
+    keys = (
+        settings.key.reveal() or SIMULATOR_KEYS.key_id,
+        settings.secret.reveal() or SIMULATOR_KEYS.secret_key,
+    )
+    ends = _local(settings, warmup, url.removeprefix("http://"), clock, keys)
+    ends.ends_at, ends.clock_url = told.ends_ns, f"{url}/sim/clock"
+    return ends
+
+
+def _local(
+    settings: Settings, warmup: Warmup, host: str, clock: Clock, keys: tuple[str, str]
+) -> Ends:
+    key_id, secret = keys
+    broker = _broker(settings, f"http://{host}", f"ws://{host}/stream", key_id, secret)
+    feed = FeedSettings(
+        symbols=settings.quotes.symbols,
+        key_id=key_id,
+        secret_key=secret,
+        trading_url=f"http://{host}",
+        data_url=f"http://{host}",
+        equity_stream_url=f"ws://{host}/v2/iex",
+        crypto_stream_url=f"ws://{host}/v1beta3/crypto/us",
+        warmup=warmup,
+        request_s_max=settings.alpaca.request_deadline_s,
+    )
+    return Ends(clock, broker, feed)
+
+
+def _broker(
+    settings: Settings, url: str, stream_url: str, key_id: str, secret: str
+) -> AlpacaSettings:
+    return AlpacaSettings(
+        trading_url=url,
+        trading_stream_url=stream_url,
+        key_id=key_id,
+        secret_key=secret,
+        quote_age_s_max=settings.risk.quote_age_s_max,
+        request_s_max=settings.alpaca.request_deadline_s,
+    )
+
+
+def _stream_path(feed: str) -> str:
+    return f"v2/{feed}"
+
+
+async def _read_clock(network: Network, url: str) -> _ToldClock:
+    try:
+        reply = await network.request("GET", url, headers={}, deadline_s=CLOCK_INTERVAL_REAL_S)
+        if reply.status == 200:
+            return msgspec.json.decode(reply.body, type=_ToldClock)
+    except (NetworkError, msgspec.DecodeError) as error:
+        raise EndsUnreachable(f"the simulator's clock at {url} does not answer: {error}") from error
+    raise EndsUnreachable(f"the simulator's clock at {url} answers HTTP {reply.status}")

@@ -1,0 +1,119 @@
+"""Builds the house of a live run: cores into stations, edges beside them, one bus and one log under all.
+
+Building and running are apart, so that a test can build the same house on other ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
+
+from tradingd.broker.edge import AlpacaBroker
+from tradingd.messages import Core, StationFailed
+from tradingd.quotes.feed import AlpacaFeed
+from tradingd.runtime.bus import Bus, InboxFull
+from tradingd.runtime.journal import Journal, JournalFailed
+from tradingd.runtime.ports import LogStore, Network, Tape
+from tradingd.runtime.recovery import Recovered, save_checkpoint
+from tradingd.runtime.station import Station, run_edge
+from tradingd.runtime.timers import Timers
+from tradingd.supervisor.pulse import Pulse
+
+if TYPE_CHECKING:
+    from tradingd.ends import Ends
+
+
+class House:
+    """Stations and edges of one run, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        cores: Mapping[str, Core],
+        recovered: Recovered,
+        ends: Ends,
+        *,
+        store: LogStore,
+        tape: Tape,
+        network: Network,
+        rng: random.Random,
+    ) -> None:
+        self.store = store
+        self.journal = Journal(store, tape, self._journal_failed)
+        self.bus = Bus(
+            ends.clock,
+            self.journal,
+            next_seq=recovered.next_seq,
+            at=recovered.at,
+            on_full=self._inbox_full,
+        )
+        self.stations = [
+            Station(name, core, self.bus, self.say_failed) for name, core in cores.items()
+        ]
+        self.timers = Timers(self.bus, ends.clock)
+        self.timers.heap = recovered.timers
+        self.broker = AlpacaBroker(
+            network, ends.clock, self.bus, self.journal, settings=ends.broker, rng=rng
+        )
+        self.feed = AlpacaFeed(network, ends.clock, self.bus, settings=ends.feed, rng=rng)
+        self.pulse = Pulse(self.bus, ends.clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start every task; nothing is said yet."""
+        self._writer = asyncio.create_task(self.journal.run(), name="journal")
+        for station in self.stations:
+            self._spawn(station.name, station.run())
+        self._spawn("timers", self.timers.run())
+        self._spawn("broker", self.broker.run())
+        self._spawn("pulse", self.pulse.run())
+
+    def open_market(self) -> None:
+        """Start the feed: after `RunStarted`, so that nobody hears a market before the run."""
+        self._spawn("feed", self.feed.run())
+
+    async def settle(self) -> None:
+        """Let every station handle what it was told, within a bounded number of turns."""
+        for _ in range(10_000):
+            if self.bus.is_quiet():
+                return
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """Keep a checkpoint, end every task and write the log to its end."""
+        by_name = {task.get_name(): task for task in self._tasks}
+        await _ended([by_name[name] for name in ("feed", "pulse", "broker") if name in by_name])
+        await self.settle()
+        with contextlib.suppress(
+            JournalFailed
+        ):  # said already; the log is as long as the disk allowed
+            await save_checkpoint(
+                self.store, self.journal, self.bus, self.stations, self.timers.heap
+            )
+        await _ended(self._tasks)
+        self.journal.close()
+        if self._writer is not None:
+            await self._writer
+
+    def say_failed(self, failed: StationFailed) -> None:
+        """State a failure in the name of the pulse, once the present publish is over."""
+        asyncio.get_running_loop().call_soon(self.pulse.failed, failed)
+
+    def _journal_failed(self, failure: JournalFailed) -> None:
+        self.say_failed(StationFailed("journal", str(failure), ""))
+
+    def _inbox_full(self, full: InboxFull) -> None:
+        self.say_failed(StationFailed(full.station, str(full), ""))
+
+    def _spawn(self, name: str, work: Awaitable[None]) -> None:
+        guarded = run_edge(name, work, self.bus, self.say_failed)
+        self._tasks.append(asyncio.create_task(guarded, name=name))
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,60 @@
+"""The one folder a run writes to: what lies where, and how a mock session starts on fresh books.
+
+An embedded simulator's account is born with the process, so an order log of an earlier one cannot be
+continued: it is moved aside, whole, and can still be replayed there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+EARLIER_KEPT = 5
+_MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "tape", "records")
+
+
+@dataclass(frozen=True, slots=True)
+class StateFiles:
+    """Paths inside a state directory."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """The order log."""
+        return self.folder / "orders.db"
+
+    @property
+    def tape(self) -> Path:
+        """The market tape."""
+        return self.folder / "tape"
+
+    @property
+    def records(self) -> Path:
+        """Trade files and daily summaries."""
+        return self.folder / "records"
+
+    @property
+    def token(self) -> Path:
+        """The API's bearer token."""
+        return self.folder / "api.token"
+
+    def make(self) -> None:
+        """Create the folder for its owner only."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def set_aside(self) -> None:
+        """Move an earlier session to `earlier/N`; the oldest beyond `EARLIER_KEPT` go."""
+        if not self.log.exists():
+            return
+        earlier = self.folder / "earlier"
+        earlier.mkdir(mode=0o700, exist_ok=True)
+        numbers = sorted(int(one.name) for one in earlier.iterdir() if one.name.isdecimal())
+        for number in numbers[: max(0, len(numbers) - EARLIER_KEPT + 1)]:
+            shutil.rmtree(earlier / str(number))
+        target = earlier / str(numbers[-1] + 1 if numbers else 1)
+        target.mkdir(mode=0o700)
+        for name in _MOVED:
+            if (self.folder / name).exists():
+                (self.folder / name).rename(target / name)
