@@ -121,6 +121,8 @@ class PositionChanged(Message, frozen=True, gc=False, tag="PositionChanged"):
     """fill, fee, bust, adopted, split, explained."""
     realized_change_usd: Decimal = Decimal(0)
     """What this very fill, fee or bust realized."""
+    fees_change_usd: Decimal = Decimal(0)
+    """What this very fee cost, coins at the price of their fill."""
 
 
 class DayStarted(Message, frozen=True, gc=False, tag="DayStarted"):
