@@ -185,18 +185,21 @@ class PortfolioCore:
         return (SetTimer(STATION, "patience", self._patience_at),)
 
     def _book(self, message: Message, reason: str) -> Sequence[Message]:
-        return tuple(self._position(key, reason, ZERO) for key in self._fold(message))
+        return tuple(self._position(key, reason, ZERO, ZERO) for key in self._fold(message))
 
     def _book_trade(
         self, message: OrderFilled | TradeBusted | FeeCharged, reason: str
     ) -> tuple[Message, ...]:
         key = (message.strategy, message.symbol)
         holding = self.ledger.holdings.get(key)
-        before = ZERO if holding is None else holding.realized
+        realized, fees = (ZERO, ZERO) if holding is None else (holding.realized, holding.fees)
         self._fold(message)
-        return (self._position(key, reason, self.ledger.holdings[key].realized - before),)
+        after = self.ledger.holdings[key]
+        return (self._position(key, reason, after.realized - realized, after.fees - fees),)
 
-    def _position(self, key: Key, reason: str, change: Decimal) -> PositionChanged:
+    def _position(
+        self, key: Key, reason: str, realized_change: Decimal, fees_change: Decimal
+    ) -> PositionChanged:
         holding = self.ledger.holdings[key]
         return PositionChanged(
             strategy=key[0],
@@ -206,7 +209,8 @@ class PortfolioCore:
             realized_usd=holding.realized,
             fees_usd=holding.fees,
             reason=reason,
-            realized_change_usd=change,
+            realized_change_usd=realized_change,
+            fees_change_usd=fees_change,
         )
 
     def _is_priced(self, now: int) -> bool:

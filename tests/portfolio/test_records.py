@@ -1,0 +1,232 @@
+"""Trade files and summaries hold each execution once, through restarts, crashes and logs heard twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from tradingd.instruments.calendar import ns_of
+from tradingd.messages import (
+    AnyMessage,
+    BookAdopted,
+    DayStarted,
+    Envelope,
+    FeeCharged,
+    Intent,
+    IntentClosed,
+    IntentRefused,
+    Mark,
+    Message,
+    OrderFilled,
+    OrderProposed,
+    OrderSent,
+    OrderType,
+    Role,
+    RunStarted,
+    RunStopped,
+    Side,
+    TimeInForce,
+    TradeBusted,
+)
+from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
+from tradingd.portfolio.records import Records
+from tradingd.portfolio.trades import RoundTrips
+
+NOON = ns_of("2026-03-02", "12:00")
+SECOND = 1_000_000_000
+RUN = RunStarted("gen", "run", "build", "hash", "mock")
+
+
+def an_intent(number: int, side: Side, role: Role, symbol: str, reason: str) -> Intent:
+    return Intent(
+        f"gen-e-one-{number}", "one", symbol, side, role, Decimal(2), reason, 0.9, 99.0, 101.0, NOON
+    )  # fmt: skip
+
+
+def a_fill(
+    number: int, side: Side, role: Role, price: str, *, symbol: str = "IBM", letter: str = "e"
+) -> OrderFilled:
+    intent_id = f"gen-{letter}-one-{number}"
+    return OrderFilled(
+        f"{intent_id}-1", "b", "x", intent_id, "one", symbol, side, role, Decimal(2), Decimal(price),
+        Decimal(2), Decimal(2), NOON,
+    )  # fmt: skip
+
+
+def a_log() -> list[Envelope]:
+    """A day: a round trip by the strategy's word, one in crypto with fees, one refusal, one bust."""
+    core = PortfolioCore(PortfolioSettings())
+    buy, sell = (Side.BUY, Role.ENTRY), (Side.SELL, Role.EXIT)
+    heard: list[Message] = [
+        RUN,
+        BookAdopted(Decimal(10_000), (), "first start"),
+        an_intent(1, *buy, "IBM", "rose"),
+        OrderSent("gen-e-one-1-1"),
+        a_fill(1, *buy, "100"),
+        an_intent(2, *sell, "IBM", "fell"),
+        a_fill(2, *sell, "103"),
+        IntentRefused("gen-e-one-3", "one", "IBM", Role.ENTRY, "position", "3", "2", "too much"),
+        a_fill(4, *buy, "1000", symbol="BTC/USD"),
+        FeeCharged("fee1", "gen-e-one-4-1", "one", "BTC/USD", "BTC", Decimal("0.005"), NOON),
+        OrderProposed(
+            "gen-x-one-1-1", "gen-x-one-1", "one", "BTC/USD", *sell, Decimal("1.995"),
+            OrderType.MARKET, None, TimeInForce.GTC, NOON, "stop_loss",
+        ),
+        OrderFilled(
+            "gen-x-one-1-1", "b", "x", "gen-x-one-1", "one", "BTC/USD", *sell, Decimal("1.995"),
+            Decimal(900), Decimal("1.995"), Decimal("1.995"), NOON,
+        ),
+        FeeCharged("fee2", "gen-x-one-1-1", "one", "BTC/USD", "USD", Decimal(4), NOON),
+        Mark("IBM", 103.0, 103.0, NOON),
+        RunStopped("run", True, "stop"),
+    ]  # fmt: skip
+    log: list[Envelope] = []
+    for step, message in enumerate(heard):
+        at = NOON + step * SECOND
+        log.append(an_envelope(len(log), at, message))
+        for said in core.handle(message, at):
+            log.append(an_envelope(len(log), at, said))
+    return log
+
+
+def an_envelope(seq: int, at: int, message: Message) -> Envelope:
+    return Envelope(seq, at, "test", cast("AnyMessage", message))
+
+
+def rows(folder: Path, symbol: str) -> list[dict[str, str]]:
+    with (folder / "trades" / f"2026-03-02_{symbol}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summaries" / "2026-03-02.json").read_text())
+    return found
+
+
+def hear_all(folder: Path, log: list[Envelope]) -> None:
+    records = Records(folder)
+    for envelope in log:
+        records.hear(envelope)
+
+
+def test_each_execution_is_a_row_with_what_it_earned_and_why(tmp_path: Path) -> None:
+    hear_all(tmp_path, a_log())
+    entry, leave = rows(tmp_path, "IBM")
+    assert entry == {
+        "time": "2026-03-02T17:00:04.000000000Z", "event": "entry", "strategy": "one", "side": "buy",
+        "quantity": "2", "price": "100", "fees_usd": "0", "realized_usd": "0", "position": "2",
+        "reason": "rose", "order_id": "gen-e-one-1-1", "key": "2",
+    }  # fmt: skip
+    assert (leave["event"], leave["reason"], leave["realized_usd"]) == ("exit", "fell", "6")
+    events = [(row["event"], row["reason"], row["fees_usd"]) for row in rows(tmp_path, "BTC-USD")]
+    assert events == [
+        ("entry", "entry", "0"),
+        ("fee", "", "5"),
+        ("exit", "stop_loss", "0"),
+        ("fee", "", "4"),
+    ]
+
+
+def test_the_summary_counts_the_day(tmp_path: Path) -> None:
+    hear_all(tmp_path, a_log())
+    day = summary(tmp_path)
+    assert (day["orders"], day["fills"], day["refusals"]) == (1, 4, {"position": 1})
+    assert Decimal(day["symbols"]["IBM"]["realized_usd"]) == 6
+    assert Decimal(day["strategies"]["one"]["fees_usd"]) == 9
+    assert Decimal(day["equity_open_usd"]) == 10_000
+    # 6 of IBM; 1.995 coins bought at 1000 and sold at 900, 5 of coins and 4 of dollars in fees.
+    assert Decimal(day["equity_close_usd"]) == Decimal(10_000) + 6 - Decimal("199.5") - 5 - 4
+    assert Decimal(day["equity_peak_usd"]) == 10_006
+    assert Decimal(day["max_drawdown_usd"]) == Decimal("208.5")
+
+
+def test_a_log_heard_twice_changes_nothing(tmp_path: Path) -> None:
+    log = a_log()
+    hear_all(tmp_path, log)
+    before = (rows(tmp_path, "IBM"), rows(tmp_path, "BTC-USD"), summary(tmp_path))
+    hear_all(tmp_path, log)
+    hear_all(tmp_path, log[5:])
+    assert (rows(tmp_path, "IBM"), rows(tmp_path, "BTC-USD"), summary(tmp_path)) == before
+
+
+def test_a_restart_in_between_gives_the_same_files(tmp_path: Path) -> None:
+    log = a_log()
+    hear_all(tmp_path / "whole", log)
+    for start in range(0, len(log), 5):
+        hear_all(tmp_path / "parts", log[: start + 5])
+    for symbol in ("IBM", "BTC-USD"):
+        assert rows(tmp_path / "parts", symbol) == rows(tmp_path / "whole", symbol)
+    assert summary(tmp_path / "parts") == summary(tmp_path / "whole")
+
+
+def test_a_fill_whose_position_was_never_said_is_written_at_the_next_start(tmp_path: Path) -> None:
+    fill = a_fill(1, Side.BUY, Role.ENTRY, "100")
+    hear_all(tmp_path, [Envelope(0, NOON, "broker", fill), Envelope(1, NOON, "daemon", RUN)])
+    (row,) = rows(tmp_path, "IBM")
+    assert (row["price"], row["realized_usd"], row["position"]) == ("100", "", "")
+
+
+def test_a_line_cut_off_by_a_crash_is_written_again_whole(tmp_path: Path) -> None:
+    log = a_log()
+    hear_all(tmp_path, log)
+    file = tmp_path / "trades" / "2026-03-02_IBM.csv"
+    text = file.read_text()
+    file.write_text(text[:-10])
+    hear_all(tmp_path, log)
+    lines = file.read_text().splitlines()
+    assert lines[-1] == text.splitlines()[-1]
+    assert lines[:2] == text.splitlines()[:2]
+
+
+def test_an_unreadable_summary_is_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "summaries").mkdir()
+    (tmp_path / "summaries" / "2026-03-02.json").write_text("mine")
+    hear_all(tmp_path, a_log())
+    assert summary(tmp_path)["fills"] == 4
+    assert (tmp_path / "summaries" / "2026-03-02.unreadable").read_text() == "mine"
+
+
+def test_a_new_day_has_its_own_summary(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    midnight = ns_of("2026-03-03", "00:00")
+    records.hear(Envelope(0, NOON, "portfolio", DayStarted("2026-03-02", Decimal(5))))
+    records.hear(Envelope(1, midnight, "portfolio", DayStarted("2026-03-03", Decimal(7))))
+    assert summary(tmp_path)["equity_open_usd"] == "5"
+    tomorrow = json.loads((tmp_path / "summaries" / "2026-03-03.json").read_text())
+    assert tomorrow["equity_open_usd"] == "7"
+
+
+def test_a_bust_is_a_row_of_its_own(tmp_path: Path) -> None:
+    core = PortfolioCore(PortfolioSettings())
+    fill = a_fill(1, Side.BUY, Role.ENTRY, "100")
+    bust = TradeBusted(fill.order_id, "x", "one", "IBM", Side.BUY, Decimal(2), Decimal(100))
+    log: list[Envelope] = []
+    for heard in (fill, bust):
+        for message in (heard, *core.handle(heard, NOON)):
+            log.append(an_envelope(len(log), NOON, message))
+    hear_all(tmp_path, log)
+    assert [row["event"] for row in rows(tmp_path, "IBM")] == ["entry", "bust"]
+
+
+def test_round_trips_end_flat_with_their_reason_and_their_late_fee() -> None:
+    trips = RoundTrips()
+    for envelope in a_log():
+        trips.hear(envelope.message)
+    stock, coin = trips.closed
+    assert (stock.pnl_usd, stock.reason) == (Decimal(6), "fell")
+    assert (coin.fees_usd, coin.reason) == (Decimal(9), "stop_loss")
+    assert coin.pnl_usd == Decimal("-208.5")
+
+
+def test_a_reason_is_forgotten_with_its_parent() -> None:
+    trips = RoundTrips()
+    trips.hear(an_intent(1, Side.SELL, Role.EXIT, "IBM", "fell"))
+    trips.hear(
+        IntentClosed(
+            "gen-e-one-1", "one", "IBM", Side.SELL, Role.EXIT, Decimal(2), Decimal(0), Decimal(0), "x"
+        )
+    )  # fmt: skip
+    assert trips._reasons.of(a_fill(1, Side.SELL, Role.EXIT, "1")) == "exit"

@@ -1,0 +1,125 @@
+"""What a list of closed trades and an equity series amount to: the numbers people ask for first.
+
+Pure and exact where it is money. Every formula is written at its field, so that nobody has to guess which
+of the usual variants is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+ZERO = Decimal(0)
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedTrade:
+    """A position from its first entry to flat (or the part that one exit closed)."""
+
+    strategy: str
+    symbol: str
+    realized_usd: Decimal
+    """Before fees in dollars."""
+    fees_usd: Decimal = ZERO
+    reason: str = ""
+    """Why it was left."""
+
+    @property
+    def pnl_usd(self) -> Decimal:
+        """Return what it earned after its fees."""
+        return self.realized_usd - self.fees_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityPoint:
+    """The account at one moment."""
+
+    at: int
+    equity_usd: Decimal
+    exposure_usd: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """Plain results. Ratios of nothing are None, never 0 or infinity."""
+
+    trades: int
+    """Closed trades."""
+    wins: int
+    """Trades with P&L above zero."""
+    losses: int
+    """Trades with P&L below zero; a trade of exactly zero is neither."""
+    win_rate_pct: Decimal | None
+    """100 * wins / trades."""
+    pnl_usd: Decimal
+    """Last equity - first equity; without a series, the sum of the trades' P&L."""
+    return_pct: Decimal | None
+    """100 * P&L / first equity."""
+    average_win_usd: Decimal | None
+    """Mean P&L of the wins."""
+    average_loss_usd: Decimal | None
+    """Mean P&L of the losses (negative)."""
+    profit_factor: Decimal | None
+    """Sum of wins / -(sum of losses)."""
+    max_drawdown_usd: Decimal
+    """Largest fall from a running peak of equity."""
+    max_drawdown_pct: Decimal
+    """Largest fall as a share of the peak it fell from, times 100 (not always the fall above)."""
+    fees_usd: Decimal
+    """Sum of the trades' fees."""
+    exposure_pct: Decimal | None
+    """100 * share of the series' time with anything held; each point holds until the next."""
+
+
+def performance(trades: Iterable[ClosedTrade], series: Sequence[EquityPoint] = ()) -> Performance:
+    """Return the results of closed trades and an equity series in order of time."""
+    closed = tuple(trades)
+    gains = [trade.pnl_usd for trade in closed if trade.pnl_usd > 0]
+    losses = [trade.pnl_usd for trade in closed if trade.pnl_usd < 0]
+    earned, lost = sum(gains, ZERO), sum(losses, ZERO)
+    fall_usd, fall_pct = drawdown(point.equity_usd for point in series)
+    first = series[0].equity_usd if series else ZERO
+    pnl = series[-1].equity_usd - first if series else earned + lost
+    return Performance(
+        trades=len(closed),
+        wins=len(gains),
+        losses=len(losses),
+        win_rate_pct=_ratio(_HUNDRED * len(gains), Decimal(len(closed))),
+        pnl_usd=pnl,
+        return_pct=_ratio(_HUNDRED * pnl, first),
+        average_win_usd=_ratio(earned, Decimal(len(gains))),
+        average_loss_usd=_ratio(lost, Decimal(len(losses))),
+        profit_factor=_ratio(earned, -lost),
+        max_drawdown_usd=fall_usd,
+        max_drawdown_pct=fall_pct,
+        fees_usd=sum((trade.fees_usd for trade in closed), ZERO),
+        exposure_pct=_exposure(series),
+    )
+
+
+def drawdown(equity: Iterable[Decimal]) -> tuple[Decimal, Decimal]:
+    """Return the largest fall from a running peak, in dollars and in percent of its peak."""
+    peak: Decimal | None = None
+    worst_usd = worst_pct = ZERO
+    for value in equity:
+        if peak is None or value > peak:
+            peak = value
+        elif value < peak:
+            worst_usd = max(worst_usd, peak - value)
+            if peak > 0:
+                worst_pct = max(worst_pct, _HUNDRED * (peak - value) / peak)
+    return worst_usd, worst_pct
+
+
+def _exposure(series: Sequence[EquityPoint]) -> Decimal | None:
+    if len(series) < 2:
+        return None
+    held = sum(later.at - point.at for point, later in pairwise(series) if point.exposure_usd)
+    return _ratio(_HUNDRED * held, Decimal(series[-1].at - series[0].at))
+
+
+def _ratio(part: Decimal, whole: Decimal) -> Decimal | None:
+    return part / whole if whole > 0 else None

@@ -1,0 +1,116 @@
+"""Round trips: what each position earned from its first entry to flat, and why it was left.
+
+Made from the house's own words, so a report, a summary and a backtest count the same trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from tradingd.messages import (
+    Intent,
+    IntentClosed,
+    Message,
+    OrderFilled,
+    OrderProposed,
+    PositionChanged,
+    Role,
+)
+from tradingd.portfolio.performance import ClosedTrade
+
+ZERO = Decimal(0)
+_REASONS_MAX = 4096
+_Key = tuple[str, str]
+
+
+class Reasons:
+    """Why the fills of an order happen: the strategy's reason, else the router's, else the order's role."""
+
+    def __init__(self) -> None:
+        self._by_intent: dict[str, str] = {}
+
+    def hear(self, message: Message) -> None:
+        """Learn a reason, or forget one."""
+        if isinstance(message, Intent):
+            self._by_intent[message.intent_id] = message.reason
+        elif isinstance(message, OrderProposed) and message.reason:
+            self._by_intent.setdefault(message.intent_id, message.reason)
+        elif isinstance(message, IntentClosed):
+            self._by_intent.pop(message.intent_id, None)
+        if len(self._by_intent) > _REASONS_MAX:
+            del self._by_intent[next(iter(self._by_intent))]
+
+    def of(self, fill: OrderFilled) -> str:
+        """Return the reason of a fill."""
+        return self._by_intent.get(fill.intent_id, fill.role.value)
+
+
+@dataclass(slots=True)
+class _Open:
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    reason: str = ""
+
+
+class RoundTrips:
+    """Hears the order log and keeps the closed trades. A fee that follows the last exit still counts."""
+
+    def __init__(self) -> None:
+        self.closed: list[ClosedTrade] = []
+        self._open: dict[_Key, _Open] = {}
+        self._latest: dict[_Key, int] = {}
+        self._reasons = Reasons()
+        self._on: dict[type[Message], Callable[[Any], None]] = {
+            Intent: self._reasons.hear,
+            OrderProposed: self._reasons.hear,
+            IntentClosed: self._reasons.hear,
+            OrderFilled: self._on_fill,
+            PositionChanged: self._on_position,
+        }
+
+    def hear(self, message: Message) -> None:
+        """Take one message; those that are none of its business are ignored."""
+        on = self._on.get(type(message))
+        if on is not None:
+            on(message)
+
+    def _on_fill(self, fill: OrderFilled) -> None:
+        if fill.role is not Role.ENTRY:
+            trade = self._open.setdefault((fill.strategy, fill.symbol), _Open())
+            trade.reason = self._reasons.of(fill)
+
+    def _on_position(self, position: PositionChanged) -> None:
+        key = (position.strategy, position.symbol)
+        if position.reason == "fee" and key in self._latest and key not in self._open:
+            self._add_late_fee(key, position)
+            return
+        if position.reason == "adopted" and not position.quantity:
+            self._open.pop(key, None)
+            return
+        trade = self._open.setdefault(key, _Open())
+        trade.realized += position.realized_change_usd
+        trade.fees += position.fees_change_usd
+        if not position.quantity:
+            del self._open[key]
+            self._latest[key] = len(self.closed)
+            self.closed.append(
+                ClosedTrade(
+                    strategy=key[0],
+                    symbol=key[1],
+                    realized_usd=trade.realized,
+                    fees_usd=trade.fees,
+                    reason=trade.reason,
+                )
+            )
+
+    def _add_late_fee(self, key: _Key, position: PositionChanged) -> None:
+        index = self._latest[key]
+        trade = self.closed[index]
+        self.closed[index] = replace(
+            trade,
+            realized_usd=trade.realized_usd + position.realized_change_usd,
+            fees_usd=trade.fees_usd + position.fees_change_usd,
+        )
