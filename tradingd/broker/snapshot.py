@@ -36,6 +36,7 @@ from tradingd.messages import (
     BrokerOrder,
     BrokerPosition,
     BrokerSnapshot,
+    Severity,
     Side,
     WordUnknown,
 )
@@ -73,6 +74,7 @@ class Snapshots:
         self._resolver = resolver
         self._cash = CashWatch(desk)
         self._asked: dict[str, None] = {}
+        self._vanished: set[str] = set()
         self._wake = asyncio.Event()
 
     def ask(self, why: str) -> None:
@@ -132,7 +134,8 @@ class Snapshots:
         listed = {view.order_id: view for view in orders}
         for record in known.live():
             view = listed.get(record.order.order_id)
-            if view is None and record.is_accepted:
+            has_vanished = record.order.order_id in self._vanished
+            if view is None and record.is_accepted and not has_vanished:
                 return False
             if view is not None and view.cumulative != record.cumulative:
                 return False
@@ -190,6 +193,8 @@ class Snapshots:
             view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
             if view is not None:
                 found.append((record, view))
+            elif record.is_accepted:
+                self._vanish(order_id)
             else:
                 self._resolver.resolve(record, "the broker does not list it")
         executions = await self._missed_executions(found)
@@ -199,6 +204,13 @@ class Snapshots:
             late = self._desk.known.get(view.order_id)
             if late is not None and late.is_presumed:
                 self._resolver.adopt(late, view)
+
+    def _vanish(self, order_id: str) -> None:
+        """An order the broker once confirmed and does not know any more is for the reconciler to say."""
+        if order_id not in self._vanished:
+            self._vanished.add(order_id)
+            text = f"{order_id} was accepted, and the broker does not know it any more"
+            self._desk.alert(Severity.CRITICAL, "order_vanished", text)
 
     async def _missed_executions(
         self, found: list[tuple[Record, OrderView]]
@@ -240,7 +252,9 @@ class Snapshots:
         suspects = [
             record
             for record in before
-            if not record.is_terminal and _differs(record, orders.get(record.order.order_id))
+            if not record.is_terminal
+            and record.order.order_id not in self._vanished
+            and _differs(record, orders.get(record.order.order_id))
         ]
         if not suspects:
             return ""
