@@ -1,0 +1,181 @@
+"""Over all: folds every cause of concern into one level, asks for books, and ends days and runs.
+
+The supervisor never trades. It says how far the others may go, and only when those who flatten in order are
+dead does it open the emergency lane at the broker's edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tradingd import messages as m
+from tradingd.messages import Ask, Level, Message, Severity
+from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
+from tradingd.supervisor.settings import SupervisorSettings
+from tradingd.supervisor.state import Ledger, State
+
+OWNER = "supervisor"
+SECOND = 1_000_000_000
+ANSWER_S_MAX = 10.0
+"""How long a snapshot may take before it is asked for again."""
+
+Said = tuple[Level, tuple[str, ...]]
+
+
+class SupervisorCore:
+    """The decisions of station `supervisor`."""
+
+    def __init__(self, settings: SupervisorSettings) -> None:
+        self._settings = settings
+        self._ledger = Ledger(settings)
+        self._decide: Mapping[type[Message], Callable[[Any, int], list[Message]]] = {
+            m.RunStarted: self._on_start,
+            m.BooksAgreed: self._on_agreed,
+            m.DifferenceUnexplained: self._on_difference,
+            m.StationFailed: self._on_failure,
+            m.LoopLagged: lambda _said, now: [_timer("lag", now, self._settings.lag_clear_s)],
+            m.ClockStepped: lambda _said, now: [_timer("clock", now, self._settings.clock_clear_s)],
+            m.StrategyStopped: self._on_strategy,
+            m.OperatorAsked: self._on_operator,
+            m.TimerFired: self._on_timer,
+        }
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Fold, and say what changed: the level first, so that it outruns everything that follows."""
+        before, was_flattening = self.said, self._state.flattening
+        was_near = self._state.is_near
+        refusal = self._refusal(message)
+        self._ledger.fold(message, now)
+        said: list[Message] = []
+        if self.said != before or isinstance(message, m.RunStarted):
+            said += self._level_changed(before)
+        if self._state.flattening and self._state.flattening != was_flattening:
+            said += self._begin_flattening(now)
+        if self._state.is_near and not was_near:
+            said.append(self._alert_near())
+        decide = self._decide.get(type(message))
+        return [*said, *refusal, *(decide(message, now) if decide else ())]
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold one message of the log; what was said follows from what was heard."""
+        self._ledger.fold(message, now)
+
+    def save(self) -> bytes:
+        """Return the state; equal states give equal bytes."""
+        return msgspec.json.encode(self._state, order="deterministic")
+
+    def load(self, state: bytes) -> None:
+        """Take up a saved state."""
+        self._ledger.state = msgspec.json.decode(state, type=State)
+
+    @property
+    def said(self) -> Said:
+        """The level and its causes, as `LevelChanged` says them."""
+        state = self._state
+        level = level_of(state.causes, is_flattening=bool(state.flattening))
+        return level, tuple(sorted(state.causes))
+
+    @property
+    def _state(self) -> State:
+        return self._ledger.state
+
+    def _level_changed(self, before: Said) -> list[Message]:
+        level, causes = self.said
+        said: list[Message] = [m.LevelChanged(level=level, causes=causes)]
+        is_worse = ORDER[level] > ORDER[before[0]]
+        if is_worse and ORDER[level] >= ORDER[Level.REDUCE_ONLY]:
+            is_stop = {"stop", "stopped"} & set(causes)
+            severity = Severity.INFO if is_stop else Severity.CRITICAL
+            said.append(_alert(severity, "level", f"{level}: {', '.join(causes)}"))
+        return said
+
+    def _begin_flattening(self, now: int) -> list[Message]:
+        settings = self._settings
+        said: list[Message] = [
+            m.SnapshotAsked(why="flatten"),
+            _timer("flatten", now, ANSWER_S_MAX),
+            _timer("flatten_alert", now, settings.flatten_alert_s),
+        ]
+        if self._state.flattening == "daily_loss":
+            text = f"lost {self._state.loss_usd} of {self._ledger.loss_usd_max} USD today"
+            said.append(_alert(Severity.CRITICAL, "daily_loss", text))
+        if dead := EMERGENCY & self._state.failed:
+            said.append(m.EmergencyClose(reason=f"flatten without {', '.join(sorted(dead))}"))
+        return said
+
+    def _alert_near(self) -> Message:
+        text = f"lost {self._state.loss_usd} of {self._ledger.loss_usd_max} USD today"
+        return _alert(Severity.WARNING, "daily_loss_near", text)
+
+    def _on_start(self, _said: m.RunStarted, now: int) -> list[Message]:
+        said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
+        if self._state.flattening:
+            said += self._begin_flattening(now)  # a crash in the middle of it: go on
+        return said
+
+    def _on_agreed(self, said: m.BooksAgreed, now: int) -> list[Message]:
+        if said.why == "flatten" and self._state.flattening:
+            return [_timer("flatten", now, self._settings.flatten_check_s)]
+        if said.why == "stop" and "stop" in self._state.causes:
+            return [_timer("stop", now, self._settings.flatten_check_s)]
+        return []
+
+    def _on_difference(self, said: m.DifferenceUnexplained, _now: int) -> list[Message]:
+        text = f"{said.kind} {said.symbol}: ours {said.ours}, theirs {said.theirs}"
+        return [_alert(Severity.CRITICAL, "mismatch", text)]
+
+    def _on_failure(self, said: m.StationFailed, _now: int) -> list[Message]:
+        alert = _alert(Severity.CRITICAL, "station_failed", f"{said.station}: {said.error}")
+        if said.station not in EMERGENCY:
+            return [alert]
+        # Also while we know of no position: working orders could still make one, and nobody watches.
+        return [m.EmergencyClose(reason=f"station {said.station} failed"), alert]
+
+    def _on_strategy(self, said: m.StrategyStopped, _now: int) -> list[Message]:
+        if not said.error:
+            return []
+        text = f"{said.strategy}: {said.reason}"
+        return [_alert(Severity.WARNING, "strategy_failed", text)]
+
+    def _on_operator(self, said: m.OperatorAsked, now: int) -> list[Message]:
+        if said.ask is Ask.STOP and "stop" in self._state.causes and not self._state.flattening:
+            return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
+        return []
+
+    def _refusal(self, message: Message) -> list[Message]:
+        if not isinstance(message, m.OperatorAsked) or message.ask is not Ask.RESUME:
+            return []
+        reason = "" if message.target else self._ledger.why_no_resume(message)
+        if not reason:
+            return []
+        return [_alert(Severity.WARNING, "resume_refused", f"{message.who}: {reason}")]
+
+    def _on_timer(self, fired: m.TimerFired, now: int) -> list[Message]:
+        state = self._state
+        if fired.key == "reconcile":
+            said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
+            if not {"broker", "broker_refused", "starting"} & state.causes:
+                said.append(m.SnapshotAsked(why="period"))
+            return said
+        if fired.key == "flatten" and state.flattening:
+            return [m.SnapshotAsked(why="flatten"), _timer("flatten", now, ANSWER_S_MAX)]
+        if fired.key == "stop" and "stop" in state.causes:
+            return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
+        if fired.key == "flatten_alert" and state.flattening:
+            text = f"not flat yet ({state.flattening}): {', '.join(sorted(state.positions))}"
+            return [
+                _alert(Severity.CRITICAL, "not_flat", text),
+                _timer("flatten_alert", now, self._settings.flatten_alert_s),
+            ]
+        return []
+
+
+def _timer(key: str, now: int, seconds: float) -> m.SetTimer:
+    return m.SetTimer(owner=OWNER, key=key, fires_at=now + int(seconds * SECOND))
+
+
+def _alert(severity: Severity, kind: str, text: str) -> m.AlertRaised:
+    return m.AlertRaised(speaker=OWNER, severity=severity, kind=kind, text=text)
