@@ -47,8 +47,8 @@ class House:
     """A bus whose every word is kept, and the edge on it."""
 
     def __init__(self, broker: TwinBroker | None = None, log: list[Envelope] | None = None,
-                 **changes: Any) -> None:  # fmt: skip
-        self.clock = ScaledClock(NOW, time.monotonic_ns(), 1.0)
+                 clock: ScaledClock | None = None, **changes: Any) -> None:  # fmt: skip
+        self.clock = clock or ScaledClock(NOW, time.monotonic_ns(), 1.0)
         self.broker = broker or TwinBroker(self.clock)
         self.said: list[Envelope] = []
         self._news = asyncio.Event()
