@@ -60,9 +60,10 @@ class LocalAlpaca:
         self.record = MarketRecord(self.settings.points_kept_max, self._bars)
         self._rest = Rest(Desk(world.exchange, self.record, self.settings))
         self._connections = Connections(is_single=self.settings.is_single_connection)
-        self._lines: list[Line] = []
+        self.lines: list[Line] = []
+        """The open sockets."""
         self._sampled_at = 0
-        self.at = 0
+        self.at = world.now
         """How far the world has been told to go."""
 
     def handle(self, request: Request, now: int) -> Response:
@@ -85,7 +86,7 @@ class LocalAlpaca:
         else:
             raise not_found("endpoint not found.")
         line = Line(path, stream, outlet)
-        self._lines.append(line)
+        self.lines.append(line)
         self._send(line, stream.open())
         return line
 
@@ -99,8 +100,8 @@ class LocalAlpaca:
 
     def disconnect(self, line: Line) -> None:
         """Forget a socket that is gone."""
-        if line in self._lines:
-            self._lines.remove(line)
+        if line in self.lines:
+            self.lines.remove(line)
             line.session.close()
 
     def step(self, now: int) -> None:
@@ -128,7 +129,7 @@ class LocalAlpaca:
         if not events:
             return
         points = [point for event in events for point in self.record.add(event)]
-        for line in tuple(self._lines):
+        for line in tuple(self.lines):
             if isinstance(line.stream, DataStream):
                 self._send(line, line.stream.publish(points))
 
@@ -137,7 +138,7 @@ class LocalAlpaca:
         if not updates:
             return
         told = [update_json(update) for update in updates]
-        for line in tuple(self._lines):
+        for line in tuple(self.lines):
             if isinstance(line.stream, TradeStream):
                 self._send(line, line.stream.publish(told))
 
@@ -148,6 +149,6 @@ class LocalAlpaca:
             line.outlet.end(line.session.close_code)
 
     def _end_lines(self, fault: Fault) -> None:
-        for line in tuple(self._lines):
+        for line in tuple(self.lines):
             if fault.socket in {"", line.session.kind} and line.path.startswith(fault.path):
                 line.outlet.end(fault.code)

@@ -12,6 +12,7 @@ import msgspec
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND_NS = 1_000_000_000
+_NINE_PLACES = Decimal("1E-9")
 _TIME = re.compile(
     r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?"
     r"(Z|[+ -]\d{2}:\d{2})?)?$"
@@ -65,6 +66,11 @@ def decimal_text(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text
+
+
+def rounded_text(value: Decimal) -> str:
+    """Return an average or a ratio: nine decimals, as the broker cuts what has no end."""
+    return decimal_text(value.quantize(_NINE_PLACES))
 
 
 def decimal_or_none(value: Decimal | None) -> str | None:

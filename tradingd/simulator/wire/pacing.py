@@ -31,10 +31,18 @@ class Pacer:
         self._is_lagging = is_lagging
         self._poked = asyncio.Event()
         self._woke_at = 0.0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def poke(self) -> None:
         """Say that a request may have made something due."""
         self._poked.set()
+
+    async def reached(self, market_ns: int) -> None:
+        """Wait until the world has come to an instant."""
+        if self._alpaca.at < market_ns:
+            come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((market_ns, come))
+            await come
 
     async def run(self) -> None:
         """Go on until canceled."""
@@ -46,9 +54,18 @@ class Pacer:
                 await asyncio.sleep(TICK_S)  # the limit stays where it is, so time stands there
                 continue
             self._alpaca.step(self._clock.now())
+            self._wake()
             due = self._alpaca.next_due()
             self._allow(due)
             await self._wait(due)
+
+    def _wake(self) -> None:
+        for waiting in tuple(self._waiting):
+            at, come = waiting
+            if at <= self._alpaca.at:
+                self._waiting.remove(waiting)
+                if not come.done():
+                    come.set_result(None)
 
     def _allow(self, due: int | None) -> None:
         if self._elastic is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from math import isfinite
 
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.market.spans import DAY_S, bucket_start
@@ -49,6 +50,8 @@ class MarketRecord:
 
     def quote(self, quote: Quote) -> Point:
         """Remember a quote and return its point."""
+        if not all(map(isfinite, (quote.bid, quote.bid_size, quote.ask, quote.ask_size))):
+            quote = _with_zeros(quote)
         body: StockQuote | CryptoQuote
         if "/" in quote.symbol:
             body = CryptoQuote(
@@ -153,6 +156,17 @@ def bar_point(bar: BarReceived) -> Point:
         vw=round((bar.high + bar.low + bar.close) / 3, 9),
     )
     return Point("bars", bar.opened_at, body)
+
+
+def _with_zeros(quote: Quote) -> Quote:
+    """Return the quote as the broker spells one with a side missing."""
+    bid, ask = _or_zero(quote.bid), _or_zero(quote.ask)
+    bid_size, ask_size = _or_zero(quote.bid_size), _or_zero(quote.ask_size)
+    return Quote(quote.symbol, bid, bid_size, ask, ask_size, quote.quoted_at)
+
+
+def _or_zero(number: float) -> float:
+    return number if isfinite(number) else 0.0
 
 
 def merged(bars: Sequence[BarBody], kind: type[BarBody]) -> BarBody:

@@ -15,6 +15,7 @@ from tradingd.simulator.exchange.views import AccountView, Activity, PositionVie
 from tradingd.simulator.wire.encoding import (
     decimal_or_none,
     decimal_text,
+    rounded_text,
     time_or_none,
     time_text,
 )
@@ -24,6 +25,7 @@ Json = dict[str, object]
 
 def order_json(order: ExchangeOrder) -> Json:
     """Return an order object; unset numbers are null, set ones strings."""
+    average = order.filled_avg_price
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
@@ -45,7 +47,7 @@ def order_json(order: ExchangeOrder) -> Json:
         "notional": decimal_or_none(order.notional),
         "qty": decimal_or_none(order.qty),
         "filled_qty": decimal_text(order.filled_qty),
-        "filled_avg_price": decimal_or_none(order.filled_avg_price),
+        "filled_avg_price": None if average is None else rounded_text(average),
         "order_class": order.order_class,
         "order_type": order.order_type,
         "type": order.order_type,
@@ -138,17 +140,17 @@ def position_json(position: PositionView) -> Json:
         "asset_marginable": position.is_marginable,
         "qty": decimal_text(position.qty),
         "qty_available": decimal_text(position.qty_available),
-        "avg_entry_price": decimal_text(position.avg_entry_price),
+        "avg_entry_price": rounded_text(position.avg_entry_price),
         "side": position.side,
-        "market_value": decimal_text(position.market_value),
-        "cost_basis": decimal_text(position.cost_basis),
-        "unrealized_pl": decimal_text(position.unrealized_pl),
-        "unrealized_plpc": decimal_text(position.unrealized_plpc),
-        "unrealized_intraday_pl": decimal_text(day_change),
-        "unrealized_intraday_plpc": decimal_text(position.change_today),
+        "market_value": rounded_text(position.market_value),
+        "cost_basis": rounded_text(position.cost_basis),
+        "unrealized_pl": rounded_text(position.unrealized_pl),
+        "unrealized_plpc": rounded_text(position.unrealized_plpc),
+        "unrealized_intraday_pl": rounded_text(day_change),
+        "unrealized_intraday_plpc": rounded_text(position.change_today),
         "current_price": decimal_text(position.current_price),
         "lastday_price": decimal_text(position.lastday_price),
-        "change_today": decimal_text(position.change_today),
+        "change_today": rounded_text(position.change_today),
     }
 
 
