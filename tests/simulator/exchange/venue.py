@@ -28,12 +28,14 @@ def exchange(*, always_open: bool = True, **settings: Any) -> Exchange:
     return Exchange(ExchangeSettings(**settings), calendar, seed=7)
 
 
-def new(symbol: str = "ACMX", side: str = "buy", quantity: str = "10", **more: Any) -> NewOrder:
+def new(
+    symbol: str = "ACMX", side: str = "buy", quantity: str | None = "10", **more: Any
+) -> NewOrder:
     """Return a request: a market day order unless told otherwise."""
     fields: dict[str, Any] = {
         "order_type": "limit" if "limit_price" in more else "market",
         "time_in_force": "gtc" if "/" in symbol else "day",
-        "quantity": D(quantity),
+        "quantity": None if quantity is None else D(quantity),
     } | more
     if isinstance(fields.get("limit_price"), str):
         fields["limit_price"] = D(fields["limit_price"])

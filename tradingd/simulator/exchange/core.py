@@ -173,6 +173,8 @@ class Exchange:
         working = self._engine.working.get(order_id)
         if working is None:
             order = self.order(order_id)
+            if order.is_open:
+                raise business("order is not cancelable")
             raise business(f'order is already in "{order.status}" state')
         if working.order.status is Status.PENDING_CANCEL:
             raise business("order pending cancel")
@@ -273,8 +275,13 @@ class Exchange:
         return list(self._engine.orders.values())
 
     def open_orders(self) -> list[ExchangeOrder]:
-        """Return the orders that are not terminal, oldest first."""
-        return [working.order for working in self._engine.working.values()]
+        """Return the orders that are not terminal, replacements on their way included."""
+        found = []
+        for working in self._engine.working.values():
+            found.append(working.order)
+            if working.successor is not None:
+                found.append(working.successor.order)
+        return found
 
     def positions(self) -> list[PositionView]:
         """Return every position, in the order they were opened."""

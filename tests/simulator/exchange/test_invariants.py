@@ -1,0 +1,199 @@
+"""Whatever is asked and whatever the market does: the books equal a naive sum of what was told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.simulator.exchange.venue import MS, NOON, D, exchange, new
+from tradingd.simulator.exchange.core import Exchange
+from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, Replacement, TradeUpdate
+from tradingd.simulator.exchange.refusals import Refused
+
+SYMBOLS = ("ACMX", "ZORB", "BTC/USD")
+LEVELS = 2
+MULTIPLE = Decimal("1.5")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens: of each kind only the fields it needs are read."""
+
+    kind: str
+    symbol: str
+    side: str
+    size: int
+    price: int
+    word: str
+    pick: int
+
+
+STEPS = st.builds(
+    Step,
+    kind=st.sampled_from(
+        ["quote"] * 4 + ["order"] * 4 + ["trade", "cancel", "replace", "close", "bar", "wait"]
+    ),
+    symbol=st.sampled_from(SYMBOLS),
+    side=st.sampled_from(["buy", "sell"]),
+    size=st.integers(1, 400),
+    price=st.integers(95, 105),
+    word=st.sampled_from(["market", "limit", "limit", "ioc", "fok"]),
+    pick=st.integers(0, 9),
+)
+MANNERS = st.fixed_dictionaries(
+    {
+        "latency_ms": st.sampled_from([0, 7]),
+        "fill_latency_ms": st.sampled_from([0, 5]),
+        "fill": st.sampled_from(["next_event", "same_event"]),
+        "impact_bps": st.sampled_from([D(0), D(25)]),
+        "shorting_enabled": st.booleans(),
+    }
+)
+
+
+class Witness:
+    """Keeps its own naive books from the told events alone."""
+
+    def __init__(self, venue: Exchange) -> None:
+        self.cash = venue.settings.cash_usd
+        self.held: dict[str, Decimal] = defaultdict(Decimal)
+        self.status: dict[str, str] = {}
+        self.filled: dict[str, Decimal] = defaultdict(Decimal)
+        self.told_qty: dict[str, Decimal] = {}
+
+    def hear(self, update: TradeUpdate) -> None:
+        order = update.order
+        before = self.status.get(order.id)
+        if before is not None and before != order.status:
+            assert order.status in TRANSITIONS[before], (before, order.status)  # type: ignore[index]
+        self.status[order.id] = order.status
+        if update.qty is None or update.price is None:
+            return
+        is_buy, is_coin = order.side == "buy", "/" in order.symbol
+        self.cash += -update.qty * update.price if is_buy else update.qty * update.price
+        self.held[order.symbol] += update.qty if is_buy else -update.qty
+        if is_coin and is_buy:
+            self.held[order.symbol] -= update.fee
+        else:
+            self.cash -= update.fee
+        self.filled[order.id] += update.qty
+        assert order.filled_qty == self.filled[order.id]
+        assert order.qty is None or order.filled_qty <= order.qty
+        assert update.position_qty == self.held[order.symbol]
+        if order.limit_price is not None:
+            better = update.price <= order.limit_price
+            assert better if is_buy else update.price >= order.limit_price
+
+
+def act(venue: Exchange, step: Step, now: int) -> None:
+    coin = step.symbol == "BTC/USD"
+    bid, size = float(step.price), step.size / (100 if coin else 1)
+    if step.kind == "quote":
+        venue.on_quote(step.symbol, bid, size, bid + 0.5, size, now)
+    elif step.kind == "bar":
+        venue.on_bar(step.symbol, bid, bid + step.pick - 4, size, now)
+    elif step.kind == "trade":
+        venue.on_trade(step.symbol, bid + step.pick / 10, size, now)
+    elif step.kind == "order":
+        venue.submit(request(step, size, coin=coin), now)
+    elif step.kind == "close":
+        venue.close_position(step.symbol, now)
+    elif step.kind in {"cancel", "replace"} and (orders := venue.open_orders()):
+        order = orders[step.pick % len(orders)]
+        if step.kind == "cancel":
+            venue.cancel(order.id, now)
+        else:
+            venue.replace(order.id, Replacement(limit_price=D(step.price)), now)
+
+
+def request(step: Step, size: float, *, coin: bool) -> Any:
+    more: dict[str, Any] = {"order_type": "market" if step.word == "market" else "limit"}
+    if step.word != "market":
+        more["limit_price"] = D(step.price)
+    if step.word in {"ioc", "fok"}:
+        more["time_in_force"] = "ioc" if coin else step.word
+    return new(step.symbol, step.side, str(size), **more)
+
+
+def check(venue: Exchange, witness: Witness, now: int) -> None:
+    venue.advance(now)
+    for update in venue.take_events():
+        witness.hear(update)
+    account = venue.account(now)
+    assert account.cash == witness.cash
+    positions = {each.symbol: each for each in venue.positions()}
+    for symbol in SYMBOLS:
+        held = witness.held[symbol]
+        assert (positions[symbol].qty if symbol in positions else 0) == held
+        if symbol == "BTC/USD" or not venue.settings.shorting_enabled:
+            assert held >= 0
+    for position in positions.values():
+        assert 0 <= abs(position.qty_available) <= abs(position.qty)
+        assert (position.qty_available >= 0) == (position.qty >= 0) or not position.qty_available
+    for order in venue.orders():
+        assert (order.status in TERMINAL) == (order not in venue.open_orders())
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), max_size=45))
+def test_books_equal_the_sum_of_what_was_told(
+    manners: dict[str, Any], steps: list[tuple[Step, int]]
+) -> None:
+    venue = exchange(cash_usd=D(30_000), **manners)
+    witness = Witness(venue)
+    now = NOON
+    for step, pause in steps:
+        now += pause * MS
+        with suppress(Refused):
+            act(venue, step, now)
+        check(venue, witness, now)
+    venue.advance(now + 60_000 * MS)
+    check(venue, witness, now + 60_000 * MS)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=12),
+    st.integers(1, 300),
+    st.sampled_from(["buy", "sell"]),
+)
+def test_what_is_taken_never_exceeds_what_is_shown_and_stands_behind(
+    wishes: list[int], shown: int, side: str
+) -> None:
+    venue = exchange(
+        cash_usd=D(10_000_000),
+        fill="same_event",
+        depth_levels=LEVELS,
+        depth_size_multiple=MULTIPLE,
+        shorting_enabled=True,
+    )
+    venue.on_quote("ACMX", 100.0, shown, 100.1, shown, NOON)
+    for wish in wishes:
+        venue.submit(new(side=side, quantity=str(wish)), NOON)
+        venue.on_quote("ACMX", 100.0, shown, 100.1, shown, NOON)
+    taken = sum((u.qty or D(0) for u in venue.take_events()), D(0))
+    behind = int(shown * MULTIPLE) * LEVELS
+    assert taken == min(sum(wishes), shown + behind)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), max_size=30))
+def test_the_same_life_is_told_the_same_way(
+    manners: dict[str, Any], steps: list[tuple[Step, int]]
+) -> None:
+    def live() -> list[TradeUpdate]:
+        venue = exchange(**manners)
+        now = NOON
+        for step, pause in steps:
+            now += pause * MS
+            with suppress(Refused):
+                act(venue, step, now)
+        return venue.take_events()
+
+    assert live() == live()
