@@ -79,6 +79,8 @@ class RouterCore:
         order = self.desk.orders.get(fact.order_id)
         self.desk.fold(fact)
         if order is None:
+            if isinstance(fact, m.OrderFilled):
+                _after_late_fill(turn, fact)
             return
         if order.order_id in self.desk.orders:
             _go_on(turn, order, fact)
@@ -105,16 +107,23 @@ def _after_end(turn: Turn, order: Order) -> None:
     parent = desk.parents.get(order.intent_id)
     if parent is not None and is_stuck(order.state) and order.role is not Role.ENTRY:
         exits.pause_after_refusal(turn, parent)
-    if _waits_for_fee(order) and desk.is_flattening(order.symbol):
-        turn.pause(order.strategy, order.symbol, FEE_WAIT_S)
+    if order.filled:
+        _wait_for_fee(turn, order)
     if parent is not None:
         _advance(turn, parent)
     _go_on_in(turn, order.symbol)
 
 
-def _waits_for_fee(order: Order) -> bool:
-    is_crypto = market_of(order.symbol) is Market.CRYPTO
-    return is_crypto and order.side is Side.BUY and order.filled > 0
+def _after_late_fill(turn: Turn, fact: m.OrderFilled) -> None:
+    """A fill of an order that had ended: its position may have to go at once."""
+    _wait_for_fee(turn, fact)
+    _go_on_in(turn, fact.symbol)
+
+
+def _wait_for_fee(turn: Turn, bought: Order | m.OrderFilled) -> None:
+    is_crypto = market_of(bought.symbol) is Market.CRYPTO
+    if is_crypto and bought.side is Side.BUY and turn.desk.is_flattening(bought.symbol):
+        turn.pause(bought.strategy, bought.symbol, FEE_WAIT_S)
 
 
 def _advance(turn: Turn, parent: Parent) -> None:
