@@ -11,6 +11,7 @@ import pytest
 from tests.broker.conftest import NOW, House, approved
 from tests.broker.twin import Fault
 from tradingd.messages import CancelOrder, EmergencyClose, Level, LevelChanged, Role, Side
+from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane
 
 D = Decimal
@@ -341,3 +342,26 @@ async def test_the_emergency_lane_never_closes_twice_what_is_being_closed(house:
     close["status"] = "filled"
     house.broker.positions = {}
     await house.until(lambda: house.all("AlertRaised")[-1].kind == "emergency_flat")
+
+
+async def test_an_exit_tries_refused_keys_again_after_a_while(house: House) -> None:
+    body = b'{"message":"forbidden."}'
+    house.broker.faults.append(Fault("POST", "/orders", reply=(403, body)))
+    house.say(approved(role=Role.EXIT, side=Side.SELL))
+    await house.until("OrderRejected")
+    house.say(approved(2, role=Role.EXIT, side=Side.SELL))
+    await house.until("OrderNotSent")
+    await asyncio.sleep(0.03)
+    house.say(approved(3, role=Role.EXIT, side=Side.SELL))
+    await house.until("OrderAccepted")
+
+
+async def test_without_a_journal_nothing_leaves(house: House) -> None:
+    async def fail(seq: int) -> None:
+        raise JournalFailed(f"no disk for {seq}")
+
+    house.durable = fail  # type: ignore[method-assign]
+    house.say(approved())
+    await house.until("OrderNotSent")
+    assert house.one("OrderNotSent").reason == "journal"
+    assert house.broker.posts() == 0

@@ -389,3 +389,12 @@ async def test_the_edge_folds_a_log_with_words_of_others(houses: Callable[..., H
     house = houses(TwinBroker(broker_house.clock), log)
     await house.start()
     await house.until("BrokerConnected")
+
+
+async def test_polls_leave_the_last_of_the_quota_to_orders(houses: Callable[..., House]) -> None:
+    house = await houses(poll_reserve=150).connected()
+    house.say(SnapshotAsked("period"))
+    await asyncio.sleep(0.05)
+    assert len(house.all("BrokerSnapshot")) == 1, "150 left and 150 reserved"
+    house.say(approved())
+    await house.until("OrderAccepted")

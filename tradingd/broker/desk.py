@@ -63,6 +63,7 @@ class Desk:
         self._bus = bus
         self._rng = rng
         self._is_lost_said = False
+        self._is_fatal_said = False
         self._words: set[WordUnknown] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,8 +89,6 @@ class Desk:
             fee = fee_of(fact, held, position, self.settings.taker_fee_rate)
             if fee is not None:
                 self.say(fee)
-            log.info("order.filled", client_order_id=fact.order_id, symbol=fact.symbol,
-                     qty=str(fact.quantity), price=str(fact.price), filled=str(fact.cumulative))  # fmt: skip
 
     def alert(self, severity: Severity, kind: str, text: str) -> None:
         """Tell the sleeping owner."""
@@ -98,19 +97,22 @@ class Desk:
     def lost(self, reason: str, *, is_fatal: bool = False) -> None:
         """Say `BrokerLost` once per loss, and once more if it turns out fatal."""
         self.cell.is_stream_up = False
-        is_news = is_fatal and not self.cell.keys_refused
-        self.cell.keys_refused = self.cell.keys_refused or is_fatal
-        if self._is_lost_said and not is_news:
+        if self._is_lost_said and (self._is_fatal_said or not is_fatal):
             return
-        self._is_lost_said = True
+        self._is_lost_said, self._is_fatal_said = True, is_fatal
         log.error("stream.lost", reason=reason, is_fatal=is_fatal)
         self.say(BrokerLost(reason, is_fatal))
 
+    def keys_refused(self, reason: str) -> None:
+        """Note that the broker refuses our keys: nothing is offered for a while, and a person is needed."""
+        self.cell.keys_refused_at = self.clock.monotonic()
+        self.lost(f"keys refused: {reason}", is_fatal=True)
+
     def found(self) -> None:
         """Note that the stream is up again; `BrokerConnected` is the caller's to say."""
-        self._is_lost_said = False
+        self._is_lost_said = self._is_fatal_said = False
         self.cell.is_stream_up = True
-        self.cell.keys_refused = False
+        self.cell.keys_refused_at = None
 
     def back_off_s(self, attempt: int) -> float:
         """Return the real seconds to wait after the `attempt`-th failure (from 0), with jitter."""

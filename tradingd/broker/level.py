@@ -17,7 +17,7 @@ SECOND_NS = 1_000_000_000
 class LevelCell:
     """What the house may do at this very moment, as far as the edge must know."""
 
-    __slots__ = ("is_emergency", "is_stream_up", "keys_refused", "level")
+    __slots__ = ("has_clash", "is_emergency", "is_stream_up", "keys_refused_at", "level")
 
     def __init__(self) -> None:
         self.level = Level.NO_ENTRIES
@@ -25,7 +25,10 @@ class LevelCell:
         """Entries wait for a stream that can tell of their fills."""
         self.is_emergency = False
         """The emergency lane closes everything itself; an exit of ours would sell twice."""
-        self.keys_refused = False
+        self.has_clash = False
+        """An order with our id was not ours: no entries in this run."""
+        self.keys_refused_at: int | None = None
+        """When (monotonic) the broker last refused our keys; an exit tries again after a while."""
 
     def set(self, message: Message) -> None:
         """Take over the level: the bus calls this inside `publish`."""
@@ -45,10 +48,15 @@ def refusal(
         return "canceled"
     if cell.is_emergency:
         return "emergency"
-    if cell.keys_refused:
+    if cell.keys_refused_at is not None and (
+        record.order.role is Role.ENTRY
+        or clock.monotonic() - cell.keys_refused_at < settings.refused_interval_s * SECOND_NS
+    ):
         return "keys"
     if record.order.role is not Role.ENTRY:
         return ""
+    if cell.has_clash:
+        return "id_clash"
     if cell.level is not Level.NORMAL:
         return f"level:{cell.level.value}"
     if not cell.is_stream_up:

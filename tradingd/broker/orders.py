@@ -30,6 +30,7 @@ from tradingd.messages import (
     Role,
     Severity,
 )
+from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane, NetworkError
 
 log = structlog.get_logger()
@@ -70,16 +71,17 @@ class OrderPath:
 
     async def _submit(self, record: Record, seq: int) -> None:
         desk, order_id = self._desk, record.order.order_id
-        await desk.journal.durable(seq)
+        try:
+            await desk.journal.durable(seq)
+        except JournalFailed:
+            desk.say(OrderNotSent(order_id, "journal"))
+            return
         why = self._why_not(record)
         if why:
-            log.warning("order.not_sent", client_order_id=order_id, reason=why)
             desk.say(OrderNotSent(order_id, why))
             return
         event = self._in_flight[order_id] = asyncio.Event()
         desk.say(OrderSent(order_id))
-        log.info("order.submitted", client_order_id=order_id, symbol=record.order.symbol,
-                 side=record.order.side.value, qty=str(record.order.quantity))  # fmt: skip
         try:
             await self._offer(record)
         finally:
@@ -129,11 +131,12 @@ class OrderPath:
                 self._refused(record, outcome)
             case Verdict.KEYS:
                 self._refused(record, outcome)
-                self._desk.lost(f"keys refused: {outcome.reason}", is_fatal=True)
+                self._desk.keys_refused(outcome.reason)
             case _:
                 self.resolve(record, f"{outcome.code} {outcome.reason}".strip())
 
     def _accepted(self, record: Record, view: OrderView | None) -> None:
+        self._desk.cell.keys_refused_at = None
         # Fills that the reply may show already are left to the stream, which knows each one's price.
         if view is not None and not record.is_accepted and not record.is_terminal:
             self._desk.say_facts([OrderAccepted(record.order.order_id, view.broker_order_id)])
@@ -186,7 +189,7 @@ class OrderPath:
             return await self._desk.rest.order_by_client_id(record.order.order_id)
         except CallFailed as failure:
             if keys_refused(failure):
-                self._desk.lost(f"keys refused: {failure}", is_fatal=True)
+                self._desk.keys_refused(str(failure))
                 await asyncio.sleep(self._desk.settings.refused_interval_s)
             return failure
 
@@ -221,6 +224,7 @@ class OrderPath:
         why = disagreement(record, view, CLOCK_SKEW_NS_MAX)
         if why:
             text = f"{view.order_id} at the broker is not ours: {why}"
+            self._desk.cell.has_clash = True
             self._desk.alert(Severity.CRITICAL, "order_id_clash", text)
             self._desk.lost(text, is_fatal=True)
             return

@@ -44,13 +44,16 @@ from tradingd.messages import (
 log = structlog.get_logger()
 
 FLATTEN = "flatten"
-"""The text of a snapshot asked while flattening: never delayed for the quota, no cash activities read."""
+"""The text of a snapshot asked while flattening: put off once at most, no cash activities read."""
 
 MARGIN_NS = 60_000_000_000
 """Executions are asked for from this much before the oldest order concerned."""
 
-POLL_WAITS_MAX = 30
-"""Real seconds a reading that can wait is put off while the quota is nearly used up."""
+QUOTA_WAIT_NS = 4_000_000_000
+"""Market time a reading is put off at a time while the quota is nearly used up."""
+
+QUOTA_WAITS_MAX = 15
+"""How often a reading that can wait is put off: the quota's minute."""
 
 
 class Resolver(Protocol):
@@ -91,8 +94,7 @@ class Snapshots:
             await self._desk.guarded(self._answer(whys), "snapshot")
 
     async def _answer(self, whys: list[str]) -> None:
-        if FLATTEN not in whys:
-            await self._wait_for_quota()
+        await self._wait_for_quota(1 if FLATTEN in whys else QUOTA_WAITS_MAX)
         try:
             snapshot = await self.take(whys[0])
         except CallFailed as failure:
@@ -104,11 +106,11 @@ class Snapshots:
         for why in whys:
             self._desk.say(replace_why(snapshot, why))
 
-    async def _wait_for_quota(self) -> None:
-        for _ in range(POLL_WAITS_MAX):
+    async def _wait_for_quota(self, waits_max: int) -> None:
+        for _ in range(waits_max):
             if self._desk.rest.may_poll():
                 return
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self._desk.clock.real_seconds(QUOTA_WAIT_NS))
 
     async def take(self, why: str) -> BrokerSnapshot | None:
         """Read until nothing moved meanwhile; None when that never happens within the bound."""

@@ -37,6 +37,9 @@ CONNECT_S_MAX = 5.0
 PING_INTERVAL_S = 10.0
 """A peer that answers no ping for half as long again is gone (half-open TCP within 15 s)."""
 
+KEEP_S_MAX = 60.0
+"""Real seconds the exit lane's connection is kept without use; the edge touches it more often."""
+
 CLOSE_S_MAX = 2.0
 """Real seconds a closing handshake may take."""
 
@@ -135,7 +138,9 @@ class AiohttpNetwork:
 
     def __init__(self) -> None:
         """Open no connection yet; must be called inside a running loop."""
-        self._exits = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=300))
+        self._exits = _session(
+            aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_S_MAX)
+        )
         self._others = _session(aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300))
         self._sockets = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
