@@ -18,6 +18,7 @@ from tradingd.config import Settings
 from tradingd.config.sections import EMBEDDED
 from tradingd.instruments.calendar import ns_of
 from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.settings import MINUTE_S
 from tradingd.runtime.clock import ScaledClock, SystemClock
 from tradingd.runtime.ports import Clock, Network, NetworkError
 
@@ -90,6 +91,7 @@ def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
         equity_stream_url=f"{alpaca.data_stream_url}/{_stream_path(alpaca.feed)}",
         crypto_stream_url=f"{alpaca.data_stream_url}/v1beta3/crypto/us",
         data_feed="sip" if alpaca.feed == "sip" else "iex",
+        channels=_channels(settings),
         warmup=warmup,
         request_s_max=alpaca.request_deadline_s,
     )
@@ -150,6 +152,7 @@ def _local(
         data_url=f"http://{host}",
         equity_stream_url=f"ws://{host}/v2/iex",
         crypto_stream_url=f"ws://{host}/v1beta3/crypto/us",
+        channels=_channels(settings),
         warmup=warmup,
         request_s_max=settings.alpaca.request_deadline_s,
     )
@@ -167,6 +170,12 @@ def _broker(
         quote_age_s_max=settings.risk.quote_age_s_max,
         request_s_max=settings.alpaca.request_deadline_s,
     )
+
+
+def _channels(settings: Settings) -> tuple[str, ...]:
+    """Ask for prints only where they are needed: bars under a minute are made of them."""
+    trades = ("trades",) if any(span % MINUTE_S for span in settings.quotes.bar_spans_s) else ()
+    return ("quotes", *trades, "bars", "statuses")
 
 
 def _stream_path(feed: str) -> str:
