@@ -2,8 +2,8 @@
 
     python -m bench.line [bars|quotes|port|sweep ...] [--events N] [--step K]
 
-One JSON line per workload. `fills` must equal `expected`; `growth` is events/s of the whole over those of
-its first fifth. The sweep runs every K-th of the 500 pairs.
+One JSON line per workload. `fills` must equal `expected`; `bare_loop_ratio` is events/s over those of a
+bare Python loop measured just before. The sweep runs every K-th of the 500 pairs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from bench import workload as w
+from bench.calibrate import bare_loop_per_cpu_s
 from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.cores import CoreSettings
 from tradingd.messages import BarReceived, Market, Message, Quote
@@ -111,6 +112,7 @@ def port_events(port: tuple[w.Bars, ...]) -> Events:
 
 def run(line: BacktestSettings, events: Events, count: int) -> dict[str, object]:
     """Play one workload; return its figures."""
+    bare = bare_loop_per_cpu_s()
     cpu, wall = time.process_time(), time.perf_counter()
     backtest = Backtest(line)
     collected = backtest.run(events)
@@ -118,6 +120,7 @@ def run(line: BacktestSettings, events: Events, count: int) -> dict[str, object]
     return {
         "events": count,
         "events_per_cpu_s": round(count / cpu),
+        "bare_loop_ratio": round(count / cpu / bare, 4),
         "run_cpu_s": round(cpu, 3),
         "run_s": round(wall, 3),
         "fills": len(collected.fills),
@@ -158,6 +161,7 @@ def sweep(step: int) -> None:
     data = w.make_sweep()
     pairs = w.PAIRS[::step]
     fills, expected, cpu = 0, 0, 0.0
+    bare = bare_loop_per_cpu_s()
     for fast, slow in pairs:
         line = settings(("AAA/USD",), "bar", fast, slow)
         figures = run(line, bar_events("AAA/USD", data), len(data.close))
@@ -165,8 +169,14 @@ def sweep(step: int) -> None:
         cpu += float(str(figures["run_cpu_s"]))
         expected += w.expected_fills(data.close, fast, slow)
     count = len(pairs) * len(data.close)
-    figures = {"events": count, "events_per_cpu_s": round(count / cpu), "fills": fills}
-    report(f"sweep, every {step}", expected, {**figures, "run_cpu_s": round(cpu, 3)})
+    figures = {
+        "events": count,
+        "events_per_cpu_s": round(count / cpu),
+        "bare_loop_ratio": round(count / cpu / bare, 4),
+        "run_cpu_s": round(cpu, 3),
+        "fills": fills,
+    }
+    report(f"sweep, every {step}", expected, figures)
 
 
 def main() -> None:
