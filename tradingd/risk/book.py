@@ -86,6 +86,8 @@ class Book:
 
     def __init__(self, rate_max: int) -> None:
         self.marks: dict[str, Mark] = {}
+        self.mids: dict[str, tuple[Mark, Decimal]] = {}
+        """The exact middle of a mark, worked out when it is first judged by."""
         self._rate_max = rate_max
         self._take(BookState())
 

@@ -31,7 +31,14 @@ class Exposure:
 def mid_of(book: Book, symbol: str) -> Decimal | None:
     """Return the middle of the latest mark, None before the first."""
     mark = book.marks.get(symbol)
-    return None if mark is None else decimal_of((mark.bid + mark.ask) / 2)
+    if mark is None:
+        return None
+    known = book.mids.get(symbol)
+    if known is not None and known[0] is mark:
+        return known[1]
+    mid = decimal_of((mark.bid + mark.ask) / 2)
+    book.mids[symbol] = (mark, mid)
+    return mid
 
 
 def measure(book: Book, symbol: str) -> Exposure | None:

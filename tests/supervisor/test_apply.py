@@ -1,0 +1,65 @@
+"""Applying what was heard gives the state of the live supervisor, whatever it said."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from tests.supervisor.test_core import NOW, SECOND, agreed, asked, equity, failed, position, started
+from tradingd import messages as m
+from tradingd.messages import Ask, Level, Market, Message
+from tradingd.supervisor.core import SupervisorCore
+from tradingd.supervisor.levels import level_of
+from tradingd.supervisor.settings import SupervisorSettings
+
+
+def anything(rng: random.Random) -> Message:
+    zero = Decimal(0)
+    choices: list[Message] = [
+        started(),
+        agreed(rng.choice(["start", "period", "flatten"]), is_flat=rng.random() < 0.5),
+        m.BrokerConnected(),
+        m.BrokerLost(reason="", is_fatal=rng.random() < 0.2),
+        m.FeedConnected(market=Market.CRYPTO),
+        m.FeedConnected(market=Market.US_EQUITY),
+        m.FeedLost(market=rng.choice(list(Market)), reason=""),
+        m.DifferenceUnexplained(kind="cash", symbol="", ours="", theirs=""),
+        m.BookAdopted(cash=zero, positions=(), reason=""),
+        m.DayStarted(date="2013-10-07", equity_usd=Decimal(100_000)),
+        m.CashMoved(activity_id="", kind="", amount=Decimal(rng.randint(-9, 9)), moved_at=0),
+        equity(rng.choice([100_000, 96_000, 94_000]), is_stale=rng.random() < 0.2),
+        position(rng.randint(0, 1)),
+        failed(rng.choice(["risk", "strategy", "timers", "control"])),
+        m.StationStalled(station="quotes", silent_ms=1),
+        m.StationRecovered(station="quotes"),
+        m.LoopLagged(lag_ms=1),
+        m.TimerFired(owner="supervisor", key=rng.choice(["lag", "flatten", "stop"]), fires_at=0),
+        asked(rng.choice([Ask.PAUSE, Ask.RESUME, Ask.HALT, Ask.FLATTEN, Ask.STOP])),
+    ]
+    return rng.choice(choices)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_applied_facts_give_the_live_state_and_the_last_word_is_the_level(seed: int) -> None:
+    rng, settings = random.Random(seed), SupervisorSettings()
+    live, fresh = SupervisorCore(settings), SupervisorCore(settings)
+    loaded = SupervisorCore(settings)
+    said: tuple[Level, tuple[str, ...]] = live.said
+    for step in range(200):
+        message, now = anything(rng), NOW + step * SECOND
+        for word in live.handle(message, now):
+            if isinstance(word, m.LevelChanged):
+                said = (word.level, word.causes)
+            fresh.apply(word, now)
+        fresh.apply(message, now)
+
+        assert live.said == said
+        assert live.save() == fresh.save()
+    loaded.load(live.save())
+    assert loaded.save() == live.save()
+
+
+def test_a_house_without_causes_is_normal() -> None:
+    assert level_of((), is_flattening=False) is Level.NORMAL
