@@ -304,6 +304,20 @@ async def test_a_cancel_of_an_unknown_order_waits_for_its_adoption(house: House)
     assert house.names().count("OrderAccepted") == 1
 
 
+async def test_a_cancel_waits_for_the_stream_to_name_an_unknown_order(house: House) -> None:
+    house.broker.faults.append(Fault("POST", "/orders", is_processed=True))
+    for _ in range(500):
+        house.broker.faults.append(Fault("GET", "/orders:by", reply=(500, b"")))
+    house.broker.is_mute = True
+    house.say(approved())
+    await house.until("OrderUnknown")
+    house.say(CancelOrder(ID, "x"))
+    await asyncio.sleep(0.005)
+    house.broker.is_mute = False
+    house.broker.tell("new", house.broker.orders[ID])
+    await house.until("OrderCanceled")
+
+
 async def test_an_order_nobody_sent_cannot_be_canceled(house: House) -> None:
     house.say(CancelOrder("gen-e-s-9-9", "x"))
     await house.until("CancelRejected")
@@ -342,6 +356,17 @@ async def test_the_emergency_lane_never_closes_twice_what_is_being_closed(house:
     close["status"] = "filled"
     house.broker.positions = {}
     await house.until(lambda: house.all("AlertRaised")[-1].kind == "emergency_flat")
+
+
+async def test_the_emergency_lane_closes_one_by_one_what_closing_at_once_left(house: House) -> None:
+    house.broker.positions = {"IBM": D(5), "XYZ": D(1)}
+    house.broker.faults.append(Fault("DELETE", "/orders", reply=(500, b"")))
+    house.broker.faults.append(Fault("DELETE", "/positions", reply=(503, b"")))
+    house.broker.faults.append(Fault("GET", "/positions", reply=(500, b"")))
+    house.say(EmergencyClose("router"))
+    await house.until(lambda: "emergency_flat" in [a.kind for a in house.all("AlertRaised")])
+    deleted = [path for method, path, _ in house.broker.requests if method == "DELETE"]
+    assert deleted == ["/orders", "/orders", "/positions", "/positions/IBM", "/positions/XYZ"]
 
 
 async def test_an_exit_tries_refused_keys_again_after_a_while(house: House) -> None:

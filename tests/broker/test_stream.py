@@ -358,6 +358,20 @@ async def test_a_restart_closes_what_never_left_and_adopts_what_did(
     assert again.all("OrderUnknown") == []
 
 
+async def test_a_cancel_asked_before_a_crash_is_finished_after_it(
+    house: House, houses: Callable[..., House]
+) -> None:
+    await accepted(house)
+    for _ in range(50):
+        house.broker.faults.append(Fault("DELETE", "/orders/"))
+    house.say(CancelOrder(ID, "x"))
+    await house.until(lambda: any(method == "DELETE" for method, _, _ in house.broker.requests))
+    await house.stop()
+    house.broker.faults.clear()
+    again = await restarted(house, houses)
+    await again.until("OrderCanceled")
+
+
 async def test_a_restart_says_no_share_twice(house: House, houses: Callable[..., House]) -> None:
     await accepted(house)
     house.broker.fill(ID, "4", "10")
@@ -398,3 +412,16 @@ async def test_polls_leave_the_last_of_the_quota_to_orders(houses: Callable[...,
     assert len(house.all("BrokerSnapshot")) == 1, "150 left and 150 reserved"
     house.say(approved())
     await house.until("OrderAccepted")
+
+
+async def test_every_page_of_open_orders_is_read_or_none(houses: Callable[..., House]) -> None:
+    house = houses(page_size=3)
+    house.broker.can_page = False
+    for n in range(7):
+        house.broker.make(f"by-hand-{n}")
+    await house.start()
+    await house.until("BrokerLost")
+    assert "unseen" in house.one("BrokerLost").reason
+    house.broker.can_page = True
+    await house.until("BrokerSnapshot")
+    assert len(house.one("BrokerSnapshot").orders) == 7

@@ -93,6 +93,7 @@ class TwinBroker:
         self.refuses_sockets: str = ""
         self.on_request: Callable[[str, str], None] = lambda _method, _path: None
         self.closes_fill = True
+        self.can_page = True
         self._n = 0
 
     # --- the network port ---
@@ -154,7 +155,9 @@ class TwinBroker:
     def _answer(self, method: str, path: str, query: Mapping[str, str], body: Json) -> Reply:
         rows: dict[tuple[str, str], Callable[[], Reply]] = {
             ("POST", "/orders"): lambda: self._submit(body),
-            ("GET", "/orders"): lambda: self._list(int(query["limit"])),
+            ("GET", "/orders"): lambda: self._list(
+                int(query["limit"]), query.get("after_order_id")
+            ),
             ("GET", "/orders:by_client_order_id"): lambda: self._find(query["client_order_id"]),
             ("DELETE", "/orders"): self._cancel_all,
             ("GET", "/positions"): lambda: _reply(
@@ -174,9 +177,11 @@ class TwinBroker:
         self._close(name)
         return _reply(200, {})
 
-    def _list(self, limit: int) -> Reply:
+    def _list(self, limit: int, after: str | None) -> Reply:
         rows = [order for order in self.orders.values() if _is_open(order)]
-        return _reply(200, rows[:limit])
+        names = [order["id"] for order in rows]
+        start = names.index(after) + 1 if after and self.can_page else 0
+        return _reply(200, rows[start : start + limit])
 
     def _find(self, client_id: str) -> Reply:
         order = self.orders.get(client_id)

@@ -13,6 +13,7 @@ from tradingd.instruments.money import signed
 from tradingd.messages import (
     BrokerSnapshot,
     CancelOrder,
+    CancelRejected,
     CashMoved,
     FeeCharged,
     Message,
@@ -92,6 +93,7 @@ class KnownOrders:
             OrderUnknown: self._unknown,
             TradeBusted: self._busted,
             CancelOrder: self._cancel_wanted,
+            CancelRejected: self._cancel_rejected,
             FeeCharged: self._fee,
             CashMoved: self._cash_moved,
             BrokerSnapshot: self._snapshot,
@@ -178,6 +180,10 @@ class KnownOrders:
     def _cancel_wanted(self, message: CancelOrder, _: int) -> None:
         if record := self.get(message.order_id):
             record.is_cancel_wanted = True
+
+    def _cancel_rejected(self, message: CancelRejected, _: int) -> None:
+        if record := self.get(message.order_id):
+            record.is_cancel_wanted = False  # whoever wanted it knows, and may ask again
 
     def _fee(self, message: FeeCharged, _: int) -> None:
         if message.asset != "USD":

@@ -162,6 +162,12 @@ class OrderPath:
             await self._ask_until_known(record)
         finally:
             self._resolving.discard(record.order.order_id)
+        self.finish_cancel(record)
+
+    def finish_cancel(self, record: Record) -> None:
+        """Cancel an order whose cancel was asked before the broker's id for it was known."""
+        if record.is_live and record.is_accepted and record.is_cancel_wanted:
+            self.cancels.broker_order(record.order.order_id, record.broker_order_id)
 
     async def _ask_until_known(self, record: Record) -> None:
         settings = self._desk.settings

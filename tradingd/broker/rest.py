@@ -131,8 +131,10 @@ class AlpacaRest:
             page = [_view(row) for row in rows]
             is_new = any(view.broker_order_id not in found for view in page)
             found.update((view.broker_order_id, view) for view in page)
-            if len(page) < size or not is_new:
+            if len(page) < size:
                 return list(found.values())
+            if not is_new:
+                raise CallFailed("orders: the next page repeats the last, so some stay unseen")
             query["after_order_id"] = page[-1].broker_order_id
         raise CallFailed(f"orders: more than {self._settings.pages_max} pages")
 

@@ -68,6 +68,9 @@ class Resolver(Protocol):
     def is_in_flight(self, order_id: str) -> bool:
         """Tell whether the order's own request is still on the wire."""
 
+    def finish_cancel(self, record: Record) -> None:
+        """Cancel an order whose cancel was asked and may not have reached the broker."""
+
 
 class Snapshots:
     """One reading at a time; who asks meanwhile shares the next one."""
@@ -202,6 +205,7 @@ class Snapshots:
         executions = await self._missed_executions(found)
         for record, view in found:
             self._say_missed(record, view, executions[view.broker_order_id])
+            self._resolver.finish_cancel(record)
         for view in listed.values():  # an order presumed refused may have turned up
             late = self._desk.known.get(view.order_id)
             if late is not None and late.is_presumed:
