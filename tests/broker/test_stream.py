@@ -313,6 +313,33 @@ async def test_a_snapshot_waits_for_a_fill_the_stream_has_not_told(house: House)
     assert house.filled(ID) == D(3)
 
 
+async def test_a_snapshot_waits_for_an_order_that_fills_before_its_reply_is_here(
+    house: House,
+) -> None:
+    gate = asyncio.Event()
+    request = house.broker.request
+    late: list[dict[str, object]] = []
+
+    async def slow(method: str, url: str, **rest: object) -> object:
+        reply = await request(method, url, **rest)  # type: ignore[arg-type]
+        if method == "POST":
+            late.append(house.broker.fill(ID, "10", "10"))
+            await gate.wait()
+        return reply
+
+    house.broker.request = slow  # type: ignore[assignment,method-assign]
+    house.broker.is_mute = True
+    house.say(approved())
+    await house.until(lambda: bool(late))
+    house.say(SnapshotAsked("period"))
+    await asyncio.sleep(0.02)
+    assert len(house.all("BrokerSnapshot")) == 1
+    house.broker.repeat(late[0])
+    gate.set()
+    await house.until("BrokerSnapshot", 2)
+    assert house.filled(ID) == D(10)
+
+
 async def test_positions_are_spelled_and_signed_as_in_the_house(house: House) -> None:
     house.broker.positions = {"BTC/USD": D("0.5"), "IBM": D(-3)}
     house.say(SnapshotAsked("a"))

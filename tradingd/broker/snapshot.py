@@ -138,9 +138,11 @@ class Snapshots:
         known = self._desk.known
         listed = {view.order_id: view for view in orders}
         for record in known.live():
-            view = listed.get(record.order.order_id)
-            has_vanished = record.order.order_id in self._vanished
-            if view is None and record.is_accepted and not has_vanished:
+            order_id = record.order.order_id
+            view = listed.get(order_id)
+            # On the wire and not listed: it may have been filled already, and the account may show it.
+            is_open = record.is_accepted or self._resolver.is_in_flight(order_id)
+            if view is None and is_open and order_id not in self._vanished:
                 return False
             if view is not None and view.cumulative != record.cumulative:
                 return False
