@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tradingd.broker.reconciler import ReconcilerCore, ReconcilerSettings
 from tradingd.messages import Core
@@ -13,7 +14,9 @@ from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.core import RouterCore
 from tradingd.router.settings import RouterSettings
+from tradingd.strategy import STRATEGIES
 from tradingd.strategy.core import StrategyCore, StrategySettings
+from tradingd.strategy.protocol import StrategyKind
 from tradingd.supervisor.core import SupervisorCore
 from tradingd.supervisor.settings import SupervisorSettings
 
@@ -29,13 +32,15 @@ class CoreSettings:
     reconciler: ReconcilerSettings
     portfolio: PortfolioSettings
     supervisor: SupervisorSettings
+    kinds: Mapping[str, StrategyKind] = field(default_factory=lambda: STRATEGIES)
+    """Strategy kind -> class: the shipped ones, and the user's own where the configuration names some."""
 
 
 def build_cores(settings: CoreSettings) -> dict[str, Core]:
     """Return station name -> core, in the order of the line."""
     return {
         "quotes": QuotesCore(settings.quotes),
-        "strategy": StrategyCore(settings.strategies),
+        "strategy": StrategyCore(settings.strategies, settings.kinds),
         "risk": RiskCore(settings.risk),
         "router": RouterCore(settings.router),
         "reconciler": ReconcilerCore(settings.reconciler),

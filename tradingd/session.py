@@ -124,8 +124,10 @@ class Session:
     def _is_flat(self) -> bool:
         """Tell what the broker said last: its word, not ours."""
         snapshot = self._view.snapshot
-        if snapshot is None:
-            return False
+        if (
+            snapshot is None
+        ):  # never reached in this run: flat only if there was nothing to begin with
+            return not self._view.held() and not self._view.open_orders()
         return not snapshot.positions and not snapshot.orders
 
     def _books(self) -> tuple[Books, Books]:

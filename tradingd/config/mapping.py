@@ -19,6 +19,7 @@ from tradingd.quotes.settings import MINUTE_S, QuotesSettings
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.settings import RouterSettings
 from tradingd.strategy import STRATEGIES
+from tradingd.strategy.load import kinds_of
 from tradingd.strategy.settings import StrategySettings
 from tradingd.supervisor.settings import SupervisorSettings
 
@@ -28,7 +29,10 @@ Made = TypeVar("Made")
 def core_settings(settings: Settings) -> CoreSettings:
     """Return what the deciding stations are told; raises `ConfigError` with every fault."""
     faults: list[Fault] = []
+    names = [strategy.kind for strategy in settings.strategies.values()]
+    found = _make(faults, "[strategies]", lambda: kinds_of(names))
     parts = {
+        "kinds": found[0] if found else STRATEGIES,
         "quotes": _make(faults, "[quotes]", lambda: _quotes(settings)),
         "strategies": tuple(
             _make(faults, f"[strategies.{name}]", lambda name=name: _strategy(settings, name))  # type: ignore[misc]
@@ -113,7 +117,7 @@ def warmup_of(told: CoreSettings) -> tuple[tuple[str, int, int], ...]:
     wanted: dict[tuple[str, int], int] = {}
     for strategy in told.strategies:
         if strategy.when == "bar" and strategy.span_s % MINUTE_S == 0:
-            bars = STRATEGIES[strategy.kind](**strategy.params).warmup
+            bars = told.kinds[strategy.kind](**strategy.params).warmup
             for symbol in strategy.symbols:
                 key = (symbol, strategy.span_s)
                 wanted[key] = max(bars, wanted.get(key, 0))

@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 
+from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
 from tradingd.config.secret import MASK
+from tradingd.strategy.load import kinds_of
 
 
 def public(settings: Settings) -> dict[str, Any]:
@@ -25,6 +27,16 @@ def public(settings: Settings) -> dict[str, Any]:
 
 
 def config_hash(settings: Settings) -> str:
-    """Return 16 hex digits over every setting but the secrets; equal settings hash equal."""
-    body = orjson.dumps(settings.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(body).hexdigest()[:16]
+    """Return 16 hex digits over every setting but the secrets, and over the user's own strategies.
+
+    Raises `ConfigError` for a strategy that cannot be loaded.
+    """
+    names = [strategy.kind for strategy in settings.strategies.values()]
+    try:
+        _, code = kinds_of(names)
+    except ValueError as error:
+        raise ConfigError(
+            [Fault("configuration", "[strategies]", "", str(error), "Mend it there")]
+        ) from error
+    table = {**settings.model_dump(mode="json"), "code": code}
+    return hashlib.sha256(orjson.dumps(table, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
