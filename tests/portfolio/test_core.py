@@ -161,12 +161,11 @@ def test_a_restart_on_the_same_day_keeps_its_base_and_on_the_next_begins_one() -
     assert kinds(other.handle(RUN, MIDNIGHT)) == ["SetTimer", "DayStarted", "EquityMarked"]
 
 
-def test_a_fee_is_said_at_once_and_its_equity_with_the_next_mark() -> None:
+def test_a_fee_is_said_at_once_with_its_equity() -> None:
     core = a_core()
-    assert kinds(
-        core.handle(FeeCharged("f", "o", "one", "IBM", "USD", Decimal(2), NOON), NOON)
-    ) == ["PositionChanged"]
-    marked = equity_of(core.handle(mark(10), NOON + 2 * SECOND))
+    said = core.handle(FeeCharged("f", "o", "one", "IBM", "USD", Decimal(2), NOON), NOON)
+    assert kinds(said) == ["PositionChanged", "EquityMarked"]
+    marked = equity_of(said)
     assert (marked.fees_usd, marked.day_pnl_usd) == exact(2, -2)
 
 

@@ -141,9 +141,8 @@ class PortfolioCore:
         return (*self._book_trade(bust, "bust"), *self._equity(now))
 
     def _on_fee(self, fee: FeeCharged, now: int) -> Sequence[Message]:
-        # The next mark tells the equity: a fee follows its fill, and that was told just now.
-        self._is_news = True
-        return self._book_trade(fee, "fee")
+        # Not left to the next mark: the last fee of a run has none after it.
+        return (*self._book_trade(fee, "fee"), *self._equity(now))
 
     def _on_cash(self, moved: CashMoved, now: int) -> Sequence[Message]:
         self._fold(moved)
