@@ -12,6 +12,7 @@ from tradingd.messages import (
     EquityMarked,
     Intent,
     Message,
+    OrderApproved,
     OrderFilled,
     OrderSent,
     RunStopped,
@@ -88,9 +89,7 @@ def test_a_station_that_reads_another_ones_object_is_caught(seed: int) -> None:
 def test_every_order_on_the_wire_was_approved_and_durable_before() -> None:
     session = play(7, minutes=6)
     approved_at = {
-        e.message.order_id: e.seq
-        for e in session.log
-        if type(e.message).__name__ == "OrderApproved"
+        e.message.order_id: e.seq for e in session.log if isinstance(e.message, OrderApproved)
     }
     sent = [(e.seq, e.message.order_id) for e in session.log if isinstance(e.message, OrderSent)]
     assert sent
