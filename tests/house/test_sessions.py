@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_a_station_that_reads_another_ones_object_is_caught(seed: int) -> None:
         cores["strategy"] = _Peeking(cores["strategy"], portfolio)
 
     session = play(seed, minutes=6, tamper=tamper)
-    outcomes: Mapping[str, Outcome] = {v.station: v.outcome for v in again(session)}
+    outcomes: dict[str, Outcome] = {v.station: v.outcome for v in again(session)}
     assert outcomes.pop("strategy") is Outcome.DIVERGED, f"seed {seed}"
     assert set(outcomes.values()) == {Outcome.EXACT}, f"seed {seed}: only the cheater is named"
 
