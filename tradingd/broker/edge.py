@@ -2,7 +2,8 @@
 
     orders     approved -> durable -> last look -> on the wire -> the truth about it
     cancels    asked until proven
-    updates    the order stream, and the gap behind every (re)connect
+    updates    the order stream: one connection, kept for ever; teller says what its news means
+    gap        what happened while nobody listened
     snapshot   the broker's books, read while nothing moves
     emergency  close everything without the rest of the house
 
@@ -21,6 +22,7 @@ import structlog
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
+from tradingd.broker.gap import Gap
 from tradingd.broker.orders import OrderPath
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings
@@ -59,10 +61,10 @@ class AlpacaBroker:
     ) -> None:
         self._desk = Desk(network, clock, bus, journal, settings=settings, rng=rng)
         self._orders = OrderPath(self._desk)
-        self._snapshots = Snapshots(self._desk, self._orders)
-        self._stream = OrderStream(
-            self._desk, self._snapshots, Teller(self._desk, self._orders.cancels)
-        )
+        gap = Gap(self._desk, self._orders)
+        self._snapshots = Snapshots(self._desk, gap, self._orders)
+        teller = Teller(self._desk, self._orders.cancels)
+        self._stream = OrderStream(self._desk, gap, self._snapshots, teller)
         self._emergency = Emergency(self._desk)
         self._inbox = bus.inbox("broker")
         bus.on(LevelChanged, self._desk.cell.set)

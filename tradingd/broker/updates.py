@@ -23,6 +23,7 @@ from tradingd.broker.alpaca_wire import (
     read_order,
 )
 from tradingd.broker.desk import Desk
+from tradingd.broker.gap import Gap
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
@@ -50,9 +51,10 @@ class StreamLost(Exception):  # noqa: N818 - it names the state of affairs
 class OrderStream:
     """Keeps one connection to `trade_updates`, for ever."""
 
-    def __init__(self, desk: Desk, snapshots: Snapshots, teller: Teller) -> None:
+    def __init__(self, desk: Desk, gap: Gap, snapshots: Snapshots, teller: Teller) -> None:
         self.reconnects = 0
         self._desk = desk
+        self._gap = gap
         self._snapshots = snapshots
         self._teller = teller
         self._buffer: list[str | bytes] | None = []
@@ -164,7 +166,7 @@ class OrderStream:
 
     async def _keep(self, why: str) -> None:
         """Read the gap back, say connected, and then doubt a silence that lasts too long."""
-        await self._snapshots.catch_up()
+        await self._gap.catch_up()
         self._release()
         snapshot = await self._snapshots.take(why)
         if snapshot is not None:
@@ -197,7 +199,7 @@ class OrderStream:
 
     async def _compare(self) -> None:
         try:
-            behind = await self._snapshots.is_behind()
+            behind = await self._gap.is_behind()
         except CallFailed as failure:
             log.warning("stream.unproven", reason=str(failure))
             return

@@ -1,0 +1,162 @@
+"""The gap that a lost stream leaves: read by REST, and said as if the stream had told it.
+
+Each missed execution is said at its own price where the account's activities join up with what was said
+before; where they do not, the order's average tells the price of the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from tradingd.broker.alpaca_wire import (
+    TERMINAL_STATUSES,
+    ZERO,
+    Execution,
+    OrderView,
+    WireActivity,
+    number,
+    time_ns,
+    time_text,
+)
+from tradingd.broker.desk import Desk
+from tradingd.broker.facts import facts_of, status_of
+from tradingd.broker.known import Record
+from tradingd.broker.rest import CallFailed
+from tradingd.messages import Severity
+
+log = structlog.get_logger()
+
+MARGIN_NS = 60_000_000_000
+"""Executions are asked for from this much before the oldest order concerned."""
+
+SETTLE_S = 1.0
+"""Real time the stream is given to tell what REST shows already."""
+
+
+class Resolver(Protocol):
+    """Who finds out about orders whose fate is unknown."""
+
+    def adopt(self, record: Record, view: OrderView) -> None:
+        """Take over what the broker has."""
+
+    def resolve(self, record: Record, reason: str) -> None:
+        """Ask until it is known."""
+
+    def is_in_flight(self, order_id: str) -> bool:
+        """Tell whether the order's own request is still on the wire."""
+
+    def finish_cancel(self, record: Record) -> None:
+        """Cancel an order whose cancel was asked and may not have reached the broker."""
+
+
+class Gap:
+    """Finds and says what the stream did not."""
+
+    def __init__(self, desk: Desk, resolver: Resolver) -> None:
+        self.vanished: set[str] = set()
+        """Orders that were accepted and that the broker does not know any more."""
+        self._desk = desk
+        self._resolver = resolver
+
+    async def catch_up(self) -> None:
+        """Say what happened to our orders while nobody listened."""
+        listed = {view.order_id: view for view in await self._desk.rest.open_orders()}
+        found: list[tuple[Record, OrderView]] = []
+        for record in list(self._desk.known.live()):
+            order_id = record.order.order_id
+            if self._resolver.is_in_flight(order_id):
+                continue
+            view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
+            if view is not None:
+                found.append((record, view))
+            elif record.is_accepted:
+                self._vanish(order_id)
+            else:
+                self._resolver.resolve(record, "the broker does not list it")
+        executions = await self._missed_executions(found)
+        for record, view in found:
+            self._say_missed(record, view, executions[view.broker_order_id])
+            self._resolver.finish_cancel(record)
+        for view in listed.values():  # an order presumed refused may have turned up
+            late = self._desk.known.get(view.order_id)
+            if late is not None and late.is_presumed:
+                self._resolver.adopt(late, view)
+
+    def _vanish(self, order_id: str) -> None:
+        """An order the broker once confirmed and does not know any more is for the reconciler to say."""
+        if order_id not in self.vanished:
+            self.vanished.add(order_id)
+            text = f"{order_id} was accepted, and the broker does not know it any more"
+            self._desk.alert(Severity.CRITICAL, "order_vanished", text)
+
+    async def _missed_executions(
+        self, found: list[tuple[Record, OrderView]]
+    ) -> defaultdict[str, list[WireActivity]]:
+        by_order: defaultdict[str, list[WireActivity]] = defaultdict(list)
+        behind = [record for record, view in found if view.cumulative > record.cumulative]
+        if not behind:
+            return by_order
+        after = time_text(min(record.approved_at for record in behind) - MARGIN_NS)
+        try:
+            rows = await self._desk.rest.activities("FILL", after)
+        except CallFailed as failure:  # the averages of the orders are good enough
+            log.warning("stream.executions_unread", reason=str(failure))
+            return by_order
+        for row in rows:
+            by_order[row.order_id or ""].append(row)
+        return by_order
+
+    def _say_missed(self, record: Record, view: OrderView, executions: list[WireActivity]) -> None:
+        """Say each missed execution at its own price as far as they join up, then the rest and the end."""
+        now = self._desk.clock.now()
+        if not record.is_accepted:
+            self._resolver.adopt(record, replace(view, cumulative=record.cumulative, status="new"))
+            if not record.is_accepted:
+                return  # it is not ours
+        for row in sorted(executions, key=lambda row: number(row.cum_qty) or ZERO):
+            execution, cumulative = _execution(row, now), number(row.cum_qty) or ZERO
+            if execution is None or execution.quantity != cumulative - record.cumulative:
+                continue
+            step = replace(view, cumulative=cumulative, status="partially_filled")
+            self._desk.say_facts(facts_of(record, step, now, execution=execution))
+        reason = "canceled" if record.is_cancel_wanted else ""
+        self._desk.say_facts(facts_of(record, view, now, reason=reason))
+
+    async def is_behind(self) -> str:
+        """Return what the broker shows and the stream has not told, after giving it time; or nothing."""
+        before = [record for record in self._desk.known.live() if record.is_accepted]
+        orders = {view.order_id: view for view in await self._desk.rest.open_orders()}
+        suspects = [
+            record
+            for record in before
+            if not record.is_terminal
+            and record.order.order_id not in self.vanished
+            and _differs(record, orders.get(record.order.order_id))
+        ]
+        if not suspects:
+            return ""
+        await asyncio.sleep(SETTLE_S)
+        for record in suspects:
+            view = orders.get(record.order.order_id)
+            if not record.is_terminal and _differs(record, view):
+                return f"{record.order.order_id} moved and the stream did not tell"
+        return ""
+
+
+def _differs(record: Record, view: OrderView | None) -> bool:
+    return (
+        view is None or view.cumulative > record.cumulative or status_of(view) in TERMINAL_STATUSES
+    )
+
+
+def _execution(row: WireActivity, now: int) -> Execution | None:
+    quantity, price = number(row.qty), number(row.price)
+    if not quantity or not price or quantity <= 0 or price <= 0:
+        return None
+    identity = (row.id or "").rpartition("::")[2]
+    return Execution(identity, quantity, price, None, time_ns(row.transaction_time) or now)
