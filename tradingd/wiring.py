@@ -124,6 +124,7 @@ _ROWS = (
         {m.LevelChanged, m.SnapshotAsked, m.EmergencyClose},
     ),
     _row("control", "edge", set(), {m.OperatorAsked, m.OperatorOrder}),
+    _row("notify", "edge", set(), set()),  # watches, and says only what anyone may: alerts
 )  # fmt: skip
 
 WIRING: dict[str, Row] = {row.station: row for row in _ROWS}
