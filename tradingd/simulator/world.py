@@ -82,7 +82,7 @@ class World:
             self._live(event, max(at, self.now))
         self.now = max(self.now, until_ns)
         self.exchange.advance(self.now)
-        if self._next is None and self.exchange.has_open_orders:
+        if self._next is None and self.exchange.is_busy:
             self.exchange.stand(self.now)
 
     def take_market(self) -> list[MarketEvent]:

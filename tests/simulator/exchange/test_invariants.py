@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.simulator.exchange.venue import MS, NOON, D, exchange, new
@@ -16,8 +16,9 @@ from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, Replacement, TradeUpdate
 from tradingd.simulator.exchange.refusals import Refused
 
-SYMBOLS = ("ACMX", "ZORB", "BTC/USD")
+SYMBOLS = ("ACMX", "BTC/USD")
 LEVELS = 2
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 MULTIPLE = Decimal("1.5")
 
 
@@ -37,7 +38,7 @@ class Step:
 STEPS = st.builds(
     Step,
     kind=st.sampled_from(
-        ["quote"] * 4 + ["order"] * 4 + ["trade", "cancel", "replace", "close", "bar", "wait"]
+        ["quote"] * 5 + ["order"] * 8 + ["trade", "cancel", "replace", "close", "bar", "wait"]
     ),
     symbol=st.sampled_from(SYMBOLS),
     side=st.sampled_from(["buy", "sell"]),
@@ -101,7 +102,11 @@ def act(venue: Exchange, step: Step, now: int) -> None:
     elif step.kind == "trade":
         venue.on_trade(step.symbol, bid + step.pick / 10, size, now)
     elif step.kind == "order":
-        venue.submit(request(step, size, coin=coin), now)
+        held = [each.qty for each in venue.positions() if each.symbol == step.symbol]
+        if step.side == "sell" and held and step.pick < 6:
+            venue.submit(request(step, str(abs(held[0])), coin=coin), now)
+        else:
+            venue.submit(request(step, str(size), coin=coin), now)
     elif step.kind == "close":
         venue.close_position(step.symbol, now)
     elif step.kind in {"cancel", "replace"} and (orders := venue.open_orders()):
@@ -112,13 +117,13 @@ def act(venue: Exchange, step: Step, now: int) -> None:
             venue.replace(order.id, Replacement(limit_price=D(step.price)), now)
 
 
-def request(step: Step, size: float, *, coin: bool) -> Any:
+def request(step: Step, size: str, *, coin: bool) -> Any:
     more: dict[str, Any] = {"order_type": "market" if step.word == "market" else "limit"}
     if step.word != "market":
         more["limit_price"] = D(step.price)
     if step.word in {"ioc", "fok"}:
         more["time_in_force"] = "ioc" if coin else step.word
-    return new(step.symbol, step.side, str(size), **more)
+    return new(step.symbol, step.side, size, **more)
 
 
 def check(venue: Exchange, witness: Witness, now: int) -> None:
@@ -140,8 +145,8 @@ def check(venue: Exchange, witness: Witness, now: int) -> None:
         assert (order.status in TERMINAL) == (order not in venue.open_orders())
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
-@given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), max_size=45))
+@settings(deadline=None, max_examples=250, derandomize=True, phases=PHASES)
+@given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), min_size=20, max_size=60))
 def test_books_equal_the_sum_of_what_was_told(
     manners: dict[str, Any], steps: list[tuple[Step, int]]
 ) -> None:

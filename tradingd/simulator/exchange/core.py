@@ -117,6 +117,8 @@ class Exchange:
 
     def advance(self, now: int) -> None:
         """Do every transition that is due up to and including `now`."""
+        if now < self._engine.due_at:
+            return
         if self._opened_at is None:
             self._opened_at = now
         self._engine.advance(now)
@@ -147,9 +149,9 @@ class Exchange:
         return self._engine.has_events
 
     @property
-    def has_open_orders(self) -> bool:
-        """Tell whether any order is not terminal."""
-        return bool(self._engine.working)
+    def is_busy(self) -> bool:
+        """Tell whether an order is open or a request is still on its way."""
+        return self._engine.is_busy
 
     # requests
 
@@ -276,12 +278,8 @@ class Exchange:
 
     def open_orders(self) -> list[ExchangeOrder]:
         """Return the orders that are not terminal, replacements on their way included."""
-        found = []
-        for working in self._engine.working.values():
-            found.append(working.order)
-            if working.successor is not None:
-                found.append(working.successor.order)
-        return found
+        open_now = (*self._engine.working.values(), *self._engine.coming.values())
+        return [working.order for working in open_now]
 
     def positions(self) -> list[PositionView]:
         """Return every position, in the order they were opened."""

@@ -6,6 +6,7 @@ levels: else one displayed lot would fill any order, and an algorithm would look
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 
 from tradingd.instruments.money import decimal_of, tick_of
@@ -82,7 +83,7 @@ class Side:
     def __init__(self) -> None:
         self.price = 0.0
         self.size = 0.0
-        self.ladder: list[Level] | None = None
+        self.ladder: Ladder | None = None
 
 
 class Book:
@@ -110,33 +111,53 @@ class Book:
             return None
         return (decimal_of(self.bid.price) + decimal_of(self.ask.price)) / 2
 
-    def ladder(self, is_buy: bool, settings: ExchangeSettings) -> list[Level]:
+    def ladder(self, is_buy: bool, settings: ExchangeSettings) -> Ladder:
         """Return what a buyer (or seller) can take, nearest first; made once per change of the side."""
         side = self.ask if is_buy else self.bid
         if side.ladder is None:
-            side.ladder = _make_ladder(self.asset, side, is_buy, settings)
+            side.ladder = Ladder(self.asset, side, is_buy, settings)
         return side.ladder
 
     def reprice(self, price: float) -> None:
         """Move the quote to another price with the size that is left: the close of a bar's volume."""
         for side in (self.bid, self.ask):
-            left = side.size if side.ladder is None else float(side.ladder[0].left)
+            left = side.size if side.ladder is None else float(side.ladder.touch.left)
             side.price, side.size, side.ladder = price, left, None
 
 
-def _make_ladder(asset: Asset, side: Side, is_buy: bool, settings: ExchangeSettings) -> list[Level]:
-    lot = COIN_LOT if asset.is_crypto else SHARE_LOT
-    price = decimal_of(side.price)
-    shown = decimal_of(side.size).quantize(lot, ROUND_DOWN)
-    levels = [Level(price, shown)]
-    behind = (shown * settings.depth_size_multiple).quantize(lot, ROUND_DOWN)
-    step = _ladder_tick(asset.symbol, price) * settings.depth_step_ticks
-    for number in range(1, settings.depth_levels + 1):
-        at = price + step * number if is_buy else price - step * number
-        if at <= 0:
-            break
-        levels.append(Level(at, behind))
-    return levels
+class Ladder:
+    """The touch and the synthetic levels behind it, each made when somebody reaches it."""
+
+    __slots__ = ("_asset", "_is_buy", "_levels", "_settings", "touch")
+
+    def __init__(self, asset: Asset, side: Side, is_buy: bool, settings: ExchangeSettings) -> None:
+        lot = COIN_LOT if asset.is_crypto else SHARE_LOT
+        shown = decimal_of(side.size).quantize(lot, ROUND_DOWN)
+        self.touch = Level(decimal_of(side.price), shown)
+        self._levels = [self.touch]
+        self._asset = asset
+        self._is_buy = is_buy
+        self._settings = settings
+
+    def __iter__(self) -> Iterator[Level]:
+        number = 0
+        while number < len(self._levels) or self._deepen():
+            yield self._levels[number]
+            number += 1
+
+    def _deepen(self) -> bool:
+        """Make the next level; False when there is none."""
+        settings, touch, number = self._settings, self.touch, len(self._levels)
+        if number > settings.depth_levels:
+            return False
+        away = _ladder_tick(self._asset.symbol, touch.price) * settings.depth_step_ticks * number
+        price = touch.price + away if self._is_buy else touch.price - away
+        if price <= 0:
+            return False
+        lot = COIN_LOT if self._asset.is_crypto else SHARE_LOT
+        size = (touch.shown * settings.depth_size_multiple).quantize(lot, ROUND_DOWN)
+        self._levels.append(Level(price, size))
+        return True
 
 
 def _ladder_tick(symbol: str, price: Decimal) -> Decimal:

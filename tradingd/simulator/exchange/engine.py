@@ -7,6 +7,7 @@ leaves an event. Judging a request is `core`'s, moving money the ledger's.
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -44,6 +45,8 @@ class Engine:
         self.books: dict[str, Book] = {}
         self.orders: dict[str, ExchangeOrder] = {}
         self.working: dict[str, Working] = {}
+        self.coming: dict[str, Working] = {}
+        """Replacements on their way, by their own id."""
         self.session = Session.REGULAR
         self.due_at = 0
         """When the next transition is due; 0 until the first call tells what time it is."""
@@ -62,6 +65,11 @@ class Engine:
     def has_events(self) -> bool:
         """Tell whether something happened since the last call."""
         return bool(self._events)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether an order is open or a request is still on its way."""
+        return bool(self.working or self._heap)
 
     def take_events(self) -> list[Update]:
         """Return what happened since the last call, in order."""
@@ -121,8 +129,7 @@ class Engine:
         """Take a judged order in: it travels to the market, or waits for the session."""
         book = self.books[working.order.symbol]
         self.working[working.order.id] = working
-        book.open.append(working)
-        book.open.sort(key=_by_rank)
+        insort(book.open, working, key=_by_rank)
         self.orders[working.order.id] = working.order
         if working.order.status is Status.ACCEPTED:
             self._tell("accepted", working.order, now)
@@ -191,6 +198,7 @@ class Engine:
     def request_replace(self, old: Working, new: Working, now: int) -> None:
         """Begin a replacement; `new` is judged already and enters the book when the old one leaves."""
         old.successor = new
+        self.coming[new.order.id] = new
         self.orders[new.order.id] = new.order
         self.change(old, Status.PENDING_REPLACE, "pending_replace", now)
         if self._latency:
@@ -201,6 +209,7 @@ class Engine:
     def _replace(self, old: Working, now: int) -> None:
         new, old.successor = old.successor, None
         assert new is not None, "a replacement has its successor"
+        del self.coming[new.order.id]
         wanted = new.order.qty
         assert wanted is not None, "orders by notional are never replaced"
         left = wanted - old.order.filled_qty
@@ -213,8 +222,7 @@ class Engine:
         new.remaining = left
         self.working[new.order.id] = new
         book = self.books[new.order.symbol]
-        book.open.append(new)
-        book.open.sort(key=_by_rank)
+        insort(book.open, new, key=_by_rank)
         self._arrive(new, now)
 
     def _refuse_replacement(self, old: Working, new: Working, now: int) -> None:

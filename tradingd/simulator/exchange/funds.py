@@ -82,7 +82,7 @@ def held(engine: Engine, book: Book, without: Working | None = None) -> tuple[De
         return ZERO, []
     closing = [w for w in book.open if w is not without and w.is_buy == (quantity < 0)]
     total = sum((max(w.remaining, _successor_left(w)) for w in closing), ZERO)
-    return total, [w.order.id for w in closing]
+    return min(total, abs(quantity)), [w.order.id for w in closing]
 
 
 def _successor_left(working: Working) -> Decimal:

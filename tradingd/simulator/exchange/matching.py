@@ -6,18 +6,18 @@ and, if configured, a temporary impact that grows with the part of the level it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingd.instruments.money import tick_of
-from tradingd.simulator.exchange.depth import Level, Working
+from tradingd.simulator.exchange.depth import Ladder, Level, Working
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
 _BPS = Decimal(10_000)
 
 
 def executions(
-    working: Working, ladder: Sequence[Level], settings: ExchangeSettings
+    working: Working, ladder: Ladder, settings: ExchangeSettings
 ) -> Iterator[tuple[Decimal, Decimal]]:
     """Take from the ladder and yield (price, quantity) until the order or its limit is reached."""
     for level in ladder:
@@ -35,7 +35,7 @@ def executions(
             yield _with_impact(working, level, quantity, settings.impact_bps), quantity
 
 
-def fills_completely(working: Working, ladder: Sequence[Level]) -> bool:
+def fills_completely(working: Working, ladder: Ladder) -> bool:
     """Tell whether what stands within the limit is enough for the whole order."""
     there = sum((each.left for each in ladder if working.accepts(each.price)), Decimal(0))
     return there >= working.remaining

@@ -162,7 +162,7 @@ class ExchangeCore:
             if teller is not None:
                 said += teller(update)
         due = self.exchange.next_due()
-        if due is not None and due != self._armed_at and self.exchange.has_open_orders:
+        if due is not None and due != self._armed_at and self.exchange.is_busy:
             self._armed_at = due
             said.append(m.SetTimer(STATION, _DUE, due))
         return said
