@@ -123,7 +123,7 @@ def run(line: BacktestSettings, events: Events, count: int) -> dict[str, object]
         "bare_loop_ratio": round(count / cpu / bare, 4),
         "run_cpu_s": round(cpu, 3),
         "run_s": round(wall, 3),
-        "fills": len(collected.fills),
+        "fills": collected.fills,
         "refusals": dict(collected.refusals),
         "digest": backtest.house.digest()[:16],
     }

@@ -59,6 +59,7 @@ class Backtest:
         settings: BacktestSettings,
         days: Sequence[TradingDay] = (),
         log: Callable[[Envelope], object] | None = None,
+        tape: Callable[[Envelope], object] | None = None,
     ) -> None:
         self.settings = settings
         self.collector = Collector()
@@ -66,7 +67,7 @@ class Backtest:
         self._log = log
         cores = build_cores(settings.cores)
         cores["broker"] = ExchangeCore(Exchange(settings.exchange, self._days, settings.seed))
-        self.house = DrainedHouse(cores, wiring=BACKTEST_WIRING, log=self._keep)
+        self.house = DrainedHouse(cores, wiring=BACKTEST_WIRING, log=self._keep, tape=tape)
 
     def run(self, events: Events) -> Collector:
         """Play every event, let what is due at the last instant happen, and return what was collected."""

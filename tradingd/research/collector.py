@@ -1,4 +1,4 @@
-"""What a run leaves behind for its report: fills, closed trades, refusals, positions and the equity line.
+"""What a run leaves behind for its report: round trips, refusals, positions and the equity line.
 
 A million events must not become a million kept objects: the equity line is thinned as it grows, and the
 drawdown is folded from every point before that.
@@ -14,14 +14,17 @@ from typing import Any
 from tradingd.messages import (
     Envelope,
     EquityMarked,
+    Intent,
     IntentClosed,
     IntentRefused,
     Message,
     OrderFilled,
+    OrderProposed,
     OrderRefused,
     PositionChanged,
 )
-from tradingd.portfolio.performance import ClosedTrade, EquityPoint
+from tradingd.portfolio.performance import EquityPoint
+from tradingd.portfolio.trades import RoundTrips
 
 POINTS_MAX = 8_192
 """Equity points kept; beyond it every second one goes and the spacing doubles."""
@@ -34,10 +37,12 @@ class EquityLine:
 
     def __init__(self) -> None:
         self.points: list[EquityPoint] = []
-        self.last: EquityPoint | None = None
-        self.drawdown_usd = ZERO
-        self.drawdown_pct = ZERO
+        self._last: tuple[int, EquityMarked] | None = None
         self._peak = ZERO
+        self._trough = ZERO
+        """The lowest equity since the peak: the fall between the two is the worst of that stretch."""
+        self._worst_usd = ZERO
+        self._worst_pct = ZERO
         self._spacing = _MINUTE_NS
         self._due_at = 0
 
@@ -45,18 +50,37 @@ class EquityLine:
         """Take one `EquityMarked`."""
         equity = marked.equity_usd
         if equity > self._peak:
-            self._peak = equity
-        elif equity < self._peak:
-            self._fall(self._peak - equity)
-        self.last = EquityPoint(at=at, equity_usd=equity, exposure_usd=marked.exposure_usd)
+            self._end_fall()
+            self._peak = self._trough = equity
+        elif equity < self._trough:
+            self._trough = equity
+        self._last = (at, marked)
         if at >= self._due_at:
-            self._keep(self.last)
+            self._keep(_point(at, marked))
+
+    @property
+    def last(self) -> EquityPoint | None:
+        """Return the latest point."""
+        return None if self._last is None else _point(*self._last)
+
+    @property
+    def drawdown_usd(self) -> Decimal:
+        """Return the largest fall from a running peak."""
+        self._end_fall()
+        return self._worst_usd
+
+    @property
+    def drawdown_pct(self) -> Decimal:
+        """Return the largest fall as a share of the peak it fell from."""
+        self._end_fall()
+        return self._worst_pct
 
     def series(self) -> list[EquityPoint]:
         """Return the kept points, the latest always among them."""
-        if self.last is None or self.points[-1] is self.last:
+        last = self.last
+        if last is None or self.points[-1] == last:
             return self.points
-        return [*self.points, self.last]
+        return [*self.points, last]
 
     def _keep(self, point: EquityPoint) -> None:
         self.points.append(point)
@@ -65,19 +89,23 @@ class EquityLine:
             self._spacing *= 2
         self._due_at = point.at + self._spacing
 
-    def _fall(self, fall: Decimal) -> None:
-        self.drawdown_usd = max(self.drawdown_usd, fall)
-        pct = 100 * fall / self._peak
-        self.drawdown_pct = max(self.drawdown_pct, pct)
+    def _end_fall(self) -> None:
+        fall = self._peak - self._trough
+        if fall:
+            self._worst_usd = max(self._worst_usd, fall)
+            self._worst_pct = max(self._worst_pct, 100 * fall / self._peak)
+
+
+def _point(at: int, marked: EquityMarked) -> EquityPoint:
+    return EquityPoint(at=at, equity_usd=marked.equity_usd, exposure_usd=marked.exposure_usd)
 
 
 class Collector:
     """Hears the order log once, in order, and keeps what reports are made of."""
 
     def __init__(self) -> None:
-        self.fills: list[OrderFilled] = []
-        self.trades: list[ClosedTrade] = []
-        """One for each return to flat of a (strategy, symbol)."""
+        self.fills = 0
+        self.trips = RoundTrips()
         self.refusals: Counter[str] = Counter()
         """Rule -> how often it refused."""
         self.positions: dict[tuple[str, str], PositionChanged] = {}
@@ -85,21 +113,17 @@ class Collector:
         self.equity = EquityLine()
         self.events = 0
         """Envelopes of the order log heard."""
-        self._opened: dict[tuple[str, str], tuple[int, Decimal, Decimal]] = {}
-        """Number of the latest trade; realized and fees of the ledger when it began."""
-        self._ended: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
-        """Realized and fees of the ledger when the latest trade ended."""
-        self._closed_at: dict[tuple[str, str], int] = {}
-        """Number of the latest trade in `trades`."""
+        trip = self._on_trip
         self._on: dict[type[Message], Callable[[Any, int], None]] = {
-            OrderFilled: lambda message, at: self.fills.append(message),
-            IntentClosed: self._on_closed,
+            Intent: trip,
+            OrderProposed: trip,
+            IntentClosed: trip,
+            OrderFilled: self._on_fill,
             IntentRefused: self._on_refused,
             OrderRefused: self._on_refused,
             PositionChanged: self._on_position,
-            EquityMarked: lambda message, at: self.equity.add(at, message),
+            EquityMarked: self._on_equity,
         }
-        self._exit_reason: dict[tuple[str, str], str] = {}
 
     def hear(self, envelope: Envelope) -> None:
         """Keep what matters of one envelope."""
@@ -108,34 +132,19 @@ class Collector:
         if keep is not None:
             keep(envelope.message, envelope.at)
 
-    def _on_closed(self, closed: IntentClosed, at: int) -> None:
-        self._exit_reason[closed.strategy, closed.symbol] = closed.reason
+    def _on_trip(self, message: Message, at: int) -> None:
+        self.trips.hear(message)
+
+    def _on_fill(self, fill: OrderFilled, at: int) -> None:
+        self.fills += 1
+        self.trips.hear(fill)
 
     def _on_refused(self, refused: IntentRefused | OrderRefused, at: int) -> None:
         self.refusals[refused.rule] += 1
 
     def _on_position(self, position: PositionChanged, at: int) -> None:
-        key = (position.strategy, position.symbol)
-        self.positions[key] = position
-        if position.quantity:
-            return
-        if position.reason == "fill":
-            self._closed_at[key] = len(self.trades)
-            self.trades.append(self._trade(key, position))
-        elif key in self._closed_at:  # the fee of the very fill that closed it
-            self.trades[self._closed_at[key]] = self._trade(key, position)
+        self.positions[position.strategy, position.symbol] = position
+        self.trips.hear(position)
 
-    def _trade(self, key: tuple[str, str], position: PositionChanged) -> ClosedTrade:
-        at = self._closed_at[key]
-        number, realized, fees = self._opened.get(key, (-1, ZERO, ZERO))
-        if number != at:  # a new trade began where the one before it ended
-            realized, fees = self._ended.get(key, (ZERO, ZERO))
-            self._opened[key] = (at, realized, fees)
-        self._ended[key] = (position.realized_usd, position.fees_usd)
-        return ClosedTrade(
-            strategy=position.strategy,
-            symbol=position.symbol,
-            realized_usd=position.realized_usd - realized,
-            fees_usd=position.fees_usd - fees,
-            reason=self._exit_reason.get(key, ""),
-        )
+    def _on_equity(self, marked: EquityMarked, at: int) -> None:
+        self.equity.add(at, marked)

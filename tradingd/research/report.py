@@ -80,19 +80,19 @@ class BacktestReport:
 def make_report(collected: Collector, digest: str, events: int) -> BacktestReport:
     """Return the report of a finished run."""
     series = collected.equity.series()
-    result = performance(collected.trades, series)
+    result = performance(collected.trips.closed, series)
     line = collected.equity
     return BacktestReport(
         digest=digest,
         events=events,
-        fills=len(collected.fills),
+        fills=collected.fills,
         refusals=dict(sorted(collected.refusals.items())),
         start_equity_usd=series[0].equity_usd if series else Decimal(0),
         end_equity_usd=series[-1].equity_usd if series else Decimal(0),
         result=replace(
             result, max_drawdown_usd=line.drawdown_usd, max_drawdown_pct=line.drawdown_pct
         ),
-        trades=tuple(collected.trades),
+        trades=tuple(collected.trips.closed),
         open_positions=tuple(
             (strategy, symbol, position.quantity)
             for (strategy, symbol), position in sorted(collected.positions.items())
