@@ -67,6 +67,19 @@ async def do(call: Callable[..., Any], *args: Any, **named: Any) -> Any:
     return await asyncio.to_thread(call, *args, **named)
 
 
+@asynccontextmanager
+async def running(stream: Any) -> AsyncIterator[None]:
+    """Run an alpaca-py stream until the block ends."""
+    task = asyncio.create_task(stream._run_forever())
+    try:
+        yield
+    finally:
+        while not task.done():  # its `wait_for` swallows a cancellation that meets a message
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+        await stream.close()
+
+
 class Heard:
     """What a stream's handler heard; tests wait for it, never sleep."""
 

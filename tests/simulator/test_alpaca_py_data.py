@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +26,7 @@ from alpaca.data.requests import (
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
-from tests.simulator.stage import ASK, BID, START, Heard, do, serving
+from tests.simulator.stage import ASK, BID, START, Heard, do, running, serving
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS
 
 pytestmark = pytest.mark.wire
@@ -36,18 +34,6 @@ KEYS = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
 OPENED = datetime.fromtimestamp(START // 10**9, UTC)
 DAYS_BEFORE = datetime(2026, 3, 1, tzinfo=UTC)
 PARAMS = {"close_timeout": 1, "ping_interval": 10, "max_size": None}
-
-
-@asynccontextmanager
-async def running(stream: Any) -> AsyncIterator[None]:
-    """Run an alpaca-py stream until the block ends."""
-    task = asyncio.create_task(stream._run_forever())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.close()
 
 
 def client_of(kind: type[Any], port: int, *keys: str) -> Any:

@@ -33,7 +33,7 @@ from alpaca.trading.requests import (
 )
 from alpaca.trading.stream import TradingStream
 
-from tests.simulator.stage import DEADLINE_S, Heard, do, serving
+from tests.simulator.stage import DEADLINE_S, Heard, do, running, serving
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS, WireSettings
 
 pytestmark = pytest.mark.wire
@@ -64,15 +64,10 @@ async def listening(port: int) -> AsyncIterator[Heard]:
         await dispatch(message)
 
     stream._dispatch = watch
-    task = asyncio.create_task(stream._run_forever())
-    try:
+    async with running(stream):
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
         yield heard
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await stream.close()
 
 
 @asynccontextmanager

@@ -45,7 +45,8 @@ class Client:
         assert (await self.ask("POST", "/sim/faults", {"fault": fault, **fields}))[0] == 200
 
     async def socket(self, path: str) -> aiohttp.ClientWebSocketResponse:
-        socket = await self.session.ws_connect(self.url + path)
+        timeout = aiohttp.ClientWSTimeout(ws_close=0.2)
+        socket = await self.session.ws_connect(self.url + path, timeout=timeout)
         self.sockets.append(socket)  # one that nobody holds is closed by the garbage collector
         return socket
 
@@ -75,7 +76,10 @@ async def client(**changes: Any) -> AsyncIterator[Client]:
         serving(**changes) as (server, port),
         aiohttp.ClientSession(headers=HEADERS) as session,
     ):
-        yield Client(session, server, port)
+        each = Client(session, server, port)
+        yield each
+        for socket in each.sockets:
+            await socket.close()
 
 
 async def test_the_clock_is_told_so_that_another_process_can_follow() -> None:
@@ -131,6 +135,7 @@ async def test_a_client_that_never_authenticates_is_turned_away() -> None:
     wire = WireSettings(auth_timeout_s=0.05)
     async with client(wire=wire) as each, aiohttp.ClientSession() as stranger:
         socket = await stranger.ws_connect(each.url + "/v2/iex")
+        each.sockets.append(socket)
         assert (await socket.receive_json())[0]["msg"] == "connected"
         assert (await socket.receive_json())[0]["code"] == 404
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
