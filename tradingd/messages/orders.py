@@ -23,6 +23,8 @@ class OrderProposed(Message, frozen=True, gc=False, tag="OrderProposed"):
     time_in_force: TimeInForce
     quoted_at: int
     reason: str = ""
+    slice_number: int = 0
+    """Which slice of its parent's plan this is, from 1; 0 where there is no plan."""
 
 
 class OrderApproved(Message, frozen=True, gc=False, tag="OrderApproved"):
