@@ -385,6 +385,24 @@ async def test_a_restart_closes_what_never_left_and_adopts_what_did(
     assert again.all("OrderUnknown") == []
 
 
+async def test_an_order_whose_departure_the_log_lost_is_found_at_the_broker(
+    house: House, houses: Callable[..., House]
+) -> None:
+    await accepted(house)
+    house.broker.fill(ID, "4", "10")
+    await house.stop()
+    approval = next(
+        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
+    )
+    again = houses(house.broker, house.said[: approval + 1])
+    await again.start()
+    await again.until("BrokerConnected")
+    assert again.one("OrderSent").order_id == ID
+    assert again.one("OrderAccepted").order_id == ID
+    assert again.filled(ID) == D(4)
+    assert again.all("OrderNotSent") == []
+
+
 async def test_a_cancel_asked_before_a_crash_is_finished_after_it(
     house: House, houses: Callable[..., House]
 ) -> None:

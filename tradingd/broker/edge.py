@@ -135,7 +135,7 @@ class AlpacaBroker:
             self._desk.alert(Severity.CRITICAL, "edge_unheard", text)
 
     def _run_started(self, _: Envelope) -> None:
-        self._orders.close_unsent()
+        self._orders.recall()
         self._desk.spawn(self._stream.run(), "order stream")
 
     def _approved(self, envelope: Envelope) -> None:

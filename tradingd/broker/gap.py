@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,7 +28,7 @@ from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
-from tradingd.messages import Severity
+from tradingd.messages import OrderNotSent, OrderSent, Severity
 
 log = structlog.get_logger()
 
@@ -40,6 +41,9 @@ SETTLE_S = 1.0
 
 class Resolver(Protocol):
     """Who finds out about orders whose fate is unknown."""
+
+    unproven: list[Record]
+    """Approved before the restart and not known to have left."""
 
     def adopt(self, record: Record, view: OrderView) -> None:
         """Take over what the broker has."""
@@ -66,6 +70,7 @@ class Gap:
     async def catch_up(self) -> None:
         """Say what happened to our orders while nobody listened."""
         listed = {view.order_id: view for view in await self._desk.rest.open_orders()}
+        await self._prove(listed)
         found: list[tuple[Record, OrderView]] = []
         for record in list(self._desk.known.live()):
             order_id = record.order.order_id
@@ -86,6 +91,17 @@ class Gap:
             late = self._desk.known.get(view.order_id)
             if late is not None and late.is_presumed:
                 self._resolver.adopt(late, view)
+
+    async def _prove(self, listed: Mapping[str, OrderView]) -> None:
+        """Say of each order approved before a restart whether it left: the broker knows, the log may not."""
+        unproven = self._resolver.unproven
+        while unproven:
+            order_id = unproven[-1].order.order_id
+            view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
+            self._desk.say(
+                OrderNotSent(order_id, "restart") if view is None else OrderSent(order_id)
+            )
+            unproven.pop()
 
     def _vanish(self, order_id: str) -> None:
         """An order the broker once confirmed and does not know any more is for the reconciler to say."""

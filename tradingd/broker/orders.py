@@ -63,11 +63,12 @@ class OrderPath:
         """Tell whether the order's own request is still on the wire."""
         return order_id in self._in_flight
 
-    def close_unsent(self) -> None:
-        """After a restart: close what never left. What left is looked up when the stream is up."""
-        for record in self._desk.known.unfinished():
-            if not record.is_sent:
-                self._desk.say(OrderNotSent(record.order.order_id, "restart"))
+    def recall(self) -> None:
+        """After a restart: note what was approved and may have left, whatever the log says.
+
+        `OrderSent` is written with the next group and nobody waits for it, so a crash may have lost it.
+        """
+        self.unproven = [each for each in self._desk.known.unfinished() if not each.is_sent]
 
     async def _submit(self, record: Record, seq: int) -> None:
         desk, order_id = self._desk, record.order.order_id
