@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tradingd.runtime.ports import Clock, Lane, NetworkError, Reply, SocketClosed
 from tradingd.simulator.wire.alpaca import Line, LocalAlpaca, Outlet
+from tradingd.simulator.wire.faults import Plan
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, request_of
 from tradingd.simulator.wire.pacing import Pacer
 from tradingd.simulator.wire.session import Frame
@@ -82,6 +83,7 @@ class SimulatorNetwork:
         self._pacer: Pacer | None = None
         self._pacing: asyncio.Task[None] | None = None
         self._sockets: list[SimulatorSocket] = []
+        self._delayed: set[asyncio.Task[Response]] = set()
 
     async def request(
         self,
@@ -97,9 +99,14 @@ class SimulatorNetwork:
         del lane  # nothing competes for a line that does not exist
         self._start()
         request = request_of(method, url, headers, body)
+        plan = self.alpaca.faults.plan(request)
         try:
             async with asyncio.timeout(deadline_s):
-                response = await self._answer(request)
+                if plan.delay_s:
+                    response = await asyncio.shield(self._later(request, plan))
+                else:
+                    await asyncio.sleep(0)
+                    response = self._answer(request, plan)
         except TimeoutError as error:
             raise NetworkError(f"no reply within {deadline_s} s", was_sent=True) from error
         names = {name.lower(): value for name, value in response.headers.items()}
@@ -141,14 +148,32 @@ class SimulatorNetwork:
         for socket in self._sockets:
             await socket.close()
         self._sockets.clear()
+        for task in self._delayed:
+            task.cancel()
+        await asyncio.gather(*self._delayed, return_exceptions=True)
         if self._pacing is not None:
             self._pacing.cancel()
             await asyncio.gather(self._pacing, return_exceptions=True)
             self._pacing = None
 
-    async def _answer(self, request: Request) -> Response:
-        plan = self.alpaca.faults.plan(request)
-        await asyncio.sleep(plan.delay_s)
+    def _later(self, request: Request, plan: Plan) -> asyncio.Task[Response]:
+        """Answer after a delay, whether the client still waits or not: it was sent."""
+
+        async def answer() -> Response:
+            await asyncio.sleep(plan.delay_s)
+            return self._answer(request, plan)
+
+        task = asyncio.get_running_loop().create_task(answer(), name="simulator-delayed")
+        self._delayed.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Response]) -> None:
+        self._delayed.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that gave up does not ask for it any more
+
+    def _answer(self, request: Request, plan: Plan) -> Response:
         if plan.is_refused:
             raise NetworkError("connection refused", was_sent=False)
         if plan.instead is not None:
