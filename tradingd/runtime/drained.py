@@ -7,7 +7,6 @@ unless a tape is wanted, and nothing is counted, logged or awaited per event.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -20,23 +19,16 @@ from tradingd.wiring import ANYONE_SAYS, WIRING, Row
 TURNS_MAX = 100_000
 """Messages that one event from outside may cause; more is a cycle without a timer."""
 
+HASHED_AT_ONCE = 512
+"""Envelopes per update of the digest: each update costs as much as some hundred bytes of hashing."""
+
 Sink = Callable[[Envelope], object]
 _Handle = Callable[[Message, int], Sequence[Message]]
 _Keep = Callable[[int, str, Message], None]
-_Hearer = tuple[_Handle, "_Routes", str]
-_Route = tuple[tuple[_Hearer, ...], _Keep | None]
+_Hearer = tuple[_Handle, str, "_Routes"]
+_Routes = dict[type[Message], tuple[tuple[_Hearer, ...], _Keep | None]]
+"""Where the words of one speaker go, and where they are kept."""
 _ENCODE = msgspec.msgpack.Encoder().encode
-
-
-class _Routes(dict[type[Message], _Route]):
-    """Where the words of one speaker go; a word it may not say is our own error."""
-
-    def __init__(self, speaker: str) -> None:
-        super().__init__()
-        self._speaker = speaker
-
-    def __missing__(self, kind: type[Message]) -> _Route:
-        raise AssertionError(f"{self._speaker} may not say {kind.__name__} (wiring.py)")
 
 
 class DrainedHouse:
@@ -50,6 +42,7 @@ class DrainedHouse:
         "_queue",
         "_routes",
         "_tape",
+        "_unhashed",
         "at",
         "seq",
         "timers",
@@ -73,38 +66,40 @@ class DrainedHouse:
         self._log = log
         self._tape = tape
         self._hash = hashlib.sha256()
-        self._queue: deque[tuple[Message, tuple[_Hearer, ...]]] = deque()
-        self._routes = {name: _Routes(name) for name in wiring}
+        self._unhashed: list[bytes] = []
+        self._queue: list[tuple[Message, tuple[_Hearer, ...]]] = []
+        self._routes: dict[str, _Routes] = {name: {} for name in wiring}
         self._owners = self._wire(cores, wiring)
 
     def publish(self, source: str, message: Message, at: int) -> None:
         """Say `message` at `at`, after all timers due by then, and let everyone finish with it."""
-        if self.timers.due <= at:
-            self.run_until(at)
-        if at > self.at:
-            self.at = at
-            if self._clock is not None:
-                self._clock.set(at)
-        else:
-            at = self.at
-        hearers, keep = self._routes[source][type(message)]
-        if keep is not None:
-            keep(at, source, message)
-        self.seq += 1
-        for handle, routes, name in hearers:
-            said = handle(message, at)
-            if said:
-                self._say(name, routes, said)
-        if self._queue:
-            self._drain()
-            if self.timers.due <= at:
-                self.run_until(at)
+        self.play(source, ((at, message),))
 
     def play(self, source: str, events: Iterable[tuple[int, Message]]) -> None:
         """Publish a whole stream of (at, message)."""
-        publish = self.publish
+        queue, routes_of_source, timers = self._queue, self._routes[source], self.timers
         for at, message in events:
-            publish(source, message, at)
+            if timers.due <= at:
+                self.run_until(at)
+            if at > self.at:
+                self._move_to(at)
+            else:
+                at = self.at  # noqa: PLW2901 - time never runs backwards
+            try:
+                hearers, keep = routes_of_source[type(message)]
+            except KeyError:
+                raise _unwired(source, message) from None
+            if keep is not None:
+                keep(at, source, message)
+            self.seq += 1
+            for handle, name, routes in hearers:
+                said = handle(message, at)
+                if said:
+                    self._say(name, routes, said)
+            if queue:
+                self._drain()
+                if timers.due <= at:
+                    self.run_until(at)
 
     def run_until(self, ns: int) -> None:
         """Fire every timer due by `ns`, each at its own time, and drain what it causes."""
@@ -122,6 +117,7 @@ class DrainedHouse:
 
     def digest(self) -> str:
         """Return the SHA-256 of all order-log envelopes so far: equal runs have equal digests."""
+        self._hash_kept()
         return self._hash.hexdigest()
 
     def _move_to(self, ns: int) -> None:
@@ -131,24 +127,26 @@ class DrainedHouse:
 
     def _drain(self) -> None:
         queue, now = self._queue, self.at
-        take = queue.popleft
         last = self.seq + TURNS_MAX
-        while queue:
-            message, hearers = take()
-            for handle, routes, name in hearers:
+        for message, hearers in queue:  # a list's iterator sees what is appended on the way
+            for handle, name, routes in hearers:
                 said = handle(message, now)
                 if said:
                     self._say(name, routes, said)
-            assert self.seq < last, f"stations turn in a circle: {message}"
+                    assert self.seq < last, f"stations turn in a circle: {message}"
+        queue.clear()
 
     def _say(self, name: str, routes: _Routes, said: Sequence[Message]) -> None:
-        append = self._queue.append
         for message in said:
-            hearers, keep = routes[type(message)]
+            try:
+                hearers, keep = routes[type(message)]
+            except KeyError:
+                raise _unwired(name, message) from None
             if keep is not None:
                 keep(self.at, name, message)
             self.seq += 1
-            append((message, hearers))
+            if hearers:
+                self._queue.append((message, hearers))
 
     def _enqueue(self, source: str, message: Message, hearers: tuple[_Hearer, ...]) -> None:
         self._keep_in_log(self.at, source, message)
@@ -157,9 +155,15 @@ class DrainedHouse:
 
     def _keep_in_log(self, at: int, source: str, message: Message) -> None:
         envelope = Envelope(self.seq, at, source, message)  # type: ignore[arg-type]  # a closed union
-        self._hash.update(_ENCODE(envelope))
+        self._unhashed.append(_ENCODE(envelope))
+        if len(self._unhashed) >= HASHED_AT_ONCE:
+            self._hash_kept()
         if self._log is not None:
             self._log(envelope)
+
+    def _hash_kept(self) -> None:
+        self._hash.update(b"".join(self._unhashed))
+        self._unhashed.clear()
 
     def _keep_on_tape(self, at: int, source: str, message: Message) -> None:
         assert self._tape is not None
@@ -173,9 +177,9 @@ class DrainedHouse:
 
     def _wire(self, cores: Mapping[str, Core], wiring: Mapping[str, Row]) -> dict[str, _Hearer]:
         hearers: dict[str, _Hearer] = {
-            name: (core.handle, self._routes[name], name) for name, core in cores.items()
+            name: (core.handle, name, self._routes[name]) for name, core in cores.items()
         }
-        hearers["timers"] = (self._set_timer, self._routes["timers"], "timers")
+        hearers["timers"] = (self._set_timer, "timers", self._routes["timers"])
         for speaker, row in wiring.items():
             for kind in row.says | ANYONE_SAYS:
                 to = tuple(
@@ -190,3 +194,7 @@ class DrainedHouse:
         if kind not in MARKET_DATA:
             return self._keep_in_log
         return None if self._tape is None else self._keep_on_tape
+
+
+def _unwired(speaker: str, message: Message) -> AssertionError:
+    return AssertionError(f"{speaker} may not say {type(message).__name__} (wiring.py)")
