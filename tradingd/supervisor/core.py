@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tradingd import messages as m
-from tradingd.messages import Ask, Level, Message, Severity
+from tradingd.messages import NOTHING, Ask, Level, Message, Severity
 from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
 from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.supervisor.state import Ledger, State
@@ -21,6 +21,11 @@ OWNER = "supervisor"
 SECOND = 1_000_000_000
 ANSWER_S_MAX = 10.0
 """How long a snapshot may take before it is asked for again."""
+
+QUIET: frozenset[type[Message]] = frozenset({
+    m.PositionChanged, m.SessionChanged, m.FeedStale, m.FeedRecovered,
+})  # fmt: skip
+"""What changes no cause and asks for nothing: folded, and that is all."""
 
 Said = tuple[Level, tuple[str, ...]]
 
@@ -45,6 +50,12 @@ class SupervisorCore:
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
         """Fold, and say what changed: the level first, so that it outruns everything that follows."""
+        # Every fill and mark of the account comes here; almost none of them changes anything.
+        if type(message) is m.EquityMarked and self._ledger.is_far(message):
+            return NOTHING
+        if type(message) in QUIET:
+            self._ledger.fold(message, now)
+            return NOTHING
         before, was_flattening = self.said, self._state.flattening
         was_near = self._state.is_near
         refusal = self._refusal(message)

@@ -47,6 +47,8 @@ class Ledger:
     def __init__(self, settings: SupervisorSettings) -> None:
         self._settings = settings
         self.state = State()
+        self._far: tuple[Decimal | None, Decimal] = (None, Decimal(0))
+        """The base of the day, and the equity above which no loss of it is near."""
         self._folds: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.RunStarted: self._start,
             m.FeedConnected: lambda said, _: self.clear(f"feed:{said.market}"),
@@ -159,6 +161,19 @@ class Ledger:
         elif now > state.breached_at and "daily_loss" not in state.causes:
             # Two fresh marks of the account in a row: a single odd price sells nothing.
             self.begin_flattening("daily_loss")
+
+    def is_far(self, said: m.EquityMarked) -> bool:
+        """Fold a mark of the account if it is far from the daily loss; else leave it to `fold`."""
+        state = self.state
+        base = state.base_usd
+        if base is None or said.is_stale or state.breached_at:
+            return False
+        if base is not self._far[0]:  # a new day, or cash moved
+            self._far = (base, base - (self.loss_usd_max or Decimal(0)) * NEAR)
+        if said.equity_usd <= self._far[1]:
+            return False
+        state.loss_usd = base - said.equity_usd
+        return True
 
     def begin_flattening(self, cause: str) -> None:
         """Have everything sold."""
