@@ -57,6 +57,8 @@ class PortfolioCore:
         self._interval_ns = round(settings.equity_interval_s * _SECOND_NS)
         self._marks: dict[str, Mark] = {}
         self._date = ""
+        self._day_ends_at = 0
+        """When the date has to be asked for again; 0 = before the next mark of the account."""
         self._day_equity = ZERO
         self._day_capital = ZERO
         self._due_at = 0
@@ -107,6 +109,7 @@ class PortfolioCore:
         saved = msgspec.json.decode(state, type=_Saved)
         self.ledger.load(saved.ledger)
         self._date = saved.date
+        self._day_ends_at = 0
         self._day_equity = saved.day_equity
         self._day_capital = saved.day_capital
 
@@ -118,6 +121,7 @@ class PortfolioCore:
 
     def _fold_day(self, day: DayStarted) -> tuple[Key, ...]:
         self._date = day.date
+        self._day_ends_at = 0
         self._day_equity = day.equity_usd
         self._day_capital = day.capital_usd
         return ()
@@ -236,7 +240,7 @@ class PortfolioCore:
             exposure += abs(worth)
             cost += holding.cost
         equity = ledger.cash + value
-        said: tuple[Message, ...] = self._new_day(equity, now)
+        day = self._new_day(equity, now) if now >= self._day_ends_at else NOTHING
         self._due_at = now + self._interval_ns
         self._is_news = False
         marked = EquityMarked(
@@ -249,12 +253,13 @@ class PortfolioCore:
             fees_usd=ledger.fees,
             is_stale=now - oldest_at > self._stale_ns,
         )
-        return (*said, marked)
+        return (*day, marked)
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)
-        if date == self._date:
-            return NOTHING
-        day = DayStarted(date, equity, self.ledger.capital)
-        self._fold(day)
-        return (day,)
+        said: tuple[Message, ...] = NOTHING
+        if date != self._date:
+            said = (DayStarted(date, equity, self.ledger.capital),)
+            self._fold(said[0])
+        self._day_ends_at = next_midnight(now)
+        return said

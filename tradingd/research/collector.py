@@ -93,7 +93,8 @@ class EquityLine:
         fall = self._peak - self._trough
         if fall:
             self._worst_usd = max(self._worst_usd, fall)
-            self._worst_pct = max(self._worst_pct, 100 * fall / self._peak)
+            if self._peak > 0:
+                self._worst_pct = max(self._worst_pct, 100 * fall / self._peak)
 
 
 def _point(at: int, marked: EquityMarked) -> EquityPoint:
