@@ -83,6 +83,15 @@ async def test_an_order_lives_without_a_socket() -> None:
         assert reply.headers["x-ratelimit-limit"] == "200"
 
 
+async def test_an_acceptance_needs_no_time_to_pass() -> None:
+    async with wire() as each:
+        stream = await each.updates()
+        await each.order("50")
+        each.pass_seconds(0)
+        told = [msgspec.json.decode(await stream.receive())["data"] for _ in range(2)]
+        assert [update["event"] for update in told] == ["pending_new", "new"]
+
+
 async def test_quotes_arrive_when_time_passes_and_not_before() -> None:
     async with wire() as each:
         socket = await each.network.connect(f"{HOST}/v2/iex", headers=KEY_HEADERS)

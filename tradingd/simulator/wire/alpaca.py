@@ -106,15 +106,14 @@ class LocalAlpaca:
 
     def step(self, now: int) -> None:
         """Let the world go on to `now` and tell every socket what happened; never goes back."""
-        if now <= self.at:
-            return
-        self.at = now
-        self.world.step(now)
+        self.at = max(self.at, now)
+        self.world.step(self.at)
         self._publish_market(self.world.take_market())
         self._publish_orders()
-        if now - self._sampled_at >= MINUTE_NS:
-            self._sampled_at = now - now % MINUTE_NS
-            self.record.equity.append((self._sampled_at, self.world.exchange.account(now).equity))
+        if self.at - self._sampled_at >= MINUTE_NS:
+            self._sampled_at = self.at - self.at % MINUTE_NS
+            equity = self.world.exchange.account(self.at).equity
+            self.record.equity.append((self._sampled_at, equity))
 
     def next_due(self) -> int | None:
         """Return when something happens next by itself."""
