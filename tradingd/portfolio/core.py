@@ -95,6 +95,10 @@ class PortfolioCore:
         decide = self._on.get(type(message))
         return NOTHING if decide is None else decide(message, now)
 
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message]] | None:
+        """Return what `handle` calls for `kind`."""
+        return self._on.get(kind)
+
     def apply(self, message: Message, now: int) -> None:
         """Fold one journaled message, heard or said, without deciding."""
         self._fold(message)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from tradingd.instruments.calendar import next_midnight, ns_of, trading_day
 from tradingd.instruments.symbols import market_of
-from tradingd.messages import Bar, BarReceived, Market, Trade
+from tradingd.messages import Bar, BarReceived, Market, Message, Trade
 from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.settings import DAY_S, MINUTE_S
 
@@ -103,9 +103,9 @@ class BarMaker:
         self._from_trades: dict[str, tuple[Series, ...]] = {}
         self._from_minutes: dict[str, tuple[Series, ...]] = {}
 
-    def on_trade(self, trade: Trade) -> list[Bar]:
+    def on_trade(self, trade: Trade) -> list[Message]:
         """Fold one trade; return the bars it closed."""
-        said: list[Bar] = []
+        said: list[Message] = []
         symbol, price, at = trade.symbol, trade.price, trade.traded_at
         series_of = self._from_trades.get(symbol) or self._open_series(symbol)
         for series in series_of:
@@ -124,10 +124,12 @@ class BarMaker:
             series.volume += trade.size
         return said
 
-    def on_received(self, received: BarReceived, now: int) -> list[Bar]:
+    def on_received(self, received: BarReceived, now: int) -> list[Message]:
         """Relay a bar from outside unless it was said; return it and the longer bars it closed."""
-        series = self._series_of(received.symbol, received.span_s)
-        said: list[Bar] = []
+        series = self._series.get((received.symbol, received.span_s))
+        if series is None:
+            series = self._series_of(received.symbol, received.span_s)
+        said: list[Message] = []
         if 0 <= series.opened_at < received.opened_at:
             self._close(series, said)
         if received.opened_at <= series.said_at:
@@ -139,13 +141,13 @@ class BarMaker:
             received.low, received.close, received.volume, received.is_history,
         )  # fmt: skip
         said.append(bar)
-        if received.span_s == MINUTE_S:
+        if self._long_spans and received.span_s == MINUTE_S:
             self._fold_minute(bar, now, said)
         return said
 
-    def close_due(self, now: int) -> list[Bar]:
+    def close_due(self, now: int) -> list[Message]:
         """Close every bar whose time has come."""
-        said: list[Bar] = []
+        said: list[Message] = []
         for series in list(self._series.values()):
             if series.closes_at <= now:
                 self._close(series, said)
@@ -177,7 +179,7 @@ class BarMaker:
         series.closes_at = at
         self.due_at = min(self.due_at, at)
 
-    def _close(self, series: Series, said: list[Bar]) -> None:
+    def _close(self, series: Series, said: list[Message]) -> None:
         ends_at, bar = series.ends_at, series.finish()
         if bar is None:
             return
@@ -186,7 +188,7 @@ class BarMaker:
         if series.span_s == MINUTE_S:
             self._fold_minute(bar, ends_at, said)
 
-    def _fold_minute(self, minute: Bar, now: int, said: list[Bar]) -> None:
+    def _fold_minute(self, minute: Bar, now: int, said: list[Message]) -> None:
         symbol = minute.symbol
         series_of = self._from_minutes.get(symbol)
         if series_of is None:

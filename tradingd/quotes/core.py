@@ -18,6 +18,7 @@ from tradingd.messages import (
     CalendarRead,
     FeedRecovered,
     FeedStale,
+    Mark,
     Market,
     Message,
     Quote,
@@ -76,6 +77,10 @@ class QuotesCore:
         """Return the marks, bars, sessions and staleness that follow from `message`."""
         return self._handlers[type(message)](message, now)
 
+    def handler(self, kind: type[Message]) -> Callable[..., Sequence[Message]] | None:
+        """Return what `handle` calls for `kind`."""
+        return self._handlers[kind]
+
     def apply(self, message: Message, now: int) -> None:
         """Fold a journaled fact; marks, bars and sessions are said anew after a start."""
         if isinstance(message, CalendarRead):
@@ -104,7 +109,7 @@ class QuotesCore:
     def _on_quote(self, quote: Quote, now: int) -> Sequence[Message]:
         book = self._books.get(quote.symbol) or self._book(quote.symbol)
         book.heard_at = now
-        book.quote = quote
+        book.latest = quote
         if (
             now < book.mark_due_at
             and book.band_low < quote.bid + quote.ask < book.band_high
@@ -126,27 +131,27 @@ class QuotesCore:
         return said or NOTHING
 
     def _on_bar(self, bar: BarReceived, now: int) -> Sequence[Message]:
-        said: list[Message] = list(self._bars.on_received(bar, now))
+        said = self._bars.on_received(bar, now)
         if not bar.is_history:
-            said += self._live_on_bars(bar, now)
+            book = self._books.get(bar.symbol) or self._book(bar.symbol)
+            if not book.has_quotes:
+                self._live_on_bars(book, bar, now, said)
         if self._bars.due_at < self._bars_at:
             said.append(self._bars_timer())
         return said
 
-    def _live_on_bars(self, bar: BarReceived, now: int) -> list[Message]:
+    def _live_on_bars(self, book: Book, bar: BarReceived, now: int, said: list[Message]) -> None:
         """A symbol without quotes is marked at the closes of its bars, and is fresh for a bar longer."""
-        book = self._book(bar.symbol)
-        if book.has_quotes:
-            return []
-        ended_at = min(bar.opened_at + bar.span_s * SECOND, now)
-        if book.quote is not None and ended_at < book.quote.quoted_at:
-            return []
+        span_ns = bar.span_s * SECOND
+        ended_at = min(bar.opened_at + span_ns, now)
+        if book.latest is not None and ended_at < book.latest.quoted_at:
+            return
         book.heard_at = now
-        book.span_ns = max(book.span_ns, bar.span_s * SECOND)
-        book.quote = Quote(bar.symbol, bar.close, 0.0, bar.close, 0.0, ended_at)
-        said = [*self._hear_again(book, now), self._marker.mark(book, book.quote, now)]
-        book.mark_due_at = 0  # a quote, should one ever come, is marked at once
-        return said
+        book.span_ns = max(book.span_ns, span_ns)
+        book.latest = mark = Mark(bar.symbol, bar.close, bar.close, ended_at)
+        if book.is_stale or not self._is_sweeping:
+            said += self._hear_again(book, now)
+        said.append(mark)
 
     def _hear_again(self, book: Book, now: int) -> list[Message]:
         said: list[Message] = []
@@ -172,7 +177,7 @@ class QuotesCore:
     def _close_bars(self, now: int) -> list[Message]:
         if now < self._bars.due_at:
             return []
-        said: list[Message] = list(self._bars.close_due(now))
+        said = self._bars.close_due(now)
         if self._bars.due_at < self._bars_at:
             said.append(self._bars_timer())
         return said
@@ -221,7 +226,7 @@ class QuotesCore:
     def _go_stale(self, book: Book) -> FeedStale:
         book.is_stale = True
         book.mark_due_at = 0
-        return FeedStale(book.symbol, book.quote.quoted_at if book.quote else 0)
+        return FeedStale(book.symbol, book.latest.quoted_at if book.latest else 0)
 
     def _sweep_timer(self, at: int) -> SetTimer:
         self._is_sweeping = True

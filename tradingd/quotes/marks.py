@@ -16,16 +16,17 @@ class Book:
         "has_quotes",
         "heard_at",
         "is_stale",
+        "latest",
         "mark_due_at",
         "marked_at",
-        "quote",
         "span_ns",
         "symbol",
     )
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.quote: Quote | None = None
+        self.latest: Quote | Mark | None = None
+        """The latest quote; while only bars are known, the mark made of the latest one."""
         self.has_quotes = False
         """False while all we know of the symbol are bars."""
         self.heard_at = 0
@@ -50,7 +51,7 @@ class Marker:
         self._down = 1.0 - move_bps / 10_000
         self._up = 1.0 + move_bps / 10_000
 
-    def mark(self, book: Book, quote: Quote, now: int) -> Mark:
+    def mark(self, book: Book, quote: Quote | Mark, now: int) -> Mark:
         """Return the mark of this quote; the next one is due an interval later or beyond the band."""
         both = quote.bid + quote.ask
         book.band_low = both * self._down
@@ -61,7 +62,7 @@ class Marker:
 
     def mark_if_newer(self, book: Book, now: int) -> Mark | None:
         """Return a mark when the latest quote has none yet: a market gone quiet must not end on an old one."""
-        quote = book.quote
+        quote = book.latest
         if quote is None or quote.quoted_at == book.marked_at:
             return None
         return self.mark(book, quote, now)

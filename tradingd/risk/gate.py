@@ -54,6 +54,10 @@ class RiskCore:
             fold(message, now)
         return NOTHING
 
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message] | None] | None:
+        """Return what `handle` calls for `kind`."""
+        return self._answers.get(kind) or self._folds.get(kind)
+
     def apply(self, message: Message, now: int) -> None:
         """Fold one message of the log."""
         fold = self._folds.get(type(message))

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from tradingd.messages import MARKET_DATA, NOTHING, Core, Envelope, Message, SetTimer
+from tradingd.messages import (
+    MARKET_DATA,
+    CancelTimer,
+    Core,
+    Envelope,
+    Message,
+    SetTimer,
+    TimerFired,
+)
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.timer_heap import TimerHeap
 from tradingd.wiring import ANYONE_SAYS, WIRING, Row
@@ -23,12 +32,20 @@ HASHED_AT_ONCE = 512
 """Envelopes per update of the digest: each update costs as much as some hundred bytes of hashing."""
 
 Sink = Callable[[Envelope], object]
-_Handle = Callable[[Message, int], Sequence[Message]]
+_Handle = Callable[[Any, int], Sequence[Message] | None]
 _Keep = Callable[[int, str, Message], None]
 _Hearer = tuple[_Handle, str, "_Routes"]
 _Routes = dict[type[Message], tuple[tuple[_Hearer, ...], _Keep | None]]
 """Where the words of one speaker go, and where they are kept."""
 _ENCODE = msgspec.msgpack.Encoder().encode
+
+
+@runtime_checkable
+class Tabled(Protocol):
+    """A core whose `handle` is a table: the line may look up once what to call for each kind."""
+
+    def handler(self, kind: type[Message]) -> _Handle | None:
+        """Return what `handle` calls for `kind`; None where it neither folds nor says anything."""
 
 
 class DrainedHouse:
@@ -82,13 +99,12 @@ class DrainedHouse:
             if timers.due <= at:
                 self.run_until(at)
             if at > self.at:
-                self._move_to(at)
+                self.at = at
+                if self._clock is not None:
+                    self._clock.set(at)
             else:
                 at = self.at  # noqa: PLW2901 - time never runs backwards
-            try:
-                hearers, keep = routes_of_source[type(message)]
-            except KeyError:
-                raise _unwired(source, message) from None
+            hearers, keep = routes_of_source.get(type(message)) or _unwired(source, message)
             if keep is not None:
                 keep(at, source, message)
             self.seq += 1
@@ -138,10 +154,7 @@ class DrainedHouse:
 
     def _say(self, name: str, routes: _Routes, said: Sequence[Message]) -> None:
         for message in said:
-            try:
-                hearers, keep = routes[type(message)]
-            except KeyError:
-                raise _unwired(name, message) from None
+            hearers, keep = routes.get(type(message)) or _unwired(name, message)
             if keep is not None:
                 keep(self.at, name, message)
             self.seq += 1
@@ -169,26 +182,32 @@ class DrainedHouse:
         assert self._tape is not None
         self._tape(Envelope(self.seq, at, source, message))  # type: ignore[arg-type]  # a closed union
 
-    def _set_timer(self, message: Message, now: int) -> Sequence[Message]:
-        if isinstance(message, SetTimer):
-            assert message.owner in self._owners, f"no station {message.owner} for {message}"
-        self.timers.fold(message)
-        return NOTHING
+    def _set_timer(self, timer: SetTimer, now: int) -> None:
+        assert timer.owner in self._owners, f"no station {timer.owner} for {timer}"
+        self.timers.set(timer.owner, timer.key, timer.fires_at)
+
+    def _cancel_timer(self, timer: CancelTimer, now: int) -> None:
+        self.timers.cancel(timer.owner, timer.key)
 
     def _wire(self, cores: Mapping[str, Core], wiring: Mapping[str, Row]) -> dict[str, _Hearer]:
-        hearers: dict[str, _Hearer] = {
-            name: (core.handle, name, self._routes[name]) for name, core in cores.items()
-        }
-        hearers["timers"] = (self._set_timer, "timers", self._routes["timers"])
-        for speaker, row in wiring.items():
-            for kind in row.says | ANYONE_SAYS:
-                to = tuple(
-                    hearers[name]
-                    for name in wiring
-                    if name in hearers and kind in wiring[name].hears
-                )
+        """Resolve who hears what from whom; return how a timer wakes its owner."""
+        for speaker, words in wiring.items():
+            for kind in words.says | ANYONE_SAYS:
+                listening = (name for name, row in wiring.items() if kind in row.hears)
+                hearers = (self._hearer(cores, name, kind) for name in listening)
+                to = tuple(hearer for hearer in hearers if hearer is not None)
                 self._routes[speaker][kind] = (to, self._keeper(kind))
-        return hearers
+        woken = ((name, self._hearer(cores, name, TimerFired)) for name in cores)
+        return {name: hearer for name, hearer in woken if hearer is not None}
+
+    def _hearer(self, cores: Mapping[str, Core], name: str, kind: type[Message]) -> _Hearer | None:
+        handle: _Handle | None = None
+        if name == "timers":
+            handle = self._set_timer if kind is SetTimer else self._cancel_timer
+        elif name in cores:
+            core = cores[name]
+            handle = core.handler(kind) if isinstance(core, Tabled) else core.handle
+        return None if handle is None else (handle, name, self._routes[name])
 
     def _keeper(self, kind: type[Message]) -> _Keep | None:
         if kind not in MARKET_DATA:
@@ -196,5 +215,5 @@ class DrainedHouse:
         return None if self._tape is None else self._keep_on_tape
 
 
-def _unwired(speaker: str, message: Message) -> AssertionError:
-    return AssertionError(f"{speaker} may not say {type(message).__name__} (wiring.py)")
+def _unwired(speaker: str, message: Message) -> NoReturn:
+    raise AssertionError(f"{speaker} may not say {type(message).__name__} (wiring.py)")

@@ -83,6 +83,10 @@ class StrategyCore:
         self._state.fold(message)
         return NOTHING
 
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message]]:
+        """Return what `handle` calls for `kind`."""
+        return self._on.get(kind, self.handle)
+
     def apply(self, message: Message, now: int) -> None:
         """Fold one journaled message, heard or said, without deciding."""
         self._state.fold(message)
@@ -118,7 +122,10 @@ class StrategyCore:
         for seat in self._bars.get((bar.symbol, bar.span_s), ()):
             try:
                 wish = seat.mind.on_bar(bar, seat.view)
-                said = (*said, *self._heed(seat, wish, bar, now))
+                if wish is not None or seat.cold:
+                    said = (*said, *self._heed(seat, wish, bar, now))
+                elif seat.retry_at:
+                    seat.retry_at = 0
             except Exception as error:  # noqa: BLE001 - a strategy's fault ends that strategy alone
                 said = (*said, *self._switch_off(seat, error))
         return said

@@ -48,7 +48,12 @@ class SmaCrossover(Strategy):
 
     def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
         """Decide on the close."""
-        return self._decide(self._crossing.update(units(bar.close)), view)
+        gap = self._crossing.update(int(bar.close * GRID + 0.5))
+        if gap > 0:
+            return self._buy(gap) if view.is_flat and not view.is_waiting else None
+        if gap < 0 and view.is_long and not view.is_waiting:
+            return self._sell(gap)
+        return None
 
     def on_timer(self, now: int, view: PositionView) -> Wish | None:
         """Decide on the mid of the latest quote."""

@@ -61,6 +61,10 @@ class ExchangeCore:
         handler = self._handlers.get(type(message))
         return NOTHING if handler is None else handler(message, now)
 
+    def handler(self, kind: type[Message]) -> Callable[..., Sequence[Message]] | None:
+        """Return what `handle` calls for `kind`."""
+        return self._handlers.get(kind)
+
     def apply(self, message: Message, now: int) -> None:
         """Fold nothing: a drained run is never resumed."""
 
