@@ -1,0 +1,205 @@
+"""What needs an alert and is not said as one: derived here, from what the house says anyway.
+
+Pure. The stations raise what they alone can know; what any reader of the log could conclude is
+concluded here, so that no station carries words for the owner it does not need itself. Each kind stands
+in docs/alerts.md with what to do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tradingd import messages as m
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import AlertRaised, Ask, Level, Market, Message, Severity
+from tradingd.notify.day import DayBook
+from tradingd.notify.settings import NotifySettings
+
+SPEAKER = "notify"
+SERIOUS = (Level.REDUCE_ONLY, Level.FLATTENING, Level.HALTED)
+DISK_CALM = 1.1
+"""The disk is well again at this multiple of its limit, so that an alert is not said at each flicker."""
+
+Alerts = list[AlertRaised]
+
+
+class Rules:
+    """Hears messages after `day` has folded them, and returns the alerts that follow."""
+
+    def __init__(self, settings: NotifySettings, day: DayBook) -> None:
+        self._settings = settings
+        self._day = day
+        self._markets: dict[Market, set[str]] = {}
+        for symbol in settings.symbols:
+            self._markets.setdefault(market_of(symbol), set()).add(symbol)
+        self._stale: set[str] = set()
+        self._lost: set[str] = set()
+        """What was told as lost: its return is told too."""
+        self._rejects: deque[int] = deque(maxlen=settings.rejects_max)
+        self._level = Level.NO_ENTRIES
+        self._is_first_level = True
+        self._disk = ""
+        self._rules: dict[type[Message], Callable[[Any, int], Alerts]] = {
+            m.RunStarted: self._run_started,
+            m.RunStopped: self._run_stopped,
+            m.LevelChanged: self._level_changed,
+            m.OperatorAsked: self._operator,
+            m.OrderUnknown: self._order_unknown,
+            m.OrderRejected: self._order_rejected,
+            m.OrderFilled: self._order_filled,
+            m.FeedStale: self._feed_stale,
+            m.FeedRecovered: self._feed_recovered,
+            m.FeedLost: self._feed_lost,
+            m.FeedConnected: lambda said, _: self._back(f"feed {said.market}", "feed_back"),
+            m.BrokerLost: self._broker_lost,
+            m.BrokerConnected: lambda _said, _: self._back("broker", "broker_back"),
+            m.StationStalled: self._station_stalled,
+            m.StationRecovered: lambda said, _: self._back(said.station, "station_back"),
+            m.ClockStepped: self._clock_stepped,
+            m.SymbolHalted: self._symbol_halted,
+            m.CorporateAction: self._corporate_action,
+            m.WordUnknown: self._word_unknown,
+        }
+
+    @property
+    def kinds(self) -> frozenset[type[Message]]:
+        """The message types that may lead to an alert."""
+        return frozenset(self._rules)
+
+    def hear(self, message: Message, now: int) -> Sequence[AlertRaised]:
+        """Return the alerts that follow from one message."""
+        rule = self._rules.get(type(message))
+        return () if rule is None else rule(message, now)
+
+    def look_at_disk(self, free_bytes: int) -> Sequence[AlertRaised]:
+        """Return an alert when the state directory's disk runs low, and when it is well again."""
+        limit = self._settings.disk_free_bytes_min
+        was, free = self._disk, f"{free_bytes / 1024**2:,.0f} MiB free in the state directory"
+        if free_bytes < limit / 4:
+            self._disk = "critical"
+        elif free_bytes < limit:
+            self._disk = self._disk or "low"
+        elif free_bytes >= limit * DISK_CALM:
+            self._disk = ""
+        if self._disk == was:
+            return ()
+        if not self._disk:
+            return _alert(Severity.INFO, "disk_back", free)
+        severity = Severity.CRITICAL if self._disk == "critical" else Severity.WARNING
+        return _alert(severity, "disk_low", f"{free}, under {limit / 1024**2:,.0f} MiB")
+
+    def _run_started(self, said: m.RunStarted, _now: int) -> Alerts:
+        self._stale.clear()
+        self._lost.clear()
+        self._is_first_level = True
+        return _alert(Severity.INFO, "run_started", f"{said.mode}, build {said.build}")
+
+    def _run_stopped(self, said: m.RunStopped, _now: int) -> Alerts:
+        if said.is_flat:
+            return _alert(Severity.INFO, "run_stopped", f"flat; {said.reason}")
+        held = ", ".join(f"{symbol} {quantity:f}" for symbol, quantity in self._day.held.items())
+        text = f"NOT FLAT ({held or 'orders may still work'}); {said.reason}"
+        is_bad = self._settings.is_flat_wanted
+        severity = Severity.CRITICAL if is_bad else Severity.WARNING
+        return _alert(severity, "stopped_not_flat", text)
+
+    def _level_changed(self, said: m.LevelChanged, _now: int) -> Alerts:
+        was, self._level = self._level, said.level
+        is_first, self._is_first_level = self._is_first_level, False
+        causes = ", ".join(said.causes)
+        if is_first and said.level in SERIOUS:
+            return _alert(Severity.CRITICAL, "started_halted", f"{said.level}: {causes}")
+        if said.level is Level.NORMAL and was in SERIOUS:
+            return _alert(Severity.INFO, "level_back", f"normal again, was {was}")
+        return []
+
+    def _operator(self, said: m.OperatorAsked, _now: int) -> Alerts:
+        if said.ask not in (Ask.RESUME, Ask.ACCEPT):
+            return []
+        text = f"{said.who} asks for {said.ask} {said.target}: {said.reason}"
+        return _alert(Severity.WARNING, "operator_override", text)
+
+    def _order_unknown(self, said: m.OrderUnknown, _now: int) -> Alerts:
+        return _alert(Severity.CRITICAL, "order_unknown", f"{said.order_id}: {said.reason}")
+
+    def _order_rejected(self, said: m.OrderRejected, now: int) -> Alerts:
+        self._rejects.append(now)
+        window_s = self._settings.rejects_window_s
+        is_full = len(self._rejects) == self._rejects.maxlen
+        if not is_full or now - self._rejects[0] > window_s * 1e9:
+            return []
+        count = len(self._rejects)
+        self._rejects.clear()
+        text = (
+            f"{count} orders rejected within {window_s:.0f} s, the last: {said.code} {said.reason}"
+        )
+        return _alert(Severity.CRITICAL, "reject_storm", text)
+
+    def _order_filled(self, said: m.OrderFilled, _now: int) -> Alerts:
+        if not self._settings.tell_fills:
+            return []
+        what = f"{said.side} {said.quantity:f} {said.symbol} at {said.price:f}"
+        whole = f"{said.cumulative:f} of {said.order_quantity:f}"
+        return _alert(Severity.INFO, "fill", f"{said.strategy} {what}, {whole} ({said.order_id})")
+
+    def _feed_stale(self, said: m.FeedStale, _now: int) -> Alerts:
+        self._stale.add(said.symbol)
+        market = market_of(said.symbol)
+        watched = self._markets.get(market, set())
+        if watched and watched <= self._stale:
+            self._lost.add(f"quotes {market}")
+            return _alert(Severity.CRITICAL, "feed_stale", f"no fresh quote of any {market} symbol")
+        if self._day.is_held(said.symbol):
+            return _alert(Severity.WARNING, "feed_stale", f"no fresh quote of {said.symbol}, held")
+        return []  # a thin symbol is quiet at times: its entries wait, which needs nobody
+
+    def _feed_recovered(self, said: m.FeedRecovered, _now: int) -> Alerts:
+        self._stale.discard(said.symbol)
+        return self._back(f"quotes {market_of(said.symbol)}", "feed_back")
+
+    def _feed_lost(self, said: m.FeedLost, _now: int) -> Alerts:
+        self._lost.add(f"feed {said.market}")
+        is_held = any(market_of(symbol) is said.market for symbol in self._day.held)
+        severity = Severity.CRITICAL if is_held else Severity.WARNING
+        return _alert(severity, "feed_lost", f"{said.market}: {said.reason}")
+
+    def _broker_lost(self, said: m.BrokerLost, _now: int) -> Alerts:
+        self._lost.add("broker")
+        is_bad = said.is_fatal or bool(self._day.held)
+        severity = Severity.CRITICAL if is_bad else Severity.WARNING
+        return _alert(severity, "broker_lost", said.reason)
+
+    def _station_stalled(self, said: m.StationStalled, _now: int) -> Alerts:
+        self._lost.add(said.station)
+        text = f"station {said.station} does not answer"
+        return _alert(Severity.CRITICAL, "station_stalled", text)
+
+    def _back(self, what: str, kind: str) -> Alerts:
+        if what not in self._lost:
+            return []
+        self._lost.discard(what)
+        return _alert(Severity.INFO, kind, f"{what} is back")
+
+    def _clock_stepped(self, said: m.ClockStepped, _now: int) -> Alerts:
+        text = f"the wall clock stepped by {said.step_ms} ms"
+        return _alert(Severity.WARNING, "clock_stepped", text)
+
+    def _symbol_halted(self, said: m.SymbolHalted, _now: int) -> Alerts:
+        if not said.is_halted or not self._day.is_held(said.symbol):
+            return []
+        text = f"{said.symbol} is halted while held: {said.reason}"
+        return _alert(Severity.WARNING, "symbol_halted", text)
+
+    def _corporate_action(self, said: m.CorporateAction, _now: int) -> Alerts:
+        text = f"{said.symbol}: {said.kind} {said.ratio:f}"
+        return _alert(Severity.WARNING, "corporate_action", text)
+
+    def _word_unknown(self, said: m.WordUnknown, _now: int) -> Alerts:
+        text = f"{said.where} said {said.word!r} {said.order_id}"
+        return _alert(Severity.WARNING, "word_unknown", text)
+
+
+def _alert(severity: Severity, kind: str, text: str) -> Alerts:
+    return [AlertRaised(SPEAKER, severity, kind, text)]
