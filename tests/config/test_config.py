@@ -35,7 +35,7 @@ def credentials(folder: Path, key: str = "AKCANARY000000000000") -> dict[str, st
 def leaves(table: Mapping[str, object], at: str = "") -> set[str]:
     found: set[str] = set()
     for name, value in table.items():
-        if isinstance(value, dict) and name != "params":
+        if isinstance(value, dict) and name not in ("params", "urls"):
             found |= leaves(value, f"{at}{name}.")
         else:
             found.add(f"{at}{name}")

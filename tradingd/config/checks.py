@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tradingd.config.alerts import faults_of_notify
 from tradingd.config.faults import Fault, dotted, shown
 from tradingd.config.sources import Gathered
 
@@ -28,6 +29,7 @@ def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
     return [
         *_strategies(settings, gathered),
         *_state_dir(settings, gathered),
+        *faults_of_notify(settings, gathered),
         *by_mode[settings.run.mode](settings, gathered),
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tradingd.config.secret import MASK
 
-_SECRET_WORDS = ("key", "secret", "token", "password", "passphrase")
+_SECRET_WORDS = ("key", "secret", "token", "password", "passphrase", "notify")
 _VALUE_CHARS_MAX = 80
 
 

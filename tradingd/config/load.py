@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from tradingd.config.alerts import Notify
 from tradingd.config.checks import faults_of
 from tradingd.config.faults import ConfigError, Fault, dotted, is_secret_name, shown
 from tradingd.config.limits import Risk, Router
@@ -41,6 +42,7 @@ class Settings(Section):
     portfolio: Portfolio = Field(default_factory=Portfolio)
     supervisor: Supervisor
     api: Api = Field(default_factory=Api)
+    notify: Notify = Field(default_factory=Notify)
     key: Secret = Field(default_factory=lambda: Secret(""), exclude=True)
     secret: Secret = Field(default_factory=lambda: Secret(""), exclude=True)
     keys_from: str = Field(default="", exclude=True)
@@ -95,7 +97,7 @@ def _fault(gathered: Gathered, error: dict[str, Any]) -> Fault:
     return Fault(
         gathered.origin(path),
         dotted(path) if path else "file",
-        shown(key, value) if value != "" else "",
+        shown("notify" if path[:1] == ("notify",) else key, value) if value != "" else "",
         _wrong(kind, error),
         _remedy(kind, path, error),
     )

@@ -14,6 +14,8 @@ from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
 from tradingd.cores import CoreSettings, build_cores
+from tradingd.messages import Severity
+from tradingd.notify.settings import NotifySettings, Route
 from tradingd.portfolio.settings import PortfolioSettings
 from tradingd.quotes.settings import MINUTE_S, QuotesSettings
 from tradingd.risk.limits import RiskLimits
@@ -122,3 +124,37 @@ def warmup_of(told: CoreSettings) -> tuple[tuple[str, int, int], ...]:
                 key = (symbol, strategy.span_s)
                 wanted[key] = max(bars, wanted.get(key, 0))
     return tuple((symbol, span_s, bars) for (symbol, span_s), bars in wanted.items())
+
+
+def notify_settings(settings: Settings) -> NotifySettings:
+    """Return what the notify station is told, addresses revealed."""
+    notify = settings.notify
+    return NotifySettings(
+        file=settings.state_dir / notify.file if notify.file else None,
+        file_bytes_max=notify.file_bytes_max,
+        command=notify.command,
+        urls={name: address.reveal() for name, address in notify.urls.items()},
+        routes=tuple(
+            Route(severity=Severity(each.severity), kinds=each.kinds, channels=each.channels)
+            for each in notify.routes
+        ),
+        send_deadline_s=notify.send_deadline_s,
+        repeat_after_s=notify.repeat_after_s,
+        rate_per_minute_max=notify.rate_per_minute_max,
+        summary_at=notify.summary_at,
+        tell_fills=notify.tell_fills,
+        rejects_max=notify.rejects_max,
+        rejects_window_s=notify.rejects_window_s,
+        state_dir=settings.state_dir,
+        disk_free_bytes_min=notify.disk_free_mib_min * 1024**2,
+        symbols=settings.quotes.symbols,
+        is_flat_wanted=settings.run.on_stop == "flatten",
+        ping_url=notify.ping_url.reveal(),
+        ping_interval_s=notify.ping_interval_s,
+        secrets=secrets_of(settings),
+    )
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Return everything that no log and no alert may hold."""
+    return (settings.key.reveal(), settings.secret.reveal(), *settings.notify.secrets())

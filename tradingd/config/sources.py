@@ -48,6 +48,7 @@ def gather(file: Path, environ: Mapping[str, str], dotenv: Path | None) -> Gathe
     """Read every source; what cannot be read is a fault, not an exception."""
     gathered = Gathered(str(file))
     _merge(gathered, _read_toml(file, gathered), (), str(file))
+    _take_addresses(gathered, environ.get("CREDENTIALS_DIRECTORY", ""))
     variables = _read_dotenv(dotenv, gathered) if dotenv is not None else {}
     for name, value in sorted(variables.items()):
         _take(gathered, name, value, f"{dotenv} {name}")
@@ -105,6 +106,22 @@ def _take(gathered: Gathered, name: str, value: str, origin: str) -> None:
     # Scalars stay text: their setting's type reads them. A strategy's parameters have no type yet.
     is_toml = value[:1] in ("[", "{", '"', "'") or "params" in words
     _put(gathered, words, _typed(value) if is_toml else value, origin)
+
+
+def _take_addresses(gathered: Gathered, folder: str) -> None:
+    """Take where alerts go from credentials: `notify_url_NAME` for a channel, `notify_ping_url`."""
+    for file in sorted(Path(folder).glob("notify_*")) if folder else ():
+        channel = file.name.removeprefix("notify_url_")
+        path = ("notify", "urls", channel) if channel != file.name else ("notify", "ping_url")
+        if path[1] == "ping_url" and file.name != "notify_ping_url":
+            fault = Fault(str(file), file.name, "", "names no channel", "Name it notify_url_NAME")
+            gathered.faults.append(fault)
+            continue
+        try:
+            _put(gathered, path, file.read_text(encoding="utf-8").strip(), str(file))
+        except (OSError, ValueError) as error:
+            wrong = f"cannot be read ({type(error).__name__})"
+            gathered.faults.append(Fault(str(file), file.name, "", wrong, "Mend LoadCredential"))
 
 
 def _typed(value: str) -> object:
