@@ -258,13 +258,26 @@ def test_an_explained_difference_moves_cash(kind: str, fees: str) -> None:
     check_identity(ledger, {})
 
 
-def test_an_explained_difference_in_coins_is_nobodys() -> None:
+def test_an_adopted_book_that_agrees_leaves_a_strategy_its_position_and_cost() -> None:
     ledger = opened()
-    ledger.fill(a_fill(Side.BUY, "2", "30", "one", "BTC/USD"))
-    keys = ledger.explain(
-        DifferenceExplained("position", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
-    )
-    assert keys == (("external", "BTC/USD"),)
-    assert ledger.open["external", "BTC/USD"].quantity == Decimal("-0.1")
-    assert ledger.open["one", "BTC/USD"].quantity == 2
+    ledger.fill(a_fill(Side.BUY, "2", "30"))
+    position = BrokerPosition("IBM", Decimal(2), Decimal(25))
+    assert ledger.adopt(BookAdopted(Decimal(900), (position,), "accepted")) == ()
+    assert ledger.open["one", "IBM"].cost == 60
+    check_identity(ledger, {"IBM": Decimal(31)})
+
+
+@pytest.mark.parametrize(
+    ("holders", "heir"), [(("one",), "one"), (("one", "two"), "external"), ((), "external")]
+)
+def test_an_explained_difference_in_coins_is_its_only_holders(
+    holders: tuple[str, ...], heir: str
+) -> None:
+    ledger = opened()
+    for holder in holders:
+        ledger.fill(a_fill(Side.BUY, "2", "30", holder, "BTC/USD"))
+    held = ledger.open[heir, "BTC/USD"].quantity if (heir, "BTC/USD") in ledger.open else ZERO
+    difference = DifferenceExplained("fee_coins", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
+    assert ledger.explain(difference) == ((heir, "BTC/USD"),)
+    assert ledger.open[heir, "BTC/USD"].quantity == held - Decimal("0.1")
     check_identity(ledger, {"BTC/USD": Decimal(31)})

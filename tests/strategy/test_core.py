@@ -205,14 +205,17 @@ def test_adopted_positions_belong_to_nobody_here() -> None:
     assert (intent.role, intent.quantity) == (Role.ENTRY, None)
 
 
-def test_a_book_adopted_again_leaves_nothing_to_the_strategies() -> None:
+@pytest.mark.parametrize(
+    ("theirs", "role"), [("7", Role.EXIT), ("6", Role.ENTRY), ("0", Role.ENTRY)]
+)
+def test_an_adopted_book_leaves_a_strategy_what_agrees(theirs: str, role: Role) -> None:
     core = a_core()
     core.handle(quote(0), 0)
     core.handle(a_fill(Side.BUY, "7"), 0)
-    position = BrokerPosition("BTC/USD", Decimal(7), Decimal(100))
+    position = BrokerPosition("BTC/USD", Decimal(theirs), Decimal(100))
     core.handle(BookAdopted(Decimal(1), (position,), "accepted"), 0)
     (intent,) = intents(core.handle(quote(2), 0))
-    assert intent.role is Role.ENTRY
+    assert intent.role is role
 
 
 def test_a_bust_takes_the_position_back_and_a_split_multiplies_it() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.money import signed
+from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.messages import (
     BookAdopted,
     BooksAgreed,
@@ -32,9 +33,6 @@ from tradingd.messages import (
 )
 
 ZERO = Decimal(0)
-
-CASH_KINDS = frozenset({"fee", "cash"})
-"""Kinds of explained difference whose amount is US dollars; any other is in shares or coins."""
 
 
 class _Order(msgspec.Struct):
@@ -173,13 +171,14 @@ class Book:
         self._state.cash -= moved * message.price
 
     def _fee(self, message: FeeCharged) -> None:
-        if message.asset == "USD":
+        taken = coins_of(message)
+        if not taken:
             self._state.cash -= message.amount
             self._state.fees_usd += message.amount
             return
-        self._move(message.symbol, -message.amount)
+        self._move(message.symbol, -taken)
         coins = self._state.fees_coins
-        coins[message.symbol] = coins.get(message.symbol, ZERO) + message.amount
+        coins[message.symbol] = coins.get(message.symbol, ZERO) + taken
 
     def _cash_moved(self, message: CashMoved) -> None:
         self._state.cash += message.amount
@@ -220,7 +219,7 @@ class Book:
 
     def _explained(self, message: DifferenceExplained) -> None:
         state = self._state
-        if message.kind not in CASH_KINDS:
+        if not is_in_dollars(message):
             self._move(message.symbol, message.amount)
             then = state.positions_then
             then[message.symbol] = then.get(message.symbol, ZERO) + message.amount

@@ -11,9 +11,10 @@ One identity holds after every fact, and every rule below is chosen so that it d
   fill, whose proceeds pay the fee: the average price stays, and the value of the coins is a fee.
 * A busted trade is the opposite trade at its price. A split changes quantity and leaves cost alone.
 * Cash that moves for other reasons (deposit, withdrawal, dividend, interest) moves capital, not profit.
-* An adopted book belongs to `external`, at the broker's average prices; no strategy holds anything then.
-* A difference the reconciler explained is dollars without a symbol (of kind `fee`, or else capital), and
-  coins or shares of `external` with one.
+* An adopted book keeps the owners, at their own cost, of each symbol whose total is the broker's; any other
+  belongs to `external`, at the broker's average price. What that changes in worth moves capital.
+* A difference the reconciler explained is dollars (of kind `fee`, or else capital), or coins or shares that
+  leave cost alone. Whose they are is said in `instruments/ownership.py`, for every book alike.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from tradingd.instruments.money import signed
+from tradingd.instruments.ownership import (
+    EXTERNAL,
+    coins_of,
+    heir_of,
+    is_in_dollars,
+    keeps_owners,
+)
 from tradingd.messages import (
     BookAdopted,
     CashMoved,
@@ -33,9 +41,6 @@ from tradingd.messages import (
     OrderFilled,
     TradeBusted,
 )
-
-EXTERNAL = "external"
-"""Who owns positions that no strategy of ours opened."""
 
 ZERO = Decimal(0)
 _SHARE_STEP = Decimal("0.000000000001")
@@ -130,10 +135,11 @@ class Ledger:
         key = (fee.strategy, fee.symbol)
         holding = self._holding(key)
         amount = fee.amount
-        if fee.asset != "USD":
+        coins = coins_of(fee)
+        if coins:
             price = holding.last_price
-            self._trade(key, -amount, price)
-            amount *= price
+            self._trade(key, -coins, price)
+            amount = coins * price
         self.cash -= amount
         self.fees += amount
         holding.fees += amount
@@ -157,8 +163,8 @@ class Ledger:
     def explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:
         """Take over a difference that has a reason."""
         amount = difference.amount
-        if difference.symbol not in {"", "USD"}:
-            key = (EXTERNAL, difference.symbol)
+        if not is_in_dollars(difference):
+            key = (heir_of(self._holders(difference.symbol)), difference.symbol)
             holding = self._holding(key)
             self._put(key, holding.quantity + amount, holding.cost)
             return (key,)
@@ -171,11 +177,19 @@ class Ledger:
 
     def adopt(self, book: BookAdopted) -> tuple[Key, ...]:
         """Take over the broker's cash and positions."""
-        changed = sorted(self.open)
+        theirs = {position.symbol: position.quantity for position in book.positions}
+        kept = {
+            symbol
+            for symbol, quantity in theirs.items()
+            if keeps_owners(self._holders(symbol), quantity)
+        }
+        changed = sorted(key for key in self.open if key[1] not in kept)
         for key in changed:
-            self.open[key].quantity = self.open[key].cost = ZERO
-        self.open.clear()
+            holding = self.open.pop(key)
+            holding.quantity = holding.cost = ZERO
         for position in book.positions:
+            if position.symbol in kept:
+                continue
             key = (EXTERNAL, position.symbol)
             self._holding(key).last_price = position.average_price
             self._put(key, position.quantity, position.quantity * position.average_price)
@@ -228,6 +242,9 @@ class Ledger:
         if holding is None:
             holding = self.holdings[key] = Holding()
         return holding
+
+    def _holders(self, symbol: str) -> dict[str, Decimal]:
+        return {key[0]: each.quantity for key, each in self.open.items() if key[1] == symbol}
 
     def _trade(self, key: Key, quantity: Decimal, price: Decimal) -> tuple[Key, ...]:
         holding = self._holding(key)

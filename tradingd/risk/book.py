@@ -14,11 +14,14 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.symbols import base_asset
+from tradingd.instruments.ownership import (
+    EXTERNAL,
+    coins_of,
+    heir_of,
+    is_in_dollars,
+    keeps_owners,
+)
 from tradingd.messages import Level, Mark, Market, Role, Session, Side
-
-EXTERNAL = "external"
-"""The strategy that owns what the house did not trade."""
 
 ZERO = Decimal(0)
 
@@ -279,23 +282,23 @@ class Book:
     # Facts about the book.
 
     def adopt(self, fact: m.BookAdopted, _now: int) -> None:
-        """Take the broker's book: a symbol whose total agrees keeps its owners, else it is external."""
+        """Take the broker's book (`ownership` says whose each position is)."""
         self.cash = fact.cash
-        theirs = {p.symbol: p.quantity for p in fact.positions if p.quantity}
-        ours = self.positions
-        self.positions = {
-            symbol: ours[symbol]
-            if sum(ours.get(symbol, {}).values(), ZERO) == quantity
-            else {EXTERNAL: quantity}
-            for symbol, quantity in theirs.items()
-        }
+        ours, self.positions = self.positions, {}
+        for theirs in fact.positions:
+            holders = ours.get(theirs.symbol, {})
+            if not keeps_owners(holders, theirs.quantity):
+                holders = {EXTERNAL: theirs.quantity}
+            if theirs.quantity:
+                self.positions[theirs.symbol] = holders
 
     def charge(self, fact: m.FeeCharged, _now: int) -> None:
         """Pay a fee in dollars or in coins of the position."""
-        if fact.asset == "USD":
+        coins = coins_of(fact)
+        if coins:
+            self.move(fact.strategy, fact.symbol, -coins)
+        else:
             self._pay(-fact.amount)
-        elif fact.asset == base_asset(fact.symbol):
-            self.move(fact.strategy, fact.symbol, -fact.amount)
 
     def receive(self, fact: m.CashMoved, _now: int) -> None:
         """Take a deposit, a dividend, interest; or pay."""
@@ -309,15 +312,12 @@ class Book:
         self.marks.pop(fact.symbol, None)
 
     def explain(self, fact: m.DifferenceExplained, _now: int) -> None:
-        """Take over what the reconciler explained: dollars, else coins or shares of the largest holder."""
-        if not fact.amount:
-            return
-        if fact.kind in ("fee", "cash") or not fact.symbol:
+        """Take over what the reconciler explained: dollars, else coins or shares."""
+        if is_in_dollars(fact):
             self._pay(fact.amount)
-            return
-        holders = self.positions.get(fact.symbol, {EXTERNAL: ZERO})
-        largest = min(holders, key=lambda strategy: (-abs(holders[strategy]), strategy))
-        self.move(largest, fact.symbol, fact.amount)
+        else:
+            heir = heir_of(self.positions.get(fact.symbol, {}))
+            self.move(heir, fact.symbol, fact.amount)
 
     def snapshot(self, fact: m.BrokerSnapshot, _now: int) -> None:
         """Learn the broker's buying power, with what our working entries hold of it added back."""

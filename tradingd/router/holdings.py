@@ -12,12 +12,15 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.symbols import base_asset
+from tradingd.instruments.ownership import (
+    EXTERNAL,
+    coins_of,
+    heir_of,
+    is_in_dollars,
+    keeps_owners,
+)
 from tradingd.messages import Side
 from tradingd.router.settings import RouterSettings
-
-EXTERNAL = "external"
-"""The strategy that owns what the house did not trade: flattened with the rest, never stopped out."""
 
 ZERO = Decimal(0)
 PLANS_MAX = 256
@@ -97,8 +100,9 @@ class Holdings:
 
     def charge(self, fact: m.FeeCharged) -> None:
         """Lose the coins a fee took."""
-        if fact.asset != "USD" and fact.asset == base_asset(fact.symbol):
-            self._shift(fact.strategy, fact.symbol, -fact.amount)
+        coins = coins_of(fact)
+        if coins:
+            self._shift(fact.strategy, fact.symbol, -coins)
 
     def split(self, fact: m.CorporateAction) -> None:
         """Multiply quantities and divide prices."""
@@ -112,24 +116,21 @@ class Holdings:
         self._aim(fact.symbol)
 
     def adopt(self, fact: m.BookAdopted) -> None:
-        """Take the broker's book: a symbol whose total agrees keeps its owners, else it is external."""
+        """Take the broker's book (`ownership` says whose each position is); who keeps one keeps its stops."""
         ours, self.positions, self.triggers = self.positions, {}, {}
         for theirs in fact.positions:
             holders = ours.get(theirs.symbol, {})
-            if sum((each.quantity for each in holders.values()), ZERO) != theirs.quantity:
+            if not keeps_owners(_quantities(holders), theirs.quantity):
                 holders = {EXTERNAL: Holding(theirs.quantity, theirs.average_price)}
             if theirs.quantity:
                 self.positions[theirs.symbol] = holders
                 self._aim(theirs.symbol)
 
     def explain(self, fact: m.DifferenceExplained) -> None:
-        """Take over explained coins or shares of the largest holder."""
-        if fact.amount and fact.symbol and fact.kind not in ("fee", "cash"):
-            holders = self.positions.get(fact.symbol, {EXTERNAL: Holding(ZERO, ZERO)})
-            largest = min(
-                holders, key=lambda strategy: (-abs(holders[strategy].quantity), strategy)
-            )
-            self._shift(largest, fact.symbol, fact.amount)
+        """Take over explained coins or shares."""
+        if not is_in_dollars(fact):
+            heir = heir_of(_quantities(self.positions.get(fact.symbol, {})))
+            self._shift(heir, fact.symbol, fact.amount)
 
     def _shift(self, strategy: str, symbol: str, signed: Decimal) -> None:
         before = self.get(strategy, symbol)
@@ -178,3 +179,7 @@ class Holdings:
             -math.inf if stop is None else float(stop),
             math.inf if target is None else float(target),
         )
+
+
+def _quantities(holders: dict[str, Holding]) -> dict[str, Decimal]:
+    return {strategy: holding.quantity for strategy, holding in holders.items()}

@@ -8,6 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.money import signed
+from tradingd.instruments.ownership import (
+    EXTERNAL,
+    coins_of,
+    heir_of,
+    is_in_dollars,
+    keeps_owners,
+)
 from tradingd.messages import (
     BookAdopted,
     CorporateAction,
@@ -18,9 +25,6 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.strategy.protocol import PositionView
-
-EXTERNAL = "external"
-"""Who owns positions that no strategy of ours opened."""
 
 ZERO = Decimal(0)
 
@@ -50,9 +54,10 @@ class PositionBook:
 
     def fee(self, fee: FeeCharged) -> None:
         """Take a fee charged in coins out of the position; dollars do not touch it."""
-        if fee.asset != "USD":
+        coins = coins_of(fee)
+        if coins:
             view = self.view(fee.strategy, fee.symbol)
-            _put(view, view.quantity - fee.amount, view.average_price)
+            _put(view, view.quantity - coins, view.average_price)
 
     def split(self, action: CorporateAction) -> None:
         """Multiply every holder's quantity and divide its price."""
@@ -61,17 +66,26 @@ class PositionBook:
                 _put(view, view.quantity * action.ratio, view.average_price / action.ratio)
 
     def explain(self, difference: DifferenceExplained) -> None:
-        """Take over a difference in coins or shares: it is nobody's here."""
-        if difference.symbol not in {"", "USD"}:
-            view = self.view(EXTERNAL, difference.symbol)
+        """Take over a difference in coins or shares; dollars do not touch a position."""
+        if not is_in_dollars(difference):
+            heir = heir_of(self._holders(difference.symbol))
+            view = self.view(heir, difference.symbol)
             _put(view, view.quantity + difference.amount, view.average_price)
 
     def adopt(self, book: BookAdopted) -> None:
-        """Take over the broker's positions: from here on they are nobody's here."""
-        for view in self._views.values():
-            _put(view, ZERO, ZERO)
-        for position in book.positions:
-            _put(self.view(EXTERNAL, position.symbol), position.quantity, position.average_price)
+        """Take the broker's book (`ownership` says whose each position is)."""
+        theirs = {position.symbol: position for position in book.positions}
+        kept = {
+            symbol
+            for symbol, position in theirs.items()
+            if keeps_owners(self._holders(symbol), position.quantity)
+        }
+        for (_, symbol), view in self._views.items():
+            if symbol not in kept:
+                _put(view, ZERO, ZERO)
+        for symbol in theirs.keys() - kept:
+            position = theirs[symbol]
+            _put(self.view(EXTERNAL, symbol), position.quantity, position.average_price)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return every open position in a fixed order."""
@@ -87,6 +101,13 @@ class PositionBook:
             _put(view, ZERO, ZERO)
         for strategy, symbol, quantity, price in rows:
             _put(self.view(strategy, symbol), Decimal(quantity), Decimal(price))
+
+    def _holders(self, symbol: str) -> dict[str, Decimal]:
+        return {
+            strategy: view.quantity
+            for (strategy, held), view in self._views.items()
+            if held == symbol and not view.is_flat
+        }
 
     def _trade(self, strategy: str, symbol: str, quantity: Decimal, price: Decimal) -> None:
         view = self.view(strategy, symbol)
