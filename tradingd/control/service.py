@@ -30,6 +30,9 @@ BEAT_REAL_S = 1.0
 START_CEILING_REAL_S = 900.0
 """How long a start may wait for the broker and its books, as long as the house itself lives."""
 
+START_GRACE_REAL_S = 5.0
+"""Before that nobody can have answered a heartbeat, and silence is not worth a record."""
+
 EARNED_REAL_S = 30.0
 """What one sign of progress is worth."""
 
@@ -75,7 +78,9 @@ class Service:
         self._stop_ceiling_ns = int(stop_ceiling_s * _SECOND_NS)
         self._progress = FlattenProgress(clock)
         self._news = bus.watch(_WATCH, _KINDS, _WATCH_MAX)
-        self._feed_ns = int(notifier.watchdog_s / 3 * _SECOND_NS)
+        self._step_s = min(BEAT_REAL_S, notifier.watchdog_s / 3 or BEAT_REAL_S)
+        # A third of the span, or the beat just before: a beat that comes a hair early must not skip a meal.
+        self._feed_ns = int((notifier.watchdog_s / 3 - self._step_s / 2) * _SECOND_NS)
         self._began_at = self._fed_at = clock.monotonic()
         self._stopping_at: int | None = None
         self._causes: set[str] | None = None
@@ -89,10 +94,9 @@ class Service:
         if not self._notifier.is_heard:
             self._bus.unwatch(_WATCH)
             return
-        step = min(BEAT_REAL_S, self._notifier.watchdog_s / 3 or BEAT_REAL_S)
         while True:
             self.beat()
-            await asyncio.sleep(step)
+            await asyncio.sleep(self._step_s)
 
     def beat(self) -> None:
         """Take in what was said, and tell what follows from it."""
@@ -141,12 +145,14 @@ class Service:
         return self._alive.is_fresh(set(self._bus.inboxes).union(ALWAYS) - excused)
 
     def _feed(self, now: int, *, is_well: bool) -> None:
-        if not self._feed_ns:
+        if not self._notifier.watchdog_s:
             return
         if is_well and now - self._fed_at >= self._feed_ns:
             self._notifier.feed_watchdog()
             self._fed_at = now
-        if is_well is self._is_well or (not is_well and now - self._began_at < 2 * self._feed_ns):
+        if is_well is self._is_well or (
+            not is_well and now - self._began_at < START_GRACE_REAL_S * _SECOND_NS
+        ):
             return  # nothing new, or too early for anyone to have answered
         self._is_well = is_well
         if is_well:
