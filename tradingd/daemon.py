@@ -9,6 +9,7 @@ or for its ceiling.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -38,6 +39,7 @@ from tradingd.ends import EndsUnreachable, open_ends
 from tradingd.house import House
 from tradingd.identity import build, new_run_id
 from tradingd.messages import Core, RunStarted
+from tradingd.recorder import Recorder
 from tradingd.runtime.lock import AlreadyRunning, InstanceLock
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.recovery import Recovered, recover
@@ -55,6 +57,7 @@ def run_daemon(settings: Settings) -> int:
     if settings.run.mode == "live":
         return _refused(_ENDS_IN_LIVE, Exit.CONFIG)
     files = StateFiles(settings.state_dir)
+    os.umask(0o077)  # whatever a run writes is its owner's alone
     try:
         files.make()
         with InstanceLock(files.folder):
@@ -109,8 +112,13 @@ class Daemon:
             )
             await self._check_account(house)
             await self._restore(house, store)
-            watcher = Watcher(house.bus, self._view, self._metrics)
-            session = Session(house, ends, watcher, self._view)
+            session = Session(
+                house,
+                ends,
+                watcher=Watcher(house.bus, self._view, self._metrics),
+                recorder=Recorder(house.bus, self._files.records),
+                view=self._view,
+            )
             following = asyncio.create_task(ends.follow(network, house.timers.rearm))
             stack.push_async_callback(_ended, following)
             api = await self._open_api(stack)

@@ -23,6 +23,7 @@ from tradingd.messages import (
     RunStarted,
     RunStopped,
 )
+from tradingd.recorder import Recorder
 from tradingd.runtime.bus import InboxFull
 
 MINUTE_NS = 60 * 10**9
@@ -34,8 +35,11 @@ _WATCH_MAX = 1024
 class Session:
     """One run's trading, watched from outside the line."""
 
-    def __init__(self, house: House, ends: Ends, watcher: Watcher, view: HouseView) -> None:
+    def __init__(
+        self, house: House, ends: Ends, *, watcher: Watcher, recorder: Recorder, view: HouseView
+    ) -> None:
         self._house = house
+        self._recorder = recorder
         self._ends = ends
         self._watcher = watcher
         self._view = view
@@ -47,12 +51,15 @@ class Session:
         self._first: BrokerSnapshot | None = None
         kinds = (LevelChanged, BrokerSnapshot)
         self._news = house.bus.watch("session", kinds, _WATCH_MAX)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     def open(self, run: RunStarted, stop_before_ns: int) -> None:
         """Start every task, say `RunStarted`, open the market and arm the end of it."""
         self._started = run
-        self._watching = asyncio.create_task(self._watcher.run(), name="watcher")
+        self._watching = [
+            asyncio.create_task(self._watcher.run(), name="watcher"),
+            asyncio.create_task(self._recorder.run(), name="recorder"),
+        ]
         self._house.start()
         self._house.bus.publish("daemon", run)
         self._house.open_market()
@@ -116,10 +123,11 @@ class Session:
     async def _end_watching(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         self._watcher.drain()
+        await self._recorder.finish()
 
     def _is_flat(self) -> bool:
         """Tell what the broker said last: its word, not ours."""

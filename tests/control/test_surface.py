@@ -13,7 +13,7 @@ import pytest
 
 from tradingd import messages as m
 from tradingd.control.auth import Token, is_own_host, open_token
-from tradingd.control.events import OF_THE_DAEMON, ROWS, Narrator
+from tradingd.control.events import EVENTS, ROWS, Narrator
 from tradingd.control.http import HEALTHZ, METRICS, ROUTES, Api
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
@@ -216,8 +216,7 @@ def test_equity_is_written_once_a_market_minute() -> None:
 
 
 def test_event_names_are_a_closed_dotted_list() -> None:
-    names = [row.event for row in ROWS.values()] + list(OF_THE_DAEMON)
-    assert all("." in name and name == name.lower() for name in names)
+    assert all(name.count(".") == 1 and name == name.lower() for name in EVENTS)
 
 
 def test_no_flood_of_the_market_is_written() -> None:

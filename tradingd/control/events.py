@@ -90,11 +90,21 @@ ROWS: Mapping[type[Message], Row] = {
 }  # fmt: skip
 """Message type -> its row. What has no row is not logged."""
 
-OF_THE_DAEMON = frozenset({
-    "actor.failed", "daemon.listening", "daemon.library", "daemon.stopping", "daemon.summary", "daemon.not_flat",
-    "daemon.failed", "daemon.records_dropped", "config.refused",
+OF_THE_EDGES = frozenset({
+    "actor.failed", "alert.channel_back", "alert.channel_failed", "daemon.failed", "daemon.library", "daemon.listening", "daemon.not_flat",
+    "daemon.records_dropped", "daemon.records_failed", "daemon.stopping", "daemon.summary",
+    "daemon.watchdog_fed", "daemon.watchdog_starved",
+    "halt.cancel_all_failed", "halt.close", "halt.close_all", "halt.emergency_done",
+    "halt.emergency_failed", "halt.reading_failed", "order.answered", "order.cancel_failed",
+    "order.lookup_failed", "order.task_failed", "order.unheard", "order.unwanted", "quote.refused",
+    "reconcile.never_quiet", "reconcile.reading_failed", "stream.calendar_unread",
+    "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
+    "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
 })  # fmt: skip
-"""What the daemon and the pulse write beside the messages."""
+"""What edges write beside the messages: a test compares it with the code."""
+
+EVENTS = OF_THE_EDGES | {row.event for row in ROWS.values()}
+"""The closed list."""
 
 SNAPSHOT_INTERVAL_NS = 60 * 10**9
 ORDERS_KNOWN_MAX = 4096

@@ -97,7 +97,17 @@ def summarize(view: HouseView, start: Books, end: Books, *, is_flat: bool, reaso
         realized_usd=equity.realized_usd if equity else zero,
         fees_usd=equity.fees_usd if equity else zero,
         equity_usd=end.ours,
-        positions=tuple(f"{p.quantity:f} {p.symbol} ({p.strategy})" for p in view.held()),
+        positions=_positions(view),
         is_flat=is_flat,
         reason=reason,
     )
+
+
+def _positions(view: HouseView) -> tuple[str, ...]:
+    """Return what we hold, and what the broker holds that our books do not know."""
+    held = view.held()
+    known = {position.symbol for position in held}
+    ours = [f"{p.quantity:f} {p.symbol} ({p.strategy})" for p in held]
+    theirs = view.snapshot.positions if view.snapshot else ()
+    strange = [f"{p.quantity:f} {p.symbol} (broker)" for p in theirs if p.symbol not in known]
+    return (*ours, *strange)
