@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import NOTHING, Level, Mark, Market, Message, Role, Side
-from tradingd.router import entries, exits
+from tradingd.router import entries, exits, slices
 from tradingd.router.desk import OVERDUE, SECOND, Desk, OrderFact
 from tradingd.router.flatten import advance_flatten, flatten, flatten_all, is_stuck
 from tradingd.router.lifecycle import OrderState
@@ -45,7 +45,7 @@ class RouterCore:
         if type(message) in _ABOUT_ORDERS:
             self._on_order(turn, cast(_AboutOrder, message))
         else:
-            self.desk.fold(message)
+            self.desk.fold(message, now)
             decide = self._decide.get(type(message))
             if decide is None:
                 return NOTHING
@@ -55,7 +55,7 @@ class RouterCore:
 
     def apply(self, message: Message, now: int) -> None:
         """Fold one message of the log."""
-        self.desk.fold(message)
+        self.desk.fold(message, now)
 
     def save(self) -> bytes:
         """Return everything but marks and waiting."""
@@ -77,7 +77,7 @@ class RouterCore:
 
     def _on_order(self, turn: Turn, fact: _AboutOrder) -> None:
         order = self.desk.orders.get(fact.order_id)
-        self.desk.fold(fact)
+        self.desk.fold(fact, turn.now)
         if order is None:
             if isinstance(fact, m.OrderFilled):
                 _after_late_fill(turn, fact)
@@ -96,10 +96,13 @@ def _go_on(turn: Turn, order: Order, fact: Message) -> None:
         turn.say(m.CancelOrder(order_id=order.order_id, reason=OVERDUE))
         turn.watch.orders[order.order_id] = turn.now + turn.patience_ns
         return
-    parent = turn.desk.parents.get(order.intent_id)
-    if parent is None or not parent.is_operators:  # a person's order rests as long as he wants
-        patience = turn.desk.settings.order_timeout_s
-        turn.watch.orders[order.order_id] = turn.now + int(patience * SECOND)
+    _be_patient(turn, order)
+
+
+def _be_patient(turn: Turn, order: Order) -> None:
+    ends_at = slices.patience_ends_at(turn, order)
+    if ends_at:
+        turn.watch.orders[order.order_id] = ends_at
 
 
 def _after_end(turn: Turn, order: Order) -> None:
@@ -117,6 +120,9 @@ def _after_end(turn: Turn, order: Order) -> None:
 def _after_late_fill(turn: Turn, fact: m.OrderFilled) -> None:
     """A fill of an order that had ended: its position may have to go at once."""
     _wait_for_fee(turn, fact)
+    parent = turn.desk.parents.get(fact.intent_id)
+    if parent is not None and parent.is_approved:
+        entries.advance(turn, parent)
     _go_on_in(turn, fact.symbol)
 
 
@@ -151,12 +157,14 @@ def _go_on_in(turn: Turn, symbol: str) -> None:
 
 
 def _on_start(turn: Turn, _said: m.RunStarted) -> None:
-    settings = turn.desk.settings
     for parent in list(turn.desk.parents.values()):
-        if not any(turn.desk.live_of(parent.intent_id)):
+        if not any(turn.desk.live_of(parent.intent_id)) and not slices.resume(turn, parent):
             turn.close(parent, "restart")
     for order in turn.desk.orders.values():
-        turn.watch.orders[order.order_id] = turn.now + int(settings.order_timeout_s * SECOND)
+        if order.state is OrderState.CANCELING:
+            turn.watch.orders[order.order_id] = turn.now + turn.patience_ns
+        else:
+            _be_patient(turn, order)
 
 
 def _on_level(turn: Turn, said: m.LevelChanged) -> None:
@@ -169,6 +177,15 @@ def _on_level(turn: Turn, said: m.LevelChanged) -> None:
         entries.cancel_entries(turn, f"level {said.level}")
     elif said.level is Level.FLATTENING:
         flatten_all(turn)
+    _wake(turn)
+
+
+def _wake(turn: Turn, market: Market | None = None) -> None:
+    """What the house allows has changed: waiting parents look again."""
+    for parent_id in list(turn.watch.parents):
+        parent = turn.desk.parents.get(parent_id)
+        if parent is not None and market in (None, market_of(parent.symbol)):
+            _advance(turn, parent)
 
 
 def _on_opened(turn: Turn, said: m.IntentApproved) -> None:
@@ -190,9 +207,12 @@ def _on_session(turn: Turn, said: m.SessionChanged) -> None:
     for symbol in sorted(turn.desk.holdings.positions):
         if market_of(symbol) is said.market:
             _go_on_in(turn, symbol)
+    _wake(turn, said.market)
 
 
 def _on_symbol(turn: Turn, said: m.SymbolHalted | m.FeeCharged | m.TradeBusted) -> None:
+    if isinstance(said, m.SymbolHalted) and said.is_halted:
+        slices.pull_back(turn, said.symbol)
     if isinstance(said, m.FeeCharged):
         turn.watch.pauses.pop((said.strategy, said.symbol), None)
     _go_on_in(turn, said.symbol)
@@ -211,7 +231,11 @@ def _on_timer(turn: Turn, _fired: m.TimerFired) -> None:
     for order_id in [key for key, due in watch.orders.items() if due <= now]:
         del watch.orders[order_id]
         order = turn.desk.orders.get(order_id)
-        if order is not None:
+        if order is None:
+            continue
+        if slices.may_rest(turn, order):
+            _be_patient(turn, order)
+        else:
             turn.cancel(order, OVERDUE)
     symbols = set()
     for key in [key for key, due in watch.pauses.items() if due <= now]:

@@ -24,8 +24,11 @@ from tradingd.router.settings import RouterSettings
 SECOND = 1_000_000_000
 
 OVERDUE = "overdue"
-"""The reason of a cancel that only ends one child; every other reason closes the parent."""
+SYMBOL_HALTED = "symbol halted"
+ENDS_CHILD_ONLY = frozenset({OVERDUE, SYMBOL_HALTED})
+"""The reasons of a cancel that only end one child; every other reason closes the parent."""
 
+_FAILED = frozenset({OrderState.REFUSED, OrderState.REJECTED, OrderState.NOT_SENT})
 
 OrderFact = (
     m.OrderApproved | m.OrderRefused | m.OrderSent | m.OrderNotSent | m.OrderAccepted
@@ -60,6 +63,11 @@ class Desk:
         self.holdings = Holdings(settings)
         self._take(DeskState())
         self._folds = self._fold_table()
+        self._folds_at: dict[type[Message], Callable[[Any, int], None]] = {
+            m.IntentApproved: self._open,
+            m.OrderFilled: self._fill,
+            **dict.fromkeys(get_args(OrderFact), self._step),
+        }
 
     def _take(self, state: DeskState) -> None:
         self.genesis = state.genesis
@@ -93,11 +101,18 @@ class Desk:
         """Replace the durable state."""
         self._take(msgspec.json.decode(state, type=DeskState))
 
-    def fold(self, message: Message) -> None:
-        """Fold one message, heard or said; what does not concern the desk changes nothing."""
+    def fold(self, message: Message, now: int) -> None:
+        """Fold one message, heard or said; what does not concern the desk changes nothing.
+
+        `now` may be kept of what is heard only: what we say is stamped after we have folded it.
+        """
         fold = self._folds.get(type(message))
         if fold is not None:
             fold(message)
+            return
+        fold_at = self._folds_at.get(type(message))
+        if fold_at is not None:
+            fold_at(message, now)
 
     # What the deciders ask.
 
@@ -126,7 +141,7 @@ class Desk:
     # Folds.
 
     def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
-        table: dict[type[Message], Callable[[Any], None]] = {
+        return {
             m.RunStarted: self._start,
             m.LevelChanged: self._change_level,
             m.SessionChanged: self._change_session,
@@ -134,10 +149,8 @@ class Desk:
             m.StrategyStarted: lambda said: self.stopped.discard(said.strategy),
             m.StrategyStopped: lambda said: self.stopped.add(said.strategy),
             m.OperatorAsked: self._ask,
-            m.IntentApproved: self._open,
             m.IntentClosed: self._close,
             m.OrderProposed: self._propose,
-            m.OrderFilled: self._fill,
             m.CancelOrder: self._cancel,
             m.TradeBusted: self.holdings.bust,
             m.FeeCharged: self.holdings.charge,
@@ -145,7 +158,6 @@ class Desk:
             m.BookAdopted: self.holdings.adopt,
             m.DifferenceExplained: self.holdings.explain,
         }
-        return table | dict.fromkeys(get_args(OrderFact), self._step)
 
     def _start(self, said: m.RunStarted) -> None:
         self.genesis = said.genesis
@@ -163,7 +175,7 @@ class Desk:
         if said.ask is m.Ask.FLATTEN and said.target:
             self.flatten_asked.add(said.target)
 
-    def _open(self, said: m.IntentApproved) -> None:
+    def _open(self, said: m.IntentApproved, now: int) -> None:
         self.parents[said.intent_id] = Parent(
             said.intent_id,
             said.strategy,
@@ -175,6 +187,7 @@ class Desk:
             said.quoted_at,
             is_approved=True,
             algorithm=said.algorithm,
+            started_at=now,
         )
         if said.role is Role.ENTRY:
             self.holdings.plan(said)
@@ -193,11 +206,13 @@ class Desk:
             said.side,
             said.role,
             said.quantity,
+            said.limit_price,
         )
         parent = self.parents.get(said.intent_id)
         if parent is None:
             parent = self._adopt_own(said)
         parent.children += 1
+        parent.slice_number = said.slice_number
 
     def _adopt_own(self, said: m.OrderProposed) -> Parent:
         parent = self.parents[said.intent_id] = Parent(
@@ -215,42 +230,49 @@ class Desk:
         self.counter = max(self.counter, int(said.intent_id.rpartition("-")[2]))
         return parent
 
-    def _step(self, said: OrderFact) -> None:
+    def _step(self, said: OrderFact, now: int) -> None:
         order = self.orders.get(said.order_id)
         if order is None:
             return  # of a foreign hand, or ended before
         order.state = next_state(order.state, said)
         if order.state in TERMINAL:
-            self._end(order, said)
+            self._end(order, said, now)
 
-    def _fill(self, said: m.OrderFilled) -> None:
+    def _fill(self, said: m.OrderFilled, now: int) -> None:
         self.holdings.fill(said)
+        order = self.orders.get(said.order_id)
         parent = self.parents.get(said.intent_id)
         if parent is not None:
             parent.filled += said.quantity
             parent.value += said.quantity * said.price
-        order = self.orders.get(said.order_id)
+            parent.failures = 0
+            if order is None:
+                parent.owed = max(ZERO, parent.owed - said.quantity)
         if order is None:
             return
         order.state = next_state(order.state, said)
         order.filled = max(order.filled, said.cumulative)
         if order.filled >= order.quantity:
             order.state = OrderState.FILLED
-            self._end(order, said)
+            self._end(order, said, now)
 
-    def _end(self, order: Order, said: OrderFact | m.OrderFilled) -> None:
+    def _end(self, order: Order, said: OrderFact | m.OrderFilled, now: int) -> None:
         del self.orders[order.order_id]
         parent = self.parents.get(order.intent_id)
         if parent is not None:
             detail = getattr(said, "reason", "")
             parent.last_end = f"{order.state}: {detail}" if detail else str(order.state)
+            parent.ended_at = now
+            if order.state in _FAILED:
+                parent.failures += 1
+            parent.owed += max(ZERO, getattr(said, "cumulative", ZERO) - order.filled)
 
     def _cancel(self, said: m.CancelOrder) -> None:
         order = self.orders.get(said.order_id)
         if order is not None:
             order.state = next_state(order.state, said)
         parent = self.parents.get(said.order_id.rpartition("-")[0])
-        if parent is not None and not parent.closing and said.reason != OVERDUE:
+        if parent is not None and not parent.closing and said.reason not in ENDS_CHILD_ONLY:
             parent.closing = said.reason
 
     def _split(self, said: m.CorporateAction) -> None:

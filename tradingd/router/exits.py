@@ -11,6 +11,7 @@ from decimal import Decimal
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Level, Mark, Role, Side
+from tradingd.router import slices
 from tradingd.router.holdings import Trigger
 from tradingd.router.parents import Parent
 from tradingd.router.turn import Turn
@@ -46,9 +47,9 @@ def _leave(turn: Turn, strategy: str, mark: Mark, reason: str) -> None:
         for parent in desk.parents.values()
         if (parent.strategy, parent.symbol) == (strategy, symbol) and parent.role is not Role.ENTRY
     ]
-    if any(each.is_approved or any(desk.live_of(each.intent_id)) for each in ways):
+    if any(not _gives_way(turn, each, reason) for each in ways):
         return
-    parent = ways[0] if ways else None
+    parent = next((each for each in ways if each.intent_id in desk.parents), None)
     holding = desk.holdings.get(strategy, symbol)
     if holding is None or _is_dust(symbol, holding.quantity, mark):
         return
@@ -66,6 +67,14 @@ def _leave(turn: Turn, strategy: str, mark: Mark, reason: str) -> None:
         quoted_at=mark.quoted_at,
         reason=reason,
     )
+
+
+def _gives_way(turn: Turn, way: Parent, reason: str) -> bool:
+    """Tell whether another way out is none any more; a plan over minutes does not hold back a stop."""
+    if way.is_approved and reason == STOP_LOSS and slices.is_sliced(turn, way):
+        slices.give_way(turn, way, reason)
+        return way.intent_id not in turn.desk.parents
+    return not way.is_approved and not any(turn.desk.live_of(way.intent_id))
 
 
 def _is_dust(symbol: str, quantity: Decimal, mark: Mark) -> bool:
@@ -89,6 +98,10 @@ def is_way_clear(turn: Turn, symbol: str, side: Side) -> bool:
         for order in turn.desk.live_in(symbol)
         if order.role is Role.ENTRY and order.side is not side
     ]
+    for parent in list(turn.desk.parents.values()):
+        is_facing = parent.role is Role.ENTRY and parent.side is not side
+        if parent.symbol == symbol and is_facing and not any(turn.desk.live_of(parent.intent_id)):
+            turn.close(parent, "exit")  # a plan between slices would buy back what leaves
     if not facing:
         turn.watch.blocked.pop(symbol, None)
         return True
@@ -121,5 +134,6 @@ def _still_hit(turn: Turn, parent: Parent) -> bool:
 def pause_after_refusal(turn: Turn, parent: Parent) -> None:
     """Wait longer after each exit that was refused, rejected or not sent."""
     settings = turn.desk.settings
-    seconds = min(settings.retry_s * 2 ** min(parent.children - 1, 16), settings.retry_s_max)
+    attempts = max(1, parent.failures if parent.is_approved else parent.children)
+    seconds = min(settings.retry_s * 2 ** min(attempts - 1, 16), settings.retry_s_max)
     turn.pause(parent.strategy, parent.symbol, seconds)

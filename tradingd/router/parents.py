@@ -27,6 +27,7 @@ class Order(msgspec.Struct):
     side: Side
     role: Role
     quantity: Decimal
+    limit_price: Decimal | None = None
     state: OrderState = OrderState.PROPOSED
     filled: Decimal = ZERO
 
@@ -58,6 +59,16 @@ class Parent(msgspec.Struct):
     """Why no further child may follow; empty while it may."""
     last_end: str = ""
     """How the latest child ended."""
+    started_at: int = 0
+    """When it was approved: the beginning of its plan."""
+    ended_at: int = 0
+    """When the latest child ended."""
+    slice_number: int = 0
+    """The slice of the plan the latest child was."""
+    failures: int = 0
+    """Children in a row that were refused, rejected or not sent."""
+    owed: Decimal = ZERO
+    """What ended children were filled with, as their end said, and whose executions are still to come."""
 
     @property
     def average_price(self) -> Decimal:
@@ -76,10 +87,12 @@ class Parent(msgspec.Struct):
         return self.closing or self.last_end or "done"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What an algorithm may know of its parent: facts only, so that it survives a restart."""
 
+    intent_id: str
+    symbol: str
     side: Side
     quantity: Decimal
     limit_price: Decimal | None
@@ -87,16 +100,43 @@ class Progress:
     live: Decimal
     """What live children may still fill."""
     children: int
+    owed: Decimal = ZERO
+    """What ended children were filled with and is still to be told."""
+    started_at: int = 0
+    ended_at: int = 0
+    slice_number: int = 0
+    failures: int = 0
+    room: Decimal | None = None
+    """An exit: what the position has left for it. None: no such bound."""
+
+    @property
+    def covered(self) -> Decimal:
+        """What is filled, or may be without another child."""
+        return self.filled + self.live + self.owed
 
     @property
     def left(self) -> Decimal:
-        """What no fill and no live child covers."""
-        return self.quantity - self.filled - self.live
+        """What another child may still take."""
+        open_ = self.quantity - self.covered
+        return open_ if self.room is None else min(open_, self.room)
 
 
-def progress_of(parent: Parent, live: Decimal) -> Progress:
-    """Return what the algorithm of `parent` may see; the sum of children never exceeds the parent."""
+def progress_of(parent: Parent, live: Decimal, room: Decimal | None = None) -> Progress:
+    """Return what the algorithm of `parent` may see; `live` is what its live children may still fill."""
     assert live >= 0, f"{parent.intent_id}: live children below zero"
     return Progress(
-        parent.side, parent.quantity, parent.limit_price, parent.filled, live, parent.children
+        intent_id=parent.intent_id,
+        symbol=parent.symbol,
+        side=parent.side,
+        quantity=parent.quantity,
+        limit_price=parent.limit_price,
+        filled=parent.filled,
+        live=live,
+        children=parent.children,
+        owed=parent.owed,
+        started_at=parent.started_at,
+        ended_at=parent.ended_at,
+        slice_number=parent.slice_number,
+        failures=parent.failures,
+        room=room,
     )

@@ -1,9 +1,66 @@
-"""What the router is told: protection, patience and pace."""
+"""What the router is told: protection, patience and pace, and how large orders are cut."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
+
+Choice = Literal["immediate", "twap", "iceberg", "by_value"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicingSettings:
+    """How an intent that names no algorithm is worked, and the shape of the plans. Market seconds."""
+
+    algorithm: Choice = "immediate"
+    """`by_value` chooses by the order's worth at its worst price."""
+    slice_exits: bool = False
+    """Whether that choice holds for a strategy's exits too; off, they leave at once unless they name one."""
+    immediate_below_usd: Decimal = Decimal(1000)
+    twap_above_usd: Decimal = Decimal(5000)
+    """Between the two an iceberg."""
+    twap_duration_s: float = 600.0
+    twap_slices: int = 20
+    twap_interval_s_min: float = 10.0
+    """No two slices of a plan are closer; a plan that asks for it gets fewer slices."""
+    iceberg_display_pct: Decimal = Decimal(20)
+    """The most an iceberg shows at once, in percent of its parent."""
+    iceberg_variance_pct: Decimal = Decimal(20)
+    """How far below that a display may be drawn, so that the refills are not all alike."""
+    iceberg_duration_s: float = 600.0
+    iceberg_refill_s: float = 1.0
+    """The pause before the next display: the book refills too, and the order rate is bounded by it."""
+    slice_usd_min: Decimal = Decimal(100)
+    """No slice is worth less, but for the last of an odd rest."""
+    slice_price: Literal["cross", "passive"] = "cross"
+    """`cross` takes the other side's touch, `passive` joins our own."""
+    slice_reach_bps: Decimal = Decimal(5)
+    """How far through the touch a crossing slice may reach: the bound on its impact."""
+    slice_failures_max: int = 3
+    """Refused, rejected or unsent children in a row that end a parent."""
+    quote_age_s_max: float = 30.0
+    """A slice is not priced from an older mark."""
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ("immediate", "twap", "iceberg", "by_value"):
+            raise ValueError(f"no algorithm is named {self.algorithm}")
+        if self.slice_price not in ("cross", "passive"):
+            raise ValueError(f"slice_price must be cross or passive, not {self.slice_price}")
+        if not 0 < self.immediate_below_usd <= self.twap_above_usd:
+            raise ValueError("immediate_below_usd must be positive and not above twap_above_usd")
+        if not 0 < self.iceberg_display_pct <= 100 or not 0 <= self.iceberg_variance_pct <= 90:
+            raise ValueError("iceberg_display_pct must be 1 to 100, iceberg_variance_pct 0 to 90")
+        if self.slice_usd_min < 20:
+            raise ValueError(f"slice_usd_min must be at least 20, not {self.slice_usd_min}")
+        if not 0 <= self.slice_reach_bps <= 1000:
+            raise ValueError(f"slice_reach_bps must be 0 to 1000, not {self.slice_reach_bps}")
+        for name in (
+            "twap_duration_s", "twap_slices", "twap_interval_s_min", "iceberg_duration_s",
+            "iceberg_refill_s", "slice_failures_max", "quote_age_s_max",
+        ):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +80,9 @@ class RouterSettings:
     entry_grace_s: float = 5.0
     """How long working entries survive NO_ENTRIES: short hiccups cost no orders."""
     retry_s: float = 1.0
-    """The pause after a refused or rejected exit; doubled each time."""
+    """The pause after a refused or rejected exit or slice; doubled each time."""
     retry_s_max: float = 60.0
+    slicing: SlicingSettings = field(default_factory=SlicingSettings)
 
     def __post_init__(self) -> None:
         for name in ("stop_loss_pct", "take_profit_pct"):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Market, Message, OrderType, Role, Severity, TimeInForce
-from tradingd.router.desk import OVERDUE, SECOND, Desk
+from tradingd.router.desk import ENDS_CHILD_ONLY, OVERDUE, SECOND, Desk
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Order, Parent
 from tradingd.router.watch import OWNER, Watch
@@ -32,7 +32,7 @@ class Turn:
 
     def say(self, message: Message) -> None:
         """Say one message and fold it."""
-        self.desk.fold(message)
+        self.desk.fold(message, self.now)
         self.said.append(message)
 
     def propose(
@@ -47,6 +47,7 @@ class Turn:
         limit_price: Decimal | None,
         quoted_at: int,
         reason: str = "",
+        slice_number: int = 0,
     ) -> None:
         """Propose the next child of a parent, or the first of a new one of our own."""
         parent = self.desk.parents.get(parent_id)
@@ -67,9 +68,11 @@ class Turn:
                 time_in_force=TimeInForce.GTC if is_crypto else TimeInForce.DAY,
                 quoted_at=quoted_at,
                 reason=reason,
+                slice_number=slice_number,
             )
         )
-        if role is not Role.ENTRY and number == ATTEMPTS_ALARM:
+        is_ours = parent is not None and not parent.is_approved
+        if is_ours and number == ATTEMPTS_ALARM:
             text = f"{strategy} needs child {number} of {parent_id} to leave {symbol}"
             self.say(
                 m.AlertRaised(
@@ -80,7 +83,8 @@ class Turn:
     def cancel(self, order: Order, reason: str) -> None:
         """Ask for a cancel; an overdue one is asked for again, another reason only once."""
         if order.state is OrderState.CANCELING and reason != OVERDUE:
-            self._close_over(order, reason)
+            if reason not in ENDS_CHILD_ONLY:
+                self._close_over(order, reason)
             return
         self.say(m.CancelOrder(order_id=order.order_id, reason=reason))
         self.watch.orders[order.order_id] = self.now + self.patience_ns

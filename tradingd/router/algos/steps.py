@@ -16,6 +16,10 @@ class Place:
 
     quantity: Decimal
     limit_price: Decimal | None
+    quoted_at: int = 0
+    """The mark it was priced from; 0 = the quote its parent was wished on."""
+    slice_number: int = 0
+    """Which slice of the plan it is, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,32 @@ class Wait:
 class Done:
     """No child will follow; the parent closes once none is live."""
 
+    reason: str = ""
+    """Why, where the end of the latest child does not say it."""
+
 
 Step = Place | Wait | Done
 
 
 class Algorithm(Protocol):
-    """How a parent becomes children. Stateless: everything it knows is in `progress`."""
+    """How a parent becomes children. Without memory: everything it knows is in `progress`."""
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether the parent lives on between children: it resumes after a restart, and can wait."""
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether a child may outlive its patience while its price would still be the same."""
 
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
         """Return the next step; asked again at once after `Place`."""
+
+    def patience_ends_at(self, progress: Progress, now: int) -> int:
+        """Return when the rest of a child approved now is taken back; 0 = after the house's time-out."""
+
+    def ends_at(self, progress: Progress) -> int:
+        """Return when the plan ends, whatever is left; 0 = it has no time of its own."""
+
+    def price(self, progress: Progress, market: Mark) -> Decimal | None:
+        """Return the limit a child would get at this mark."""
