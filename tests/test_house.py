@@ -24,6 +24,7 @@ FUNCTION_LINES_MAX = 60
 DECISION_PLACES = (
     "strategy", "risk", "router", "portfolio", "supervisor", "broker/reconciler", "broker/reconcile",
     "quotes/core", "quotes/door", "quotes/bars", "quotes/sessions", "quotes/staleness", "quotes/marks",
+    "notify/rules", "notify/limits", "notify/outbox", "notify/day",
     "simulator/exchange", "instruments", "messages", "wiring",
 )  # fmt: skip
 """Where decisions live. Named edges inside these packages are listed next, each with its reason."""
@@ -53,6 +54,7 @@ LAYERS: dict[str, set[str]] = {
     "supervisor": {"supervisor", "instruments", "messages", "runtime"},
     "broker": {"broker", "instruments", "messages", "runtime"},
     "simulator": {"simulator", "instruments", "messages", "runtime"},
+    "notify": {"notify", "instruments", "messages", "runtime", "control"},
     "control": {"control", "instruments", "messages", "runtime", "portfolio", "wiring"},
 }
 """Package -> what it may import. daemon, config, cli and research see both sides and are not listed."""

@@ -74,7 +74,7 @@ def test_failures_are_counted_and_written_once_without_the_address() -> None:
             outside.status = 204
             await man.ping()
         assert counts == ["failed", "failed", "failed", "sent"]
-        assert [record["result"] for record in logs] == ["failed", "sent"]
+        assert [record["event"] for record in logs] == ["alert.ping_stopped", "alert.ping_back"]
         assert "canary" not in str(logs)
 
     in_virtual_time(run())

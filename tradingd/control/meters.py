@@ -78,7 +78,10 @@ class Meters:
             "reconcile_last_success_timestamp_seconds", "Market time of the last agreement."
         )
         self.differences = self._counter("reconcile_differences", "Differences found.", ("result",))
-        self.alerts = self._counter("alerts", "Alerts raised.", ("severity",))
+        self.alerts = self._counter(
+            "alerts", "Alerts by what became of them.", ("severity", "channel", "result")
+        )
+        self.pings = self._counter("pings", "Signs to the dead-man's switch.", ("result",))
         self.records = self._counter("log_records", "Log records written.", ("level",))
         self.open = self._gauge("market_open", "1 in the regular session.", ("market",))
 

@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from tradingd import messages as m
 from tradingd.control.meters import Meters
 from tradingd.control.views import HouseView, value_of
-from tradingd.messages import Envelope, Level, Message, Session, Side
+from tradingd.messages import Envelope, Level, Message, Session, Severity, Side
 
 _BROKER = "alpaca"
 _SENT_MAX = 4096
@@ -83,6 +83,14 @@ class Metrics:
         child = self._meters.drops.labels(watcher, "overflow")
         child.inc(max(0, total - self._missed.get(watcher, 0)))
         self._missed[watcher] = total
+
+    def alert_told(self, severity: Severity, channel: str, result: str) -> None:
+        """Count an alert on one channel: sent, retried, failed, dropped; without one: repeated."""
+        self._meters.alerts.labels(severity.value, channel, result).inc()
+
+    def pinged(self, result: str) -> None:
+        """Count a sign to the dead-man's switch: sent, failed, withheld."""
+        self._meters.pings.labels(result).inc()
 
     def render(self) -> bytes:
         """Return the exposition text, the books' gauges as the view has them now."""
@@ -204,7 +212,7 @@ class Metrics:
         self._meters.runs.labels("differed").inc()
 
     def _alert(self, message: m.AlertRaised) -> None:
-        self._meters.alerts.labels(message.severity.value).inc()
+        self.alert_told(message.severity, "log", "sent")  # the watcher writes each of them
 
     def _lagged(self, message: m.LoopLagged) -> None:
         self._meters.lag.observe(message.lag_ms / 1e3)

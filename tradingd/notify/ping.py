@@ -52,8 +52,10 @@ class DeadMan:
         self._count(result)
         if result != self._was:
             self._was = result
-            log = _LOG.info if result == "sent" else _LOG.warning
-            log("alert.ping_changed", actor="notify", result=result, reason=why)
+            if result == "sent":
+                _LOG.info("alert.ping_back", actor="notify")
+            else:
+                _LOG.warning("alert.ping_stopped", actor="notify", result=result, reason=why)
 
     async def _get(self) -> tuple[str, str]:
         try:
