@@ -130,10 +130,8 @@ async def _external(settings: Settings, warmup: Warmup, network: Network) -> End
     url = settings.mock.simulator
     told = await _read_clock(network, f"{url}/sim/clock")
     clock = ScaledClock(told.origin_ns, told.monotonic_ns, told.speed)
-    keys = (
-        settings.key.reveal() or SIMULATOR_KEYS.key_id,
-        settings.secret.reveal() or SIMULATOR_KEYS.secret_key,
-    )
+    # Its own keys, whatever the environment holds: real keys go to the real broker only.
+    keys = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
     ends = _local(settings, warmup, url.removeprefix("http://"), clock, keys)
     ends.ends_at, ends.clock_url = told.ends_ns, f"{url}/sim/clock"
     return ends
