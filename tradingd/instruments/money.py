@@ -35,15 +35,15 @@ def tick_of(symbol: str, price: Decimal) -> Decimal:
 
 def round_limit(symbol: str, price: Decimal, side: Side) -> Decimal:
     """Round a limit price to its tick: a buyer never pays more, a seller never gets less."""
-    tick = tick_of(symbol, price)
-    rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-    return (price / tick).to_integral_value(rounding) * tick
+    # Ticks and lots are powers of ten, so cutting digits does what dividing and multiplying would.
+    return price.quantize(
+        tick_of(symbol, price), ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
+    )
 
 
 def round_quantity(symbol: str, quantity: Decimal) -> Decimal:
     """Round a positive quantity down to whole lots."""
-    lot = instrument(symbol).lot
-    return (quantity / lot).to_integral_value(ROUND_DOWN) * lot
+    return quantity.quantize(instrument(symbol).lot, ROUND_DOWN)
 
 
 def signed(side: Side, quantity: Decimal) -> Decimal:

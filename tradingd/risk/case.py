@@ -1,13 +1,15 @@
 """What is brought before the gate: one intent or one order in the words the rules share.
 
 Rules see this and the book, never a message, so one rule serves strategies, operators and the router.
+A case is made for every question, and a Struct is made in a fifth of the time of a dataclass.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from tradingd.messages import Role, Side
 
@@ -24,8 +26,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, kw_only=True, gc=False):
     """One intent (an id of its own) or one order (with `order_id`) to be judged."""
 
     intent_id: str

@@ -5,16 +5,16 @@ Marks are floats and O(1) to take; they become `Decimal` here, when something is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Role, Side
 from tradingd.risk.book import ZERO, Book
 
 
-@dataclass(slots=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True, gc=False):
     """US dollars at one moment; `symbol_*` are of the one symbol being judged."""
 
     equity_usd: Decimal

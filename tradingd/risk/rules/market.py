@@ -17,15 +17,18 @@ SECOND = 1_000_000_000
 def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
     """The mark, and the quote the author decided on, must be young enough in market time."""
     mark = book.marks.get(case.symbol)
-    limit = f"{limits.quote_age_s_max:g} s"
     if mark is None:
-        return Refusal("none", limit, f"no quote of {case.symbol} yet")
+        return _too_old("none", f"no quote of {case.symbol} yet", limits)
     if case.symbol in book.stale:
-        return Refusal("stale", limit, f"the feed of {case.symbol} is stale")
+        return _too_old("stale", f"the feed of {case.symbol} is stale", limits)
     age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND
     if age > limits.quote_age_s_max:
-        return Refusal(f"{age:.1f} s", limit, f"the quote of {case.symbol} is {age:.1f} s old")
+        return _too_old(f"{age:.1f} s", f"the quote of {case.symbol} is {age:.1f} s old", limits)
     return None
+
+
+def _too_old(value: str, reason: str, limits: RiskLimits) -> Refusal:
+    return Refusal(value, f"{limits.quote_age_s_max:g} s", reason)
 
 
 def confidence(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
