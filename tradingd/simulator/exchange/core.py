@@ -51,6 +51,8 @@ class Exchange:
         self._assets: dict[str, Asset] = {each.symbol: each for each in settings.assets}
         self._is_open_list = not settings.assets
         self._judge = Judge(self._engine)
+        self.events: Sequence[TradeUpdate] = self._engine.events
+        """What `take_events` would give: looked at after every quote, so no call."""
         self._last_equity = settings.cash_usd
         self._opened_at: int | None = None
         self.settings = settings
@@ -144,11 +146,6 @@ class Exchange:
         return self._engine.take_events()
 
     @property
-    def has_events(self) -> bool:
-        """Tell whether `take_events` has something to give."""
-        return self._engine.has_events
-
-    @property
     def is_busy(self) -> bool:
         """Tell whether an order is open or a request is still on its way."""
         return self._engine.is_busy
@@ -157,7 +154,8 @@ class Exchange:
 
     def submit(self, order: NewOrder, now: int) -> ExchangeOrder:
         """Take a new order or raise `Refused`; the answer is the order as it was at acceptance."""
-        self.advance(now)
+        if now >= self._engine.due_at:
+            self.advance(now)
         if order.client_order_id is not None:
             self._check_client_id(order.client_order_id)
         checks.check_words(order)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 
-from tradingd.instruments.money import decimal_of, tick_of
+from tradingd.instruments.money import CENT, decimal_of, tick_of
 from tradingd.simulator.exchange.orders import ExchangeOrder
 from tradingd.simulator.exchange.settings import Asset, ExchangeSettings
 
@@ -163,5 +163,4 @@ class Ladder:
 def _ladder_tick(symbol: str, price: Decimal) -> Decimal:
     """Coins quote in steps of a hundredth of a basis point or a cent, not in their smallest unit."""
     tick = tick_of(symbol, price)
-    cent = Decimal("0.01")
-    return cent if tick < cent <= price / 1000 else tick
+    return CENT if tick < CENT <= price / 1000 else tick

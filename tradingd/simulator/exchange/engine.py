@@ -57,14 +57,10 @@ class Engine:
         self._pushed = 0
         self._edge_at: int | None = None
         self._has_started = False
-        self._events: list[Update] = []
+        self.events: list[Update] = []
+        """What happened and was not taken yet; always the same list."""
         self.on_close: Callable[[int], None] | None = None
         """Called at each end of the regular session."""
-
-    @property
-    def has_events(self) -> bool:
-        """Tell whether something happened since the last call."""
-        return bool(self._events)
 
     @property
     def is_busy(self) -> bool:
@@ -73,7 +69,8 @@ class Engine:
 
     def take_events(self) -> list[Update]:
         """Return what happened since the last call, in order."""
-        events, self._events = self._events, []
+        events = self.events.copy()
+        self.events.clear()
         return events
 
     # time
@@ -176,7 +173,7 @@ class Engine:
             self.books[order.symbol].open.remove(working)
 
     def _tell(self, event: str, order: ExchangeOrder, now: int) -> None:
-        self._events.append(Update(event, order, now, self.ids.execution()))
+        self.events.append(Update(event, order, now, self.ids.execution()))
 
     # requests in flight
 
@@ -306,7 +303,7 @@ class Engine:
         event = "partial_fill" if working.remaining else "fill"
         execution = self.ids.execution()
         update = Update(event, order, now, execution, price, quantity, after, fee, is_maker)
-        self._events.append(update)
+        self.events.append(update)
         self.activities.record(update, working.remaining)
         self.due_at = min(self.due_at, self.activities.due_at)
 

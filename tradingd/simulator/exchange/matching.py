@@ -33,6 +33,8 @@ def executions(
             yield working.limit, quantity
         else:
             yield _with_impact(working, level, quantity, settings.impact_bps), quantity
+        if not working.remaining:
+            return  # before the ladder makes a level that nobody reaches
 
 
 def fills_completely(working: Working, ladder: Ladder) -> bool:

@@ -82,19 +82,19 @@ class ExchangeCore:
     def _on_quote(self, quote: m.Quote, now: int) -> Sequence[Message]:
         exchange = self.exchange
         exchange.on_quote(quote.symbol, quote.bid, quote.bid_size, quote.ask, quote.ask_size, now)
-        return self._say(now) if exchange.has_events else NOTHING
+        return self._say(now) if exchange.events else NOTHING
 
     def _on_trade(self, trade: m.Trade, now: int) -> Sequence[Message]:
         exchange = self.exchange
         exchange.on_trade(trade.symbol, trade.price, trade.size, now)
-        return self._say(now) if exchange.has_events else NOTHING
+        return self._say(now) if exchange.events else NOTHING
 
     def _on_bar(self, bar: m.BarReceived, now: int) -> Sequence[Message]:
         if bar.is_history:
             return NOTHING
         exchange = self.exchange
         exchange.on_bar(bar.symbol, bar.open, bar.close, bar.volume, now)
-        return self._say(now) if exchange.has_events else NOTHING
+        return self._say(now) if exchange.events else NOTHING
 
     # requests
 
