@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -42,6 +42,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 from tradingd.runtime.station import heard
+from tradingd.runtime.tally import Tally
 
 log = structlog.get_logger()
 
@@ -80,6 +81,16 @@ class AlpacaBroker:
     def requests(self) -> Counter[tuple[str, str]]:
         """(operation, HTTP status or "failed") -> requests made."""
         return self._desk.rest.requests
+
+    @property
+    def request_seconds(self) -> Mapping[str, Tally]:
+        """Operation -> real time of its requests."""
+        return self._desk.rest.seconds
+
+    @property
+    def heard_at(self) -> int:
+        """When (monotonic, ns) the order stream last gave a sign; 0 before the first."""
+        return self._stream.heard_at
 
     @property
     def reconnects(self) -> int:

@@ -22,6 +22,7 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.outcome import error_text
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings, KeysRefused
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply
+from tradingd.runtime.tally import Tally
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ ACTIVITY_PAGE_SIZE = 100
 
 QUOTA_SPAN_NS = 60_000_000_000
 """A header about the quota says nothing about the next minute (market time)."""
+
+REQUEST_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class CallFailed(Exception):  # noqa: N818 - it names the state of affairs
@@ -46,6 +49,8 @@ class AlpacaRest:
     def __init__(self, network: Network, clock: Clock, settings: AlpacaSettings) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         """(operation, HTTP status or "failed") -> count."""
+        self.seconds: dict[str, Tally] = {}
+        """Operation -> real time of its requests, answered or not."""
         self.rate_limit_remaining: int | None = None
         """What the broker last said is left of the minute's quota."""
         self._remaining_at = 0
@@ -70,6 +75,7 @@ class AlpacaRest:
         body: bytes | None = None,
     ) -> Reply:
         """Do one request and count it; raises `NetworkError`."""
+        began = self._clock.monotonic()
         try:
             reply = await self._network.request(
                 method,
@@ -82,6 +88,9 @@ class AlpacaRest:
         except NetworkError:
             self.requests[operation, "failed"] += 1
             raise
+        finally:
+            spent = self._clock.monotonic() - began
+            self.seconds.setdefault(operation, Tally(REQUEST_BOUNDS_S)).add(spent)
         self.requests[operation, str(reply.status)] += 1
         remaining = reply.headers.get("x-ratelimit-remaining", "")
         if remaining.isdecimal():

@@ -58,7 +58,8 @@ class OrderStream:
         self._snapshots = snapshots
         self._teller = teller
         self._buffer: list[str | bytes] | None = []
-        self._heard_at = 0
+        self.heard_at = 0
+        """When (monotonic, ns) the broker last gave a sign on this stream; 0 before the first."""
         self._doubt = asyncio.Event()
         self._was_up = False
 
@@ -156,7 +157,7 @@ class OrderStream:
             self._hear(await socket.receive())
 
     def _hear(self, frame: str | bytes) -> None:
-        self._heard_at = self._desk.clock.monotonic()
+        self.heard_at = self._desk.clock.monotonic()
         if self._buffer is None:
             self._handle(frame)
         elif len(self._buffer) >= BUFFER_FRAMES_MAX:
@@ -191,7 +192,7 @@ class OrderStream:
                 async with asyncio.timeout(silence_s):
                     await self._doubt.wait()
             except TimeoutError:
-                if self._desk.seconds_since(self._heard_at) < silence_s:
+                if self._desk.seconds_since(self.heard_at) < silence_s:
                     continue
             self._doubt.clear()
             if self._desk.known.has_live() and self._desk.rest.may_poll():
@@ -205,7 +206,7 @@ class OrderStream:
             return
         if behind:
             raise StreamLost(f"mute: {behind}")
-        self._heard_at = self._desk.clock.monotonic()
+        self.heard_at = self._desk.clock.monotonic()
 
     def _handle(self, frame: str | bytes) -> None:
         try:

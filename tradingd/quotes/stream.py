@@ -68,6 +68,8 @@ class MarketStream:
         self.symbols = symbols
         self.frames = 0
         """Frames over all connections."""
+        self.heard_at = 0
+        """When (monotonic, ns) the latest frame came; 0 before the first."""
         self.slow_warnings = 0
         self._network = network
         self._clock = clock
@@ -149,10 +151,12 @@ class MarketStream:
 
     async def _read(self, socket: Socket) -> NoReturn:
         take, give_way = self._intake.take, self._intake.give_way
+        monotonic = self._clock.monotonic
         since = 0
         while True:
             points, unread = decode_frame(await socket.receive())
             self.frames += 1
+            self.heard_at = monotonic()
             if unread:
                 self._intake.unread += unread
             since += len(points)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Sequence
+from time import perf_counter_ns
 
 from tradingd.messages import MARKET_DATA, Envelope
 from tradingd.runtime.ports import LogStore, Tape
+from tradingd.runtime.tally import Tally
 
 COMMIT_REAL_S_MAX = 0.05
 """Real time that a fact nobody waits for may stay unwritten."""
 
 PENDING_MAX = 200_000
 """Unwritten envelopes; beyond it the disk has stopped keeping up and the journal counts as failed."""
+
+WRITE_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
 class JournalFailed(Exception):  # noqa: N818 - it names the state of affairs
@@ -38,6 +42,8 @@ class Journal:
         """Groups written so far."""
         self.rows = 0
         """Envelopes written so far."""
+        self.writes = Tally(WRITE_BOUNDS_S)
+        """How long each group took until it was durable."""
         self._store = store
         self._tape = tape
         self._on_failure = on_failure
@@ -104,12 +110,14 @@ class Journal:
         self._writing, self._pending = self._pending, []
         if self._writing:
             # Shielded: a commit that is canceled half-way leaves the connection in an unknown transaction.
+            began = perf_counter_ns()
             write = asyncio.ensure_future(self._store.write(self._writing))
             try:
                 await asyncio.shield(write)
             except asyncio.CancelledError:
                 await asyncio.wait([write])
                 raise
+            self.writes.add(perf_counter_ns() - began)
             self.groups += 1
             self.rows += len(self._writing)
         self._writing = ()

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from tradingd.messages import Core, Envelope, StationFailed
+from tradingd.runtime.tally import Tally
 
 if TYPE_CHECKING:
     from tradingd.runtime.bus import Bus
 
 TURNS_MAX = 64
 """Messages a station takes before its neighbors get a turn, so that their inboxes cannot overflow."""
+
+HELD_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
 
 
 class Heartbeat:
@@ -56,6 +60,10 @@ class Station:
         self.name = name
         self.core = core
         self.is_quarantined = False
+        self.turns = 0
+        """What was taken from the inbox so far, heartbeats included."""
+        self.held = Tally(HELD_BOUNDS_S)
+        """How long this station kept the loop each time it had it; measured once per hold, not per message."""
         self._bus = bus
         self._inbox = bus.inbox(name)
         self._on_failure = on_failure
@@ -65,7 +73,7 @@ class Station:
         inbox, turn = self._inbox, self._turn
         while True:
             item = await inbox.get()
-            turns = 1
+            began, turns = perf_counter_ns(), 1
             while True:
                 if isinstance(item, Heartbeat):
                     item.is_answered = not self.is_quarantined
@@ -75,6 +83,8 @@ class Station:
                     break
                 item = inbox.get_nowait()
                 turns += 1
+            self.held.add(perf_counter_ns() - began)
+            self.turns += turns
             if turns == TURNS_MAX:
                 await asyncio.sleep(0)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -24,6 +24,7 @@ from tradingd.messages import (
 from tradingd.runtime.bus import Bus, InboxFull
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.station import Heartbeat
+from tradingd.runtime.tally import Tally
 
 BEAT_REAL_S = 1.0
 STALLED_REAL_S = 5.0
@@ -34,6 +35,8 @@ LAG_REAL_S_MAX = 0.25
 
 STEP_REAL_S_MAX = 1.0
 """Wall and monotonic clock may drift apart by this between two beats."""
+
+LAG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 _SECOND_NS, _MS_NS = 1_000_000_000, 1_000_000
 _LOG = structlog.get_logger()
@@ -46,6 +49,8 @@ class Pulse:
         self.quarantined: set[str] = set()
         """Stations that raised; they stay silent until the process ends."""
         self.stalled: set[str] = set()
+        self.lags = Tally(LAG_BOUNDS_S)
+        """How late the loop let each beat come."""
         self._bus = bus
         self._clock = clock
         self._wall_ns = wall_ns
@@ -60,6 +65,11 @@ class Pulse:
         self.stalled.discard(failure.station)
         _LOG.error("actor.failed", actor=failure.station, msg=failure.error, exc=failure.traceback)
         self._say(failure)
+
+    @property
+    def answered_at(self) -> Mapping[str, int]:
+        """Station -> real time (monotonic, ns) of its latest sign of life."""
+        return self._answered_at
 
     def is_fresh(self, stations: Iterable[str]) -> bool:
         """Tell whether all of `stations`, and the pulse itself, gave a sign of life lately."""
@@ -79,6 +89,7 @@ class Pulse:
         now = self._clock.monotonic()
         lag = now - self._beat_at - int(BEAT_REAL_S * _SECOND_NS)
         self._beat_at = now
+        self.lags.add(max(0, lag))
         is_late = lag > LAG_REAL_S_MAX * _SECOND_NS
         if is_late:
             self._say(LoopLagged(lag // _MS_NS))
