@@ -50,7 +50,10 @@ class AtBroker:
 class Line:
     """Two cores, a log, and a random world."""
 
-    def __init__(self, seed: int, *, is_calm: bool) -> None:
+    def __init__(
+        self, seed: int, *, is_calm: bool, algorithms: tuple[str | None, ...] = (None,)
+    ) -> None:
+        self.algorithms = algorithms
         self.rng = random.Random(seed)
         self.is_calm = is_calm
         self.now = kit.NOW
@@ -139,8 +142,12 @@ class Line:
                 bid=price,
                 ask=price,
                 quoted_at=self.now,
+                algorithm=self._algorithm(),
             ),
         )
+
+    def _algorithm(self) -> str | None:
+        return self.algorithms[0] if len(self.algorithms) == 1 else self.rng.choice(self.algorithms)
 
     def _market(self) -> None:
         symbol = self.rng.choice(list(PRICES))

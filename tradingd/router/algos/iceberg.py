@@ -41,6 +41,8 @@ class Iceberg(Slicer):
         """Place the next display once the last one is gone."""
         if now >= self.ends_at(progress):
             return Done(OVER)
+        if self.is_counted_out(progress):
+            return Done()
         if is_too_little(progress, self.shown_max(progress)):
             return Done("display too small")
         hindrance = self.hindrance(progress, market, now)

@@ -55,6 +55,10 @@ class Slicer:
             return price
         return min(price, limit) if is_buy else max(price, limit)
 
+    def is_counted_out(self, progress: Progress) -> bool:
+        """Tell whether so many children in a row came to nothing that no other should follow."""
+        return progress.failures >= self.settings.slicing.slice_failures_max
+
     def hindrance(self, progress: Progress, market: Mark | None, now: int) -> Step | None:
         """Return why no slice may be placed now, or None: one may."""
         slicing = self.settings.slicing
@@ -62,8 +66,6 @@ class Slicer:
             return Wait()
         if progress.left <= 0:
             return Done("nothing left")
-        if progress.failures >= slicing.slice_failures_max:
-            return Done()
         retry_at = progress.ended_at + self._backoff(progress.failures)
         if now < retry_at:
             return Wait(retry_at)

@@ -84,6 +84,8 @@ class Twap(Slicer):
         plan = self.plan(progress)
         if now >= plan.ends_at:
             return Done(OVER)
+        if self.is_counted_out(progress):
+            return Done()
         slot = plan.slot_of(now)
         if self._is_spent(plan, progress, slot):
             return Wait(plan.slot_at(slot + 1))
