@@ -21,6 +21,7 @@ LIVE_PREFIX, PAPER_PREFIX = "AK", "PK"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SOCKET_PATH_BYTES_MAX = 100
 _STALE_AT_SPEED_S_MIN = 30
+_SLICES_AT_SPEED_S_MIN = 10
 
 
 def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
@@ -69,6 +70,13 @@ def _mock(settings: Settings, gathered: Gathered) -> list[Fault]:
         )
         value = str(settings.quotes.stale_after_s)
         return [_at(gathered, ("quotes", "stale_after_s"), value, wrong, remedy)]
+    if settings.mock.speed > 1 and settings.router.twap_interval_s_min < _SLICES_AT_SPEED_S_MIN:
+        wrong = "is under a hiccup of the machine at this speed"
+        remedy = (
+            f"Write at least {_SLICES_AT_SPEED_S_MIN} market seconds when [mock] speed is above 1"
+        )
+        value = str(settings.router.twap_interval_s_min)
+        return [_at(gathered, ("router", "twap_interval_s_min"), value, wrong, remedy)]
     address = settings.mock.simulator
     if address != "embedded" and urlsplit(address).hostname not in _LOOPBACK:
         wrong = "is not on this machine; market clocks are shared over loopback only"

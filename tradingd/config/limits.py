@@ -38,8 +38,23 @@ class Risk(Section):
 
 
 class Router(Section):
-    """How positions are left when they go wrong or right, and how long an order may work."""
+    """How positions are left when they go wrong or right, how long an order works, how it is cut."""
 
     stop_loss_pct: Percent | Literal["off"]
     take_profit_pct: Annotated[Decimal, Field(gt=0, lt=1000)] | Literal["off"]
     order_timeout_s: float = Field(default=10, ge=1, le=600)
+    algorithm: Literal["immediate", "twap", "iceberg", "by_value"] = "immediate"
+    slice_exits: bool = False
+    immediate_below_usd: Money = Decimal(1000)
+    twap_above_usd: Money = Decimal(5000)
+    twap_duration_s: float = Field(default=600, ge=10, le=23_400)
+    twap_slices: int = Field(default=20, ge=1, le=500)
+    twap_interval_s_min: float = Field(default=10, ge=1, le=3600)
+    iceberg_display_pct: Percent = Decimal(20)
+    iceberg_variance_pct: Decimal = Field(default=Decimal(20), ge=0, le=90)
+    iceberg_duration_s: float = Field(default=600, ge=10, le=23_400)
+    iceberg_refill_s: float = Field(default=1, ge=0.5, le=600)
+    slice_usd_min: Decimal = Field(default=Decimal(100), ge=20, le=10**9)
+    slice_price: Literal["cross", "passive"] = "cross"
+    slice_reach_bps: Decimal = Field(default=Decimal(5), ge=0, le=1000)
+    slice_failures_max: int = Field(default=3, ge=1, le=20)

@@ -19,7 +19,7 @@ from tradingd.notify.settings import NotifySettings, Route
 from tradingd.portfolio.settings import PortfolioSettings
 from tradingd.quotes.settings import MINUTE_S, QuotesSettings
 from tradingd.risk.limits import RiskLimits
-from tradingd.router.settings import RouterSettings
+from tradingd.router.settings import RouterSettings, SlicingSettings
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.load import kinds_of
 from tradingd.strategy.settings import StrategySettings
@@ -93,7 +93,16 @@ def _router(settings: Settings) -> RouterSettings:
         stop_loss_pct=_or_off(router.stop_loss_pct),
         take_profit_pct=_or_off(router.take_profit_pct),
         order_timeout_s=router.order_timeout_s,
+        slicing=_slicing(settings),
     )
+
+
+def _slicing(settings: Settings) -> SlicingSettings:
+    """The rest of [router] has the names of the slicing; what the gate calls too old a slice is not priced by."""
+    table = settings.router.model_dump()
+    names = {each.name for each in fields(SlicingSettings)} & table.keys()
+    given = {name: table[name] for name in names}
+    return SlicingSettings(**given, quote_age_s_max=settings.risk.quote_age_s_max)
 
 
 def _or_off(value: Decimal | str) -> Decimal | None:
