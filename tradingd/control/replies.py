@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.control.logs import rfc3339
-from tradingd.control.views import HouseView, OrderView, value_of
+from tradingd.control.views import HouseView, OrderView, PositionView, value_of
 
 ORDERS_SHOWN_MAX = 200
 
@@ -46,6 +46,22 @@ class Positions(msgspec.Struct, frozen=True, kw_only=True):
     """All positions that are not flat."""
 
     positions: tuple[Position, ...]
+
+
+class SymbolPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """What the account holds of one symbol, all strategies together."""
+
+    symbol: str
+    quantity: str
+    market_value_usd: str
+    unrealized_usd: str
+    strategies: tuple[str, ...]
+
+
+class PositionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Positions by symbol, as the broker counts them."""
+
+    positions: tuple[SymbolPosition, ...]
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,22 +132,45 @@ def health(view: HouseView) -> Health:
     )
 
 
-def positions(view: HouseView) -> Positions:
-    """Return what is held, valued at the latest marks."""
-    return Positions(
-        positions=tuple(
-            Position(
-                strategy=one.strategy,
-                symbol=one.symbol,
-                quantity=_plain(one.quantity),
-                average_price=_plain(one.average_price),
-                market_value_usd=f"{(value := value_of(one, view.marks.get(one.symbol))):.2f}",
-                unrealized_usd=f"{value - one.quantity * one.average_price:.2f}",
-                realized_usd=f"{one.realized_usd:.2f}",
-                fees_usd=f"{one.fees_usd:.2f}",
-            )
-            for one in view.held()
-        )
+def positions(view: HouseView, strategy: str = "") -> Positions:
+    """Return what is held (by one strategy, if one is named), valued at the latest marks."""
+    held = [one for one in view.held() if not strategy or one.strategy == strategy]
+    return Positions(positions=tuple(_position(view, one) for one in held))
+
+
+def _position(view: HouseView, one: PositionView) -> Position:
+    value = value_of(one, view.marks.get(one.symbol))
+    return Position(
+        strategy=one.strategy,
+        symbol=one.symbol,
+        quantity=plain(one.quantity),
+        average_price=plain(one.average_price),
+        market_value_usd=f"{value:.2f}",
+        unrealized_usd=f"{value - one.quantity * one.average_price:.2f}",
+        realized_usd=f"{one.realized_usd:.2f}",
+        fees_usd=f"{one.fees_usd:.2f}",
+    )
+
+
+def position_list(view: HouseView) -> PositionList:
+    """Return what is held by symbol."""
+    by_symbol: dict[str, list[PositionView]] = {}
+    for one in view.held():
+        by_symbol.setdefault(one.symbol, []).append(one)
+    return PositionList(
+        positions=tuple(_together(view, symbol, by_symbol[symbol]) for symbol in sorted(by_symbol))
+    )
+
+
+def _together(view: HouseView, symbol: str, parts: list[PositionView]) -> SymbolPosition:
+    value = sum((value_of(one, view.marks.get(symbol)) for one in parts), Decimal(0))
+    cost = sum((one.quantity * one.average_price for one in parts), Decimal(0))
+    return SymbolPosition(
+        symbol=symbol,
+        quantity=plain(sum((one.quantity for one in parts), Decimal(0))),
+        market_value_usd=f"{value:.2f}",
+        unrealized_usd=f"{value - cost:.2f}",
+        strategies=tuple(one.strategy for one in parts),
     )
 
 
@@ -158,10 +197,11 @@ def orders(view: HouseView) -> Orders:
     """Return the open orders and the latest closed ones, newest first within each."""
     by_age = sorted(view.orders.values(), key=lambda one: one.changed_at, reverse=True)
     ordered = sorted(by_age, key=lambda one: not one.is_open)
-    return Orders(orders=tuple(_order(one) for one in ordered[:ORDERS_SHOWN_MAX]))
+    return Orders(orders=tuple(order(one) for one in ordered[:ORDERS_SHOWN_MAX]))
 
 
-def _order(one: OrderView) -> Order:
+def order(one: OrderView) -> Order:
+    """Return one order."""
     return Order(
         order_id=one.order_id,
         parent_id=one.intent_id,
@@ -171,16 +211,17 @@ def _order(one: OrderView) -> Order:
         side=one.side.value,
         role=one.role.value,
         type=one.order_type.value,
-        quantity=_plain(one.quantity),
-        limit_price=None if one.limit_price is None else _plain(one.limit_price),
-        filled=_plain(one.filled),
-        average_price=_plain(one.average_price),
+        quantity=plain(one.quantity),
+        limit_price=None if one.limit_price is None else plain(one.limit_price),
+        filled=plain(one.filled),
+        average_price=plain(one.average_price),
         status=one.status,
         reason=one.reason,
         changed_at=rfc3339(one.changed_at),
     )
 
 
-def _plain(number: Decimal) -> str:
+def plain(number: Decimal) -> str:
+    """Return a number without trailing zeros, never in powers of ten."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradingd import messages as m
+from tradingd.control.activity import Activity
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Envelope, Level, Message, OrderType, Role, Side
 
@@ -39,6 +40,8 @@ class OrderView:
     changed_at: int
     reason: str = ""
     broker_order_id: str = ""
+    seq: int = -1
+    """The number of the message that changed it last."""
 
     @property
     def is_open(self) -> bool:
@@ -94,8 +97,9 @@ class HouseView:
         self.feeds: dict[str, bool] = {}
         self.is_broker_connected = False
         self.day: m.DayStarted | None = None
-        self.alerts: deque[tuple[int, m.AlertRaised]] = deque(maxlen=ALERTS_MAX)
+        self.alerts: deque[tuple[int, int, m.AlertRaised]] = deque(maxlen=ALERTS_MAX)
         self.counts = Counts()
+        self.activity = Activity()
         self.seq = -1
         self.at = 0
         self._closed: deque[str] = deque()
@@ -118,11 +122,12 @@ class HouseView:
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types this view wants to hear."""
-        return frozenset(self._fold)
+        return frozenset(self._fold) | self.activity.kinds
 
     def apply(self, envelope: Envelope) -> None:
         """Fold one message; unknown types are passed over."""
         self.seq, self.at = envelope.seq, envelope.at
+        self.activity.apply(envelope.message, envelope.seq, envelope.at)
         fold = self._fold.get(type(envelope.message))
         if fold is not None:
             fold(envelope.message)
@@ -197,7 +202,7 @@ class HouseView:
         self.day = message
 
     def _alert(self, message: m.AlertRaised) -> None:
-        self.alerts.append((self.at, message))
+        self.alerts.append((self.seq, self.at, message))
 
     def _intent(self, message: m.Intent) -> None:
         self.counts.intents += 1
@@ -223,6 +228,7 @@ class HouseView:
             ZERO,
             ZERO,
             self.at,
+            seq=self.seq,
         )
 
     def _sent(self, message: m.OrderSent) -> None:
@@ -232,7 +238,7 @@ class HouseView:
     def _accepted(self, message: m.OrderAccepted) -> None:
         order = self.orders.get(message.order_id)
         if order is not None:
-            order.broker_order_id = message.broker_order_id
+            order.broker_order_id, order.seq = message.broker_order_id, self.seq
             if order.status in ("approved", "submitted", "unknown"):
                 self._to(message.order_id, "accepted")
 
@@ -273,7 +279,7 @@ class HouseView:
         order = self.orders.get(order_id)
         if order is None:
             return
-        order.status, order.changed_at = status, self.at
+        order.status, order.changed_at, order.seq = status, self.at, self.seq
         order.reason = reason or order.reason
         if not order.is_open:
             self._closed.append(order_id)

@@ -1,0 +1,211 @@
+"""What happened, for readers: fills, signals with their verdicts, strategies, round trips, profit by day.
+
+Beside `views.py`, which says how things stand. Pure and bounded: the latest of each kind, and sums of the rest.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tradingd import messages as m
+from tradingd.instruments.calendar import trading_day
+from tradingd.messages import Message, Role, Side
+from tradingd.portfolio.performance import EquityPoint
+from tradingd.portfolio.trades import RoundTrips
+
+FILLS_MAX = 500
+SIGNALS_MAX = 500
+TALLIES_MAX = 4096
+POINTS_MAX = 2048
+MINUTE_NS = 60 * 10**9
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class SignalView:
+    """What a strategy or a person wished for, and what the gate said."""
+
+    seq: int
+    at: int
+    intent_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    role: Role
+    reason: str
+    confidence: float
+    quantity: Decimal | None
+    verdict: str = "pending"
+    rule: str = ""
+    value: str = ""
+    limit: str = ""
+    why_not: str = ""
+    filled: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillView:
+    """One execution."""
+
+    seq: int
+    at: int
+    fill: m.OrderFilled
+
+
+@dataclass(slots=True)
+class StrategyView:
+    """Whether a strategy speaks."""
+
+    is_running: bool
+    reason: str
+    changed_at: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums of one (day, strategy, symbol)."""
+
+    fills: int = 0
+    volume_usd: Decimal = ZERO
+    realized_usd: Decimal = ZERO
+    fees_usd: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Series:
+    """Equity over time: thinned by half whenever it is full, so it always spans the whole log."""
+
+    points: list[EquityPoint] = field(default_factory=list)
+    step_ns: int = MINUTE_NS
+
+    def add(self, point: EquityPoint) -> None:
+        """Take a point if one is due."""
+        if self.points and point.at - self.points[-1].at < self.step_ns:
+            return
+        self.points.append(point)
+        if len(self.points) >= POINTS_MAX:
+            self.points = self.points[::2]
+            self.step_ns *= 2
+
+
+class Activity:
+    """Folds what happened."""
+
+    def __init__(self) -> None:
+        self.fills: deque[FillView] = deque(maxlen=FILLS_MAX)
+        self.signals: OrderedDict[str, SignalView] = OrderedDict()
+        self.strategies: dict[str, StrategyView] = {}
+        self.tallies: OrderedDict[tuple[str, str, str], Tally] = OrderedDict()
+        self.series = Series()
+        self.trips = RoundTrips()
+        self.sent: deque[int] = deque(maxlen=1000)
+        """When the latest orders left: the use of the order rate."""
+        self.operator_orders = 0
+        """The highest number an operator's order has used; ids are never used twice."""
+        self._seq = -1
+        self._at = 0
+        self._fold: dict[type[Message], Callable[[Any], None]] = {
+            m.Intent: self._intent, m.OperatorOrder: self._operator_order,
+            m.IntentApproved: self._approved, m.IntentRefused: self._refused,
+            m.IntentClosed: self._closed, m.OrderProposed: lambda _: None,
+            m.OrderFilled: self._filled, m.OrderSent: self._sent,
+            m.PositionChanged: self._position, m.EquityMarked: self._equity,
+            m.StrategyStarted: self._started, m.StrategyStopped: self._stopped,
+        }  # fmt: skip
+
+    @property
+    def kinds(self) -> frozenset[type[Message]]:
+        """The message types this wants to hear."""
+        return frozenset(self._fold)
+
+    def apply(self, message: Message, seq: int, at: int) -> None:
+        """Fold one message; unknown types are passed over."""
+        fold = self._fold.get(type(message))
+        if fold is not None:
+            self._seq, self._at = seq, at
+            fold(message)
+            self.trips.hear(message)
+
+    def _intent(self, said: m.Intent) -> None:
+        self._signal(said, said.strategy, said.confidence, said.quantity)
+
+    def _operator_order(self, said: m.OperatorOrder) -> None:
+        self._signal(said, "operator", 1.0, said.quantity)
+        number = said.intent_id.rpartition("-")[2]
+        if number.isdecimal():
+            self.operator_orders = max(self.operator_orders, int(number))
+
+    def _signal(
+        self,
+        said: m.Intent | m.OperatorOrder,
+        strategy: str,
+        confidence: float,
+        quantity: Decimal | None,
+    ) -> None:
+        self.signals[said.intent_id] = SignalView(
+            self._seq,
+            self._at,
+            said.intent_id,
+            strategy,
+            said.symbol,
+            said.side,
+            said.role,
+            said.reason,
+            confidence,
+            quantity,
+        )
+        if len(self.signals) > SIGNALS_MAX:
+            self.signals.popitem(last=False)
+
+    def _approved(self, said: m.IntentApproved) -> None:
+        signal = self.signals.get(said.intent_id)
+        if signal is not None:
+            signal.seq, signal.verdict, signal.quantity = self._seq, "approved", said.quantity
+
+    def _refused(self, said: m.IntentRefused) -> None:
+        signal = self.signals.get(said.intent_id)
+        if signal is not None:
+            signal.seq, signal.verdict, signal.rule = self._seq, "refused", said.rule
+            signal.value, signal.limit, signal.why_not = said.value, said.limit, said.reason
+
+    def _closed(self, said: m.IntentClosed) -> None:
+        signal = self.signals.get(said.intent_id)
+        if signal is not None:
+            signal.seq, signal.verdict, signal.filled = self._seq, "closed", said.filled
+
+    def _filled(self, said: m.OrderFilled) -> None:
+        self.fills.append(FillView(self._seq, self._at, said))
+        tally = self._tally(said.strategy, said.symbol)
+        tally.fills += 1
+        tally.volume_usd += said.price * said.quantity
+
+    def _sent(self, _: m.OrderSent) -> None:
+        self.sent.append(self._at)
+
+    def _position(self, said: m.PositionChanged) -> None:
+        if said.realized_change_usd or said.fees_change_usd:
+            tally = self._tally(said.strategy, said.symbol)
+            tally.realized_usd += said.realized_change_usd
+            tally.fees_usd += said.fees_change_usd
+
+    def _tally(self, strategy: str, symbol: str) -> Tally:
+        key = (trading_day(self._at), strategy, symbol)
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies[key] = Tally()
+            if len(self.tallies) > TALLIES_MAX:
+                self.tallies.popitem(last=False)
+        return tally
+
+    def _equity(self, said: m.EquityMarked) -> None:
+        self.series.add(EquityPoint(at=self._at, equity_usd=said.equity_usd, exposure_usd=said.exposure_usd))  # fmt: skip
+
+    def _started(self, said: m.StrategyStarted) -> None:
+        self.strategies[said.strategy] = StrategyView(True, said.reason, self._at)
+
+    def _stopped(self, said: m.StrategyStopped) -> None:
+        self.strategies[said.strategy] = StrategyView(False, said.reason, self._at)
