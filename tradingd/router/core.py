@@ -7,7 +7,7 @@ This file only says who decides on which message. The decisions stand in `entrie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
@@ -36,22 +36,21 @@ class RouterCore:
         self.desk = Desk(settings)
         self._watch = Watch()
         self._decide: Mapping[type[Message], _Decide] = _table()
+        self._handlers: Mapping[type[Message], Callable[[Any, int], Sequence[Message]]] = {
+            **dict.fromkeys(self.desk.concerns, self._on_fact),
+            **dict.fromkeys(self._decide, self._on_cause),
+            **dict.fromkeys(_ABOUT_ORDERS, self._on_order),
+            Mark: self._on_mark,
+        }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
         """Fold what is heard, decide, and return what is said."""
-        if type(message) is Mark:
-            return self._on_mark(message, now)
-        turn = Turn(self.desk, self._watch, now)
-        if type(message) in _ABOUT_ORDERS:
-            self._on_order(turn, cast(_AboutOrder, message))
-        else:
-            self.desk.fold(message, now)
-            decide = self._decide.get(type(message))
-            if decide is None:
-                return NOTHING
-            decide(turn, message)
-        turn.said += self._watch.arm()
-        return turn.said
+        handler = self.handler(type(message))
+        return NOTHING if handler is None else handler(message, now)
+
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message]] | None:
+        """Return what `handle` calls for `kind`."""
+        return self._handlers.get(kind)
 
     def apply(self, message: Message, now: int) -> None:
         """Fold one message of the log."""
@@ -71,27 +70,43 @@ class RouterCore:
             if not trigger.low < mark.bid < trigger.high:
                 turn = Turn(self.desk, self._watch, now)
                 exits.protect(turn, mark.symbol)
-                turn.said += self._watch.arm()
-                return turn.said
+                return self._end(turn)
         return NOTHING
 
-    def _on_order(self, turn: Turn, fact: _AboutOrder) -> None:
-        order = self.desk.orders.get(fact.order_id)
-        self.desk.fold(fact, turn.now)
+    def _on_fact(self, message: Message, now: int) -> Sequence[Message]:
+        self.desk.fold(message, now)
+        return NOTHING
+
+    def _on_cause(self, message: Message, now: int) -> Sequence[Message]:
+        self.desk.fold(message, now)
+        turn = Turn(self.desk, self._watch, now)
+        self._decide[type(message)](turn, message)
+        return self._end(turn)
+
+    def _on_order(self, fact: _AboutOrder, now: int) -> Sequence[Message]:
+        orders = self.desk.orders
+        order = orders.get(fact.order_id)
+        self.desk.fold(fact, now)
+        lives_on = order is not None and fact.order_id in orders
+        if lives_on and type(fact) is not m.OrderApproved:
+            return NOTHING  # most facts of an order: nothing waits for them
+        turn = Turn(self.desk, self._watch, now)
         if order is None:
             if isinstance(fact, m.OrderFilled):
                 _after_late_fill(turn, fact)
-            return
-        if order.order_id in self.desk.orders:
-            _go_on(turn, order, fact)
+        elif lives_on:
+            _go_on(turn, order)
         else:
             self._watch.orders.pop(order.order_id, None)
             _after_end(turn, order)
+        return self._end(turn)
+
+    def _end(self, turn: Turn) -> Sequence[Message]:
+        turn.said += self._watch.arm()
+        return turn.said
 
 
-def _go_on(turn: Turn, order: Order, fact: Message) -> None:
-    if type(fact) is not m.OrderApproved:
-        return
+def _go_on(turn: Turn, order: Order) -> None:
     if order.state is OrderState.CANCELING:
         turn.say(m.CancelOrder(order_id=order.order_id, reason=OVERDUE))
         turn.watch.orders[order.order_id] = turn.now + turn.patience_ns

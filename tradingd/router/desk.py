@@ -114,6 +114,11 @@ class Desk:
         if fold_at is not None:
             fold_at(message, now)
 
+    @property
+    def concerns(self) -> frozenset[type[Message]]:
+        """Return what `fold` takes; every other message changes nothing."""
+        return frozenset(self._folds) | frozenset(self._folds_at)
+
     # What the deciders ask.
 
     def live_of(self, intent_id: str) -> Iterator[Order]:

@@ -156,7 +156,10 @@ class Holdings:
         return None
 
     def _aim(self, symbol: str) -> None:
-        holders = self.positions.get(symbol, {})
+        holders = self.positions.get(symbol)
+        if not holders:
+            self.triggers.pop(symbol, None)
+            return
         aimed = tuple(
             self._trigger(strategy, holding)
             for strategy, holding in sorted(holders.items())

@@ -6,7 +6,6 @@ miscounts is stopped here by an assertion before the gate refuses it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -87,8 +86,7 @@ class Parent(msgspec.Struct):
         return self.closing or self.last_end or "done"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an algorithm may know of its parent: facts only, so that it survives a restart."""
 
     intent_id: str

@@ -94,7 +94,8 @@ def patience_ends_at(turn: Turn, order: Order) -> int:
         return 0  # a person's order rests as long as he wants
     if parent is not None and parent.is_approved:
         algorithm = algorithm_of(parent, settings)
-        ends_at = algorithm.patience_ends_at(progress(turn, parent), turn.now)
+        if algorithm.is_sliced:
+            ends_at = algorithm.patience_ends_at(progress(turn, parent), turn.now)
     return (
         max(ends_at, turn.now + 1) if ends_at else turn.now + int(settings.order_timeout_s * SECOND)
     )

@@ -39,13 +39,18 @@ class Watch:
 
     def arm(self) -> Sequence[m.SetTimer]:
         """Return the timer request that is missing, if any."""
-        times = [*self.orders.values(), *self.parents.values(), *self.pauses.values()]
-        if self.grace_at:
-            times.append(self.grace_at)
-        if not times:
+        earliest = self._earliest()
+        if not earliest:
             return ()
-        earliest = min(times)
         if self._armed_at and self._armed_at <= earliest:
             return ()
         self._armed_at = earliest
         return (m.SetTimer(owner=OWNER, key=SWEEP, fires_at=earliest),)
+
+    def _earliest(self) -> int:
+        """Return the earliest of all times; 0 = there is none."""
+        tables = (self.orders, self.parents, self.pauses)
+        times = [min(table.values()) for table in tables if table]
+        if self.grace_at:
+            times.append(self.grace_at)
+        return min(times, default=0)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from tradingd.messages import Mark
 from tradingd.router.parents import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Propose one child."""
 
     quantity: Decimal
@@ -22,15 +22,13 @@ class Place:
     """Which slice of the plan it is, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True, gc=False):
     """Ask again when a child changes, or at `until_at` (0 = only then)."""
 
     until_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """No child will follow; the parent closes once none is live."""
 
     reason: str = ""
@@ -55,7 +53,10 @@ class Algorithm(Protocol):
         """Return the next step; asked again at once after `Place`."""
 
     def patience_ends_at(self, progress: Progress, now: int) -> int:
-        """Return when the rest of a child approved now is taken back; 0 = after the house's time-out."""
+        """Return when the rest of a child approved now is taken back; 0 = after the house's time-out.
+
+        Asked of plans only: what is not sliced has the house's patience.
+        """
 
     def ends_at(self, progress: Progress) -> int:
         """Return when the plan ends, whatever is left; 0 = it has no time of its own."""
