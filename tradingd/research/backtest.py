@@ -23,7 +23,7 @@ from tradingd.messages import (
     TradingDay,
 )
 from tradingd.research.collector import Collector
-from tradingd.runtime.drained import DrainedHouse
+from tradingd.runtime.drained import DrainedHouse, Sink
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.exchange.station import HEARS, ExchangeCore
@@ -64,10 +64,11 @@ class Backtest:
         self.settings = settings
         self.collector = Collector()
         self._days = tuple(days)
-        self._log = log
         cores = build_cores(settings.cores)
         cores["broker"] = ExchangeCore(Exchange(settings.exchange, self._days, settings.seed))
-        self.house = DrainedHouse(cores, wiring=BACKTEST_WIRING, log=self._keep, tape=tape)
+        self.house = DrainedHouse(
+            cores, wiring=BACKTEST_WIRING, log=_both(self.collector.hear, log), tape=tape
+        )
 
     def run(self, events: Events) -> Collector:
         """Play every event, let what is due at the last instant happen, and return what was collected."""
@@ -95,7 +96,13 @@ class Backtest:
         for symbol in symbols:
             say("feed", HistoryRead(symbol, 0), at)
 
-    def _keep(self, envelope: Envelope) -> None:
-        self.collector.hear(envelope)
-        if self._log is not None:
-            self._log(envelope)
+
+def _both(first: Sink, second: Sink | None) -> Sink:
+    if second is None:
+        return first
+
+    def tell(envelope: Envelope) -> None:
+        first(envelope)
+        second(envelope)
+
+    return tell

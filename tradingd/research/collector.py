@@ -36,7 +36,7 @@ class EquityLine:
     """The account over time, thinned, with its worst fall kept exactly."""
 
     def __init__(self) -> None:
-        self.points: list[EquityPoint] = []
+        self._kept: list[tuple[int, EquityMarked]] = []
         self._last: tuple[int, EquityMarked] | None = None
         self._peak = ZERO
         self._trough = ZERO
@@ -54,14 +54,13 @@ class EquityLine:
             self._peak = self._trough = equity
         elif equity < self._trough:
             self._trough = equity
-        self._last = (at, marked)
+        self._last = last = (at, marked)
         if at >= self._due_at:
-            self._keep(_point(at, marked))
-
-    @property
-    def last(self) -> EquityPoint | None:
-        """Return the latest point."""
-        return None if self._last is None else _point(*self._last)
+            self._kept.append(last)
+            if len(self._kept) > POINTS_MAX:
+                del self._kept[1::2]
+                self._spacing *= 2
+            self._due_at = at + self._spacing
 
     @property
     def drawdown_usd(self) -> Decimal:
@@ -77,17 +76,10 @@ class EquityLine:
 
     def series(self) -> list[EquityPoint]:
         """Return the kept points, the latest always among them."""
-        last = self.last
-        if last is None or self.points[-1] == last:
-            return self.points
-        return [*self.points, last]
-
-    def _keep(self, point: EquityPoint) -> None:
-        self.points.append(point)
-        if len(self.points) > POINTS_MAX:
-            del self.points[1::2]
-            self._spacing *= 2
-        self._due_at = point.at + self._spacing
+        points = [_point(*each) for each in self._kept]
+        if self._last is not None and self._last is not self._kept[-1]:
+            points.append(_point(*self._last))
+        return points
 
     def _end_fall(self) -> None:
         fall = self._peak - self._trough
