@@ -9,6 +9,7 @@ or for its ceiling.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import random
 import signal
@@ -24,13 +25,15 @@ from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import KeysRefused
 from tradingd.cli.shared import Exit
 from tradingd.config import ConfigError, Settings, config_hash
-from tradingd.config.mapping import core_settings, warmup_of
+from tradingd.config.mapping import core_settings, notify_settings, secrets_of, warmup_of
 from tradingd.config.sections import EMBEDDED
 from tradingd.control import logs
 from tradingd.control.auth import open_token
 from tradingd.control.http import Api
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
+from tradingd.control.replies import health
+from tradingd.control.service import EARNED_REAL_S, Service
 from tradingd.control.summary import Summary
 from tradingd.control.views import HouseView
 from tradingd.control.watcher import Watcher
@@ -39,10 +42,13 @@ from tradingd.ends import EndsUnreachable, open_ends
 from tradingd.house import House
 from tradingd.identity import build, new_run_id
 from tradingd.messages import Core, RunStarted
+from tradingd.notify import Notify, NotifyRefused, build_notify
 from tradingd.recorder import Recorder
 from tradingd.runtime.lock import AlreadyRunning, InstanceLock
 from tradingd.runtime.network import AiohttpNetwork
+from tradingd.runtime.ports import Clock, Network
 from tradingd.runtime.recovery import Recovered, recover
+from tradingd.runtime.sd_notify import Notifier
 from tradingd.runtime.sqlite_store import SqliteStore, StoreError
 from tradingd.runtime.tape import MarketTape
 from tradingd.session import MINUTE_NS, Session
@@ -57,6 +63,7 @@ def run_daemon(settings: Settings) -> int:
     if settings.run.mode == "live":
         return _refused(_ENDS_IN_LIVE, Exit.CONFIG)
     files = StateFiles(settings.state_dir)
+    faulthandler.enable()  # what the watchdog aborts must name the line that hangs
     os.umask(0o077)  # whatever a run writes is its owner's alone
     try:
         files.make()
@@ -64,7 +71,7 @@ def run_daemon(settings: Settings) -> int:
             return uvloop.run(Daemon(settings, files).run())
     except AlreadyRunning as error:
         return _refused(f"{error} {files.folder}", Exit.LOCKED)
-    except (ConfigError, KeysRefused) as error:
+    except (ConfigError, KeysRefused, NotifyRefused) as error:
         return _refused(str(error), Exit.CONFIG)
     except (StoreError, EndsUnreachable, CallFailed, OSError) as error:
         return _refused(str(error), Exit.FAILURE)
@@ -88,13 +95,15 @@ class Daemon:
         self._metrics = Metrics(
             Meters(__version__, settings.run.mode), self._view, tuple(settings.strategies), markets
         )
-        self._is_stopping = False
-        self._alarm: asyncio.TimerHandle | None = None
+        self._notifier = Notifier.of_environment(os.environ)
 
     async def run(self) -> int:
         """Do the whole run; returns the exit code."""
         self._configure_logs()
         async with AsyncExitStack() as stack:
+            stack.callback(self._notifier.close)
+            self._notifier.extend(EARNED_REAL_S)
+            self._notifier.status("reading the order log")
             cores = build_cores(self._told)
             store, tape, recovered = await self._recover(stack, cores)
             network = AiohttpNetwork()
@@ -111,7 +120,8 @@ class Daemon:
                 rng=random.SystemRandom(),
             )
             await self._check_account(house)
-            await self._restore(house, store)
+            notify = await self._build_notify(house, ends.clock, network)
+            await self._restore(house, store, notify)
             session = Session(
                 house,
                 ends,
@@ -123,6 +133,9 @@ class Daemon:
             stack.push_async_callback(_ended, following)
             api = await self._open_api(stack)
             _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
+            notify.start()
+            stack.push_async_callback(notify.close)
+            self._open_service(stack, house, ends.clock)
             return await self._trade(session, recovered.genesis)
 
     def _configure_logs(self) -> None:
@@ -132,7 +145,7 @@ class Daemon:
             run_id=self._run_id,
             mode=settings.run.mode,
             level=settings.run.log_level,
-            secrets=(settings.key.reveal(), settings.secret.reveal()),
+            secrets=secrets_of(settings),
             is_terminal=sys.stdout.isatty(),
             on_record=self._metrics.record,
         )
@@ -159,12 +172,31 @@ class Daemon:
         if account.is_blocked:
             raise KeysRefused(f"the broker has blocked account ...{account.account_number[-4:]}")
 
-    async def _restore(self, house: House, store: SqliteStore) -> None:
+    async def _restore(self, house: House, store: SqliteStore, notify: Notify) -> None:
         """Let the edges and the view fold the earlier log; cores have done so already."""
         envelopes = await store.read()
         for envelope in envelopes:
             house.broker.apply(envelope)
         self._view.restore(envelopes)
+        notify.restore(envelopes)
+
+    async def _build_notify(self, house: House, clock: Clock, network: Network) -> Notify:
+        """Build the way out for alerts; started when the API is, and closed before it."""
+        return await build_notify(
+            notify_settings(self._settings),
+            house.bus,
+            clock,
+            network,
+            run_id=self._run_id,
+            mode=self._settings.run.mode,
+            rng=random.SystemRandom(),
+            count=self._metrics.alert_told,
+            count_ping=self._metrics.pinged,
+            is_healthy=lambda: (
+                health(self._view).is_healthy and house.pulse.is_fresh(house.bus.inboxes)
+            ),
+            on_failure=house.say_failed,
+        )
 
     async def _open_api(self, stack: AsyncExitStack) -> Api:
         """Open the API; registered so that it closes after the house: HTTP goes last."""
@@ -174,6 +206,20 @@ class Daemon:
         await api.start(self._files.folder, self._settings.api.bind, self._settings.api.port, token)
         return api
 
+    def _open_service(self, stack: AsyncExitStack, house: House, clock: Clock) -> None:
+        """Tell the service manager of the run; its last word comes before the API closes."""
+        service = Service(
+            self._notifier,
+            house.bus,
+            clock,
+            alive=house.pulse,
+            view=self._view,
+            stop_ceiling_s=self._settings.run.stop_ceiling_s,
+        )
+        telling = asyncio.create_task(service.run(), name="service")
+        stack.callback(service.end)
+        stack.push_async_callback(_ended, telling)
+
     async def _trade(self, session: Session, genesis: str) -> int:
         run = RunStarted(
             genesis, self._run_id, build(), config_hash(self._settings), self._settings.run.mode
@@ -181,6 +227,9 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, session.ask_stop, "signal", number.name)
+        # A lost terminal is a stop; a service has none, and reads configuration and keys at its start only.
+        hangup = session.ask_stop if sys.stdout.isatty() else _pass_over
+        loop.add_signal_handler(signal.SIGHUP, hangup, "signal", "SIGHUP")
         before_ns = int(self._settings.run.stop_before_close_min * MINUTE_NS)
         try:
             session.open(run, before_ns)
@@ -191,6 +240,7 @@ class Daemon:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # one more changes nothing, to the very end
         self._say_summary(summary)
         is_flat_wanted = self._settings.run.on_stop == "flatten"
         return Exit.OK if summary.is_flat or not is_flat_wanted else Exit.NOT_FLAT
@@ -200,6 +250,10 @@ class Daemon:
         out = sys.stdout if sys.stdout.isatty() else sys.stderr
         out.write(summary.text() + "\n")
         out.flush()
+
+
+def _pass_over(*_words: str) -> None:
+    """Take a signal that means nothing here."""
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
