@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +62,9 @@ class Recorded:
 
 
 Tamper = Callable[[dict[str, Core]], None]
+Retell = Callable[[CoreSettings], CoreSettings]
+Act = tuple[float, OperatorAsked]
+"""Market seconds after the start, and what a person asks for then."""
 
 
 def again(recorded: Recorded) -> list[Verdict]:
@@ -69,18 +72,38 @@ def again(recorded: Recorded) -> list[Verdict]:
     return replay(recorded.log, recorded.tape, lambda _: build_cores(recorded.settings))
 
 
-def play(seed: int, minutes: int, scenario: str = "calm", tamper: Tamper | None = None) -> Recorded:
-    """Record one session of `minutes` market minutes under `seed`, stopped flat."""
+def play(
+    seed: int,
+    minutes: int,
+    scenario: str = "calm",
+    tamper: Tamper | None = None,
+    *,
+    retell: Retell = lambda told: told,
+    acts: Sequence[Act] = (),
+) -> Recorded:
+    """Record one session of `minutes` market minutes under `seed`, stopped flat.
+
+    `retell` changes what the stations are told; `acts` are done at their times.
+    """
     loop = VirtualLoop(seed)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(_session(loop, seed, minutes, scenario, tamper))
+        return runner.run(
+            _session(loop, seed, minutes, scenario, tamper=tamper, retell=retell, acts=acts)
+        )
 
 
 async def _session(
-    loop: VirtualLoop, seed: int, minutes: int, scenario: str, tamper: Tamper | None
+    loop: VirtualLoop,
+    seed: int,
+    minutes: int,
+    scenario: str,
+    *,
+    tamper: Tamper | None,
+    retell: Retell,
+    acts: Sequence[Act],
 ) -> Recorded:
     settings = load(ROOT / "config" / "mock.toml")
-    told = core_settings(settings)
+    told = retell(core_settings(settings))
     start = ns_of("2024-03-05", "09:30")
     clock = VirtualClock(loop, start)
     simulated = SimulatorSettings(
@@ -108,7 +131,11 @@ async def _session(
     house.start()
     house.bus.publish("daemon", RunStarted(recovered.genesis, "run", "test", "", "mock"))
     house.open_market()
-    await asyncio.sleep(minutes * MINUTE_S)
+    begun = clock.now()
+    for seconds, asked in acts:
+        await asyncio.sleep(seconds - (clock.now() - begun) / 1e9)
+        house.bus.publish("control", asked)
+    await asyncio.sleep(minutes * MINUTE_S - (clock.now() - begun) / 1e9)
     house.bus.publish("control", OperatorAsked(Ask.STOP, "test", "the session ends"))
     async with asyncio.timeout(STOP_S_MAX):
         while True:
