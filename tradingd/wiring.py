@@ -68,7 +68,7 @@ _ROWS = (
         "core",
         {m.RunStarted, m.Quote, m.Bar, m.HistoryRead, m.SessionChanged, m.FeedStale,
          m.FeedRecovered, m.IntentRefused, m.IntentClosed, m.LevelChanged, m.OperatorAsked,
-         m.TimerFired, *BOOK_FACTS},
+         m.StrategySuspended, m.TimerFired, *BOOK_FACTS},
         {m.Intent, m.StrategyStarted, m.StrategyStopped},
     ),
     _row(
@@ -111,7 +111,8 @@ _ROWS = (
         "pulse",
         "edge",
         set(),
-        {m.StationFailed, m.StationStalled, m.StationRecovered, m.LoopLagged, m.ClockStepped},
+        {m.StationFailed, m.StationStalled, m.StationRecovered, m.LoopLagged, m.ClockStepped,
+         m.StrategyOverran},
     ),
     _row(
         "supervisor",
@@ -120,8 +121,9 @@ _ROWS = (
          m.BrokerConnected, m.BrokerLost, m.PositionChanged, m.EquityMarked, m.DayStarted,
          m.CashMoved, m.BookAdopted, m.BooksAgreed, m.DifferenceUnexplained, m.StationFailed,
          m.StationStalled, m.StationRecovered, m.LoopLagged, m.ClockStepped, m.StrategyStopped,
-         m.OperatorAsked, m.TimerFired},
-        {m.LevelChanged, m.SnapshotAsked, m.EmergencyClose},
+         m.StrategyOverran, m.OrderRejected, m.OrderRefused, m.BrokerSnapshot, m.OperatorAsked,
+         m.TimerFired},
+        {m.LevelChanged, m.SnapshotAsked, m.EmergencyClose, m.StrategySuspended},
     ),
     _row("control", "edge", set(), {m.OperatorAsked, m.OperatorOrder}),
     _row("notify", "edge", set(), set()),  # watches, and says only what anyone may: alerts

@@ -52,6 +52,8 @@ from tradingd.messages.house import (
     StationFailed,
     StationRecovered,
     StationStalled,
+    StrategyOverran,
+    StrategySuspended,
     TimerFired,
 )
 from tradingd.messages.intents import (
@@ -124,7 +126,7 @@ AnyMessage = (
     | OrderUnknown | CancelRejected | TradeBusted | WordUnknown | FeeCharged | CashMoved
     | CorporateAction | BrokerPosition | BrokerOrder | BrokerSnapshot | BookAdopted
     | DifferenceExplained | DifferenceUnexplained | BooksAgreed | IntentClosed | PositionChanged
-    | DayStarted | EquityMarked
+    | DayStarted | EquityMarked | StrategyOverran | StrategySuspended
 )  # fmt: skip
 """The closed union: what the log can hold."""
 
@@ -240,8 +242,10 @@ __all__ = [
     "StationFailed",
     "StationRecovered",
     "StationStalled",
+    "StrategyOverran",
     "StrategyStarted",
     "StrategyStopped",
+    "StrategySuspended",
     "SymbolHalted",
     "TimeInForce",
     "TimerFired",

@@ -146,3 +146,6 @@ class EquityMarked(Message, frozen=True, gc=False, tag="EquityMarked"):
     fees_usd: Decimal
     is_stale: bool
     """True when a held symbol's mark is older than the configured age."""
+    doubt_usd: Decimal = Decimal(0)
+    """What the equity would be higher by the mark before the latest one of each held symbol, where it would:
+    the part of a loss that hangs on marks seen once. All of a position that has no mark is in doubt."""

@@ -68,6 +68,20 @@ class StationRecovered(Message, frozen=True, gc=False, tag="StationRecovered"):
     station: str
 
 
+class StrategyOverran(Message, frozen=True, gc=False, tag="StrategyOverran"):
+    """A strategy held the loop for this much real time in one call: more than its budget."""
+
+    strategy: str
+    took_ms: int
+
+
+class StrategySuspended(Message, frozen=True, gc=False, tag="StrategySuspended"):
+    """The supervisor switches a strategy off until a person starts it again; its protection stays."""
+
+    strategy: str
+    reason: str
+
+
 class LoopLagged(Message, frozen=True, gc=False, tag="LoopLagged"):
     """The event loop was late by this much, real time."""
 
