@@ -87,7 +87,7 @@ def test_a_fill_says_the_position_and_the_equity_at_once() -> None:
     assert equity_of([marked]) == EquityMarked(
         equity_usd=Decimal("999.90"), cash_usd=Decimal("899.90"), exposure_usd=Decimal(100),
         day_pnl_usd=Decimal("-0.10"), realized_usd=Decimal(0), unrealized_usd=Decimal("-0.10"),
-        fees_usd=Decimal(0), is_stale=False,
+        fees_usd=Decimal(0), is_stale=False, doubt_usd=Decimal("0.1"),
     )  # fmt: skip
     position, _ = core.handle(a_fill(Side.SELL, "10", "11"), NOON)
     assert isinstance(position, PositionChanged)
@@ -209,3 +209,19 @@ def test_applying_the_order_log_gives_the_state_of_having_been_there() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="mark_stale_s"):
         PortfolioSettings(mark_stale_s=0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "doubt"),
+    [((10, 9), 10), ((10, 9, 9), 0), ((10, 9, 8.5), 5), ((10, 9, 9.5), 0), ((9,), 10)],
+    ids=["once", "twice", "half of it once", "recovered", "no mark before"],
+)
+def test_what_of_a_loss_hangs_on_marks_seen_once_is_in_doubt(
+    prices: tuple[float, ...], doubt: int
+) -> None:
+    core = a_core()
+    for price in prices[:-1]:
+        core.handle(mark(price), NOON)
+    core.handle(a_fill(Side.BUY, "10", "10"), NOON)
+    marked = equity_of(core.handle(mark(prices[-1], NOON + SECOND), NOON + SECOND))
+    assert marked.doubt_usd == doubt

@@ -7,7 +7,17 @@ from decimal import Decimal
 
 import pytest
 
-from tests.supervisor.test_core import NOW, SECOND, agreed, asked, equity, failed, position, started
+from tests.supervisor.test_core import (
+    NOW,
+    SECOND,
+    agreed,
+    asked,
+    equity,
+    failed,
+    position,
+    snapshot,
+    started,
+)
 from tradingd import messages as m
 from tradingd.messages import Ask, Level, Market, Message
 from tradingd.supervisor.core import SupervisorCore
@@ -29,13 +39,22 @@ def anything(rng: random.Random) -> Message:
         m.BookAdopted(cash=zero, positions=(), reason=""),
         m.DayStarted(date="2013-10-07", equity_usd=Decimal(100_000)),
         m.CashMoved(activity_id="", kind="", amount=Decimal(rng.randint(-9, 9)), moved_at=0),
-        equity(rng.choice([100_000, 96_000, 94_000]), is_stale=rng.random() < 0.2),
+        equity(
+            rng.choice([100_000, 96_000, 94_000]),
+            is_stale=rng.random() < 0.2,
+            doubt=rng.choice([0, 3_000]),
+        ),
         position(rng.randint(0, 1)),
         failed(rng.choice(["risk", "strategy", "timers", "control"])),
         m.StationStalled(station="quotes", silent_ms=1),
         m.StationRecovered(station="quotes"),
         m.LoopLagged(lag_ms=1),
         m.TimerFired(owner="supervisor", key=rng.choice(["lag", "flatten", "stop"]), fires_at=0),
+        m.OrderRejected(order_id=f"g-e-{rng.choice('ab')}-1-1", code="", reason=""),
+        m.StrategyOverran(strategy="a", took_ms=1),
+        snapshot(rng.choice([100_000, 94_000]), rng.choice(["flatten", "stop"]), positions=0),
+        m.SessionChanged(market=Market.US_EQUITY, session=rng.choice(list(m.Session)), until_at=0),
+        asked(Ask.START_STRATEGY, target="a"),
         asked(rng.choice([Ask.PAUSE, Ask.RESUME, Ask.HALT, Ask.FLATTEN, Ask.STOP])),
     ]
     return rng.choice(choices)
@@ -43,7 +62,8 @@ def anything(rng: random.Random) -> Message:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_applied_facts_give_the_live_state_and_the_last_word_is_the_level(seed: int) -> None:
-    rng, settings = random.Random(seed), SupervisorSettings()
+    rng = random.Random(seed)
+    settings = SupervisorSettings(strategy_executions_max=9, strategy_rejects_max=3)
     live, fresh = SupervisorCore(settings), SupervisorCore(settings)
     loaded = SupervisorCore(settings)
     said: tuple[Level, tuple[str, ...]] = live.said

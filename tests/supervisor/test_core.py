@@ -70,12 +70,26 @@ def failed(station: str) -> m.StationFailed:
     return m.StationFailed(station=station, error="boom", traceback="...")
 
 
-def equity(usd: int, *, is_stale: bool = False) -> m.EquityMarked:
+def equity(
+    usd: int, *, is_stale: bool = False, doubt: int = 0, paid_in: int = 100_000
+) -> m.EquityMarked:
     zero = Decimal(0)
     return m.EquityMarked(
-        equity_usd=Decimal(usd), cash_usd=zero, exposure_usd=zero, day_pnl_usd=zero,
+        equity_usd=Decimal(usd), cash_usd=zero, exposure_usd=zero, day_pnl_usd=Decimal(usd - paid_in),
         realized_usd=zero, unrealized_usd=zero, fees_usd=zero, is_stale=is_stale,
+        doubt_usd=Decimal(doubt),
     )  # fmt: skip
+
+
+def snapshot(
+    usd: int = 100_000, why: str = "period", *, positions: int = 1, orders: int = 0
+) -> m.BrokerSnapshot:
+    zero = Decimal(0)
+    row = m.BrokerPosition("IBM", Decimal(1), zero)
+    order = m.BrokerOrder("g-e-sma-1-1", "b", "IBM", m.Side.BUY, zero, zero, "new")
+    return m.BrokerSnapshot(
+        why, zero, Decimal(usd), zero, (row,) * positions, (order,) * orders, taken_at=0
+    )
 
 
 def position(quantity: int) -> m.PositionChanged:
@@ -172,15 +186,14 @@ def test_a_dead_source_of_entries_stops_entries_only(station: str) -> None:
     assert not of_kind(said, m.EmergencyClose)
 
 
-def test_two_fresh_marks_of_the_loss_flatten_and_then_halt_for_good() -> None:
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_a_proven_loss_flattens_and_then_halts_for_good(is_stale: bool) -> None:
     house = open_house(daily_loss_pct=Decimal(5))
-    house.hear(equity(95_000))
     assert house.level() is Level.NORMAL
-    house.now += SECOND
 
-    said = house.hear(equity(94_900))
+    said = house.hear(equity(94_900, is_stale=is_stale))
     assert house.level() is Level.FLATTENING
-    assert of_kind(said, m.SnapshotAsked) == [m.SnapshotAsked(why="flatten")]
+    assert m.SnapshotAsked(why="flatten") in said
     assert "daily_loss" in alerts(said)
 
     house.hear(agreed("flatten"))
@@ -190,34 +203,84 @@ def test_two_fresh_marks_of_the_loss_flatten_and_then_halt_for_good() -> None:
 
 
 @pytest.mark.parametrize(
-    "marks",
+    ("mark", "level"),
     [
-        [equity(90_000), equity(99_000), equity(90_000)],
-        [equity(90_000, is_stale=True), equity(90_000, is_stale=True)],
-        [equity(95_001), equity(95_001)],
+        (equity(90_000, doubt=6_000), Level.NO_ENTRIES),
+        (equity(96_000, is_stale=True), Level.NO_ENTRIES),
+        (equity(90_000, is_stale=True, doubt=6_000), Level.NO_ENTRIES),
+        (equity(96_001, is_stale=True), Level.NORMAL),
+        (equity(95_001), Level.NORMAL),
     ],
-    ids=["a spike", "stale", "under the limit"],
+    ids=["a spike", "stale and near", "a stale spike", "stale and far", "under the limit"],
 )
-def test_what_is_not_confirmed_never_trips_the_loss_limit(marks: list[m.EquityMarked]) -> None:
+def test_what_is_not_proven_stops_entries_but_sells_nothing(
+    mark: m.EquityMarked, level: Level
+) -> None:
     house = open_house()
-    for each in marks:
+    for _ in range(3):
         house.now += SECOND
-        house.hear(each)
+        house.hear(mark)
+    assert house.level() is level
 
+    house.hear(equity(99_000))
     assert house.level() is Level.NORMAL
+
+
+def test_a_feared_loss_is_told_and_the_broker_asked_until_it_is_known() -> None:
+    house = open_house()
+    said = house.hear(equity(90_000, doubt=6_000))
+    assert alerts(said) == ["daily_loss_near", "daily_loss_unproven"]
+    assert m.SnapshotAsked(why="loss") in said
+    assert m.SnapshotAsked(why="loss") in house.later(5, "loss")
+
+    house.hear(equity(99_000))
+    assert house.later(5, "loss") == []
+
+
+@pytest.mark.parametrize("blindness", ["stale", "silent"])
+def test_two_snapshots_of_the_broker_prove_what_old_marks_hide(blindness: str) -> None:
+    house = open_house()
+    house.hear(position(10), equity(97_000))
+    if blindness == "stale":
+        house.hear(equity(97_000, is_stale=True))
+    else:
+        house.now += 61 * SECOND
+
+    house.hear(snapshot(94_000))
+    assert house.causes() == ("loss",)
+    house.hear(snapshot(94_000))
+    assert house.level() is Level.FLATTENING
+
+
+def test_the_brokers_equity_is_no_evidence_while_our_marks_are_fresh_or_books_differ() -> None:
+    house = open_house()
+    house.hear(position(10), equity(97_000), snapshot(90_000), snapshot(90_000))
+    assert house.level() is Level.NORMAL
+
+    house.hear(m.DifferenceUnexplained(kind="cash", symbol="", ours="1", theirs="2"))
+    house.now += 61 * SECOND
+    house.hear(snapshot(90_000), snapshot(90_000))
+    assert house.causes() == ("mismatch",)
+
+
+def test_a_resume_after_the_loss_counts_from_there() -> None:
+    house = open_house()
+    house.hear(equity(94_000), agreed("flatten"), asked(Ask.RESUME))
+    assert house.level() is Level.NORMAL
+    house.hear(equity(94_000), equity(89_301))
+    assert house.level() is Level.NORMAL
+
+    house.hear(equity(89_300))
+    assert house.level() is Level.FLATTENING
 
 
 def test_deposits_and_withdrawals_move_the_base_not_the_loss() -> None:
     house = open_house()
     house.hear(m.CashMoved(activity_id="1", kind="CSW", amount=Decimal(-20_000), moved_at=0))
-    for _ in range(2):
-        house.now += SECOND
-        house.hear(equity(80_000))
+    house.hear(equity(80_000, paid_in=80_000), equity(76_001, paid_in=80_000))
     assert house.level() is Level.NORMAL
 
-    for _ in range(2):
-        house.now += SECOND
-        house.hear(equity(76_000))
+    house.hear(equity(76_000, paid_in=80_000))
     assert house.level() is Level.FLATTENING
 
 
@@ -230,9 +293,7 @@ def test_the_owner_is_warned_once_at_four_fifths_of_the_loss() -> None:
 
 def test_the_tighter_of_two_loss_limits_holds() -> None:
     house = open_house(daily_loss_usd=Decimal(100))
-    for _ in range(2):
-        house.now += SECOND
-        house.hear(equity(99_900))
+    house.hear(equity(99_900))
 
     assert house.level() is Level.FLATTENING
 
@@ -398,3 +459,85 @@ def test_asks_about_one_strategy_or_symbol_are_not_the_supervisors() -> None:
 
 def test_every_failure_has_a_row_in_the_table_of_causes() -> None:
     assert set(FAILURES.values()) <= set(CAUSES)
+
+
+def test_flat_is_what_the_broker_says_where_the_books_cannot_agree() -> None:
+    house = open_house()
+    house.hear(m.DifferenceUnexplained(kind="cash", symbol="", ours="1", theirs="2"))
+    house.hear(asked(Ask.STOP))
+    for not_yet in (
+        snapshot(why="flatten"),
+        snapshot(why="flatten", positions=0, orders=1),
+        snapshot(positions=0),
+    ):
+        house.hear(not_yet)
+        assert house.level() is Level.FLATTENING
+
+    house.hear(snapshot(why="flatten", positions=0))
+    assert house.causes() == ("mismatch", "stopped")
+
+
+def test_a_flatten_out_of_session_says_that_it_waits_and_for_what() -> None:
+    house = open_house()
+    house.hear(m.SessionChanged(market=Market.US_EQUITY, session=m.Session.CLOSED, until_at=0))
+    assert "flatten_waits" in alerts(house.hear(position(3), asked(Ask.FLATTEN)))
+
+    said = house.later(30, "flatten_alert")
+    assert alerts(said) == ["flatten_waits"]
+    (timer,) = of_kind(said, m.SetTimer)
+    assert timer.fires_at == house.now + 3600 * SECOND
+
+    house.hear(m.SessionChanged(market=Market.US_EQUITY, session=m.Session.REGULAR, until_at=0))
+    assert alerts(house.later(3600, "flatten_alert")) == ["not_flat"]
+
+
+def test_without_timers_the_last_sale_asks_for_the_snapshot() -> None:
+    house = open_house()
+    house.hear(position(3), failed("timers"), asked(Ask.STOP))
+
+    assert house.hear(position(0)) == [m.SnapshotAsked(why="flatten")]
+
+
+def rejected(strategy: str = "sma", role: str = "e") -> m.OrderRejected:
+    return m.OrderRejected(order_id=f"g-{role}-{strategy}-1-1", code="403", reason="no")
+
+
+def suspended(said: Sequence[Message]) -> list[str]:
+    return [each.strategy for each in of_kind(said, m.StrategySuspended)]
+
+
+@pytest.mark.parametrize("what", [position(1), rejected()], ids=["executions", "rejects"])
+def test_a_strategy_that_repeats_itself_is_switched_off_until_a_person_starts_it(
+    what: Message,
+) -> None:
+    house = open_house(strategy_executions_max=3, strategy_rejects_max=3, strategy_window_min=10)
+    assert suspended(house.hear(what, what)) == []
+    said = house.hear(what)
+    assert suspended(said) == ["sma"]
+    assert alerts(said) == ["strategy_suspended"]
+    assert suspended(house.hear(what, what, what)) == []
+
+    house.hear(asked(Ask.START_STRATEGY, target="sma"))
+    assert suspended(house.hear(what, what)) == []
+    assert suspended(house.hear(what)) == ["sma"]
+
+
+def test_repetition_is_counted_in_a_window_by_strategy_and_not_for_flattens() -> None:
+    house = open_house(strategy_rejects_max=2, strategy_window_min=10)
+    house.hear(
+        rejected("one"), rejected("two"), rejected("two", role="f"), rejected("two", role="o")
+    )
+    house.now += 601 * SECOND
+    assert suspended(house.hear(rejected("one"), rejected("two"))) == []
+    assert suspended(house.hear(rejected("one"))) == ["one"]
+
+
+def test_an_unset_throttle_counts_nothing() -> None:
+    assert suspended(open_house().hear(*[position(1), rejected()] * 500)) == []
+
+
+def test_an_overrun_switches_the_strategy_off_each_time() -> None:
+    house = open_house()
+    for _ in range(2):
+        assert suspended(house.hear(m.StrategyOverran(strategy="sma", took_ms=312))) == ["sma"]
+    assert house.level() is Level.NORMAL

@@ -31,7 +31,7 @@ from tradingd.messages import (
     TimerFired,
     TradeBusted,
 )
-from tradingd.portfolio.ledger import ZERO, Key, Ledger, SavedLedger
+from tradingd.portfolio.ledger import ZERO, Holding, Key, Ledger, SavedLedger
 from tradingd.portfolio.settings import PortfolioSettings
 
 __all__ = ["PortfolioCore", "PortfolioSettings"]
@@ -56,6 +56,8 @@ class PortfolioCore:
         self._stale_ns = round(settings.mark_stale_s * _SECOND_NS)
         self._interval_ns = round(settings.equity_interval_s * _SECOND_NS)
         self._marks: dict[str, Mark] = {}
+        self._before: dict[str, Mark] = {}
+        """The mark before the latest: what a loss must agree with before it is believed."""
         self._date = ""
         self._day_ends_at = 0
         """When the date has to be asked for again; 0 = before the next mark of the account."""
@@ -133,7 +135,10 @@ class PortfolioCore:
     # Decisions
 
     def _on_mark(self, mark: Mark, now: int) -> Sequence[Message]:
-        self._marks[mark.symbol] = mark
+        symbol, marks = mark.symbol, self._marks
+        if symbol in marks:
+            self._before[symbol] = marks[symbol]
+        marks[symbol] = mark
         # While everything is flat no mark can change equity.
         if now < self._due_at or not (self.ledger.open or self._is_news):
             return NOTHING
@@ -157,12 +162,13 @@ class PortfolioCore:
         return self._equity(now)
 
     def _on_split(self, action: CorporateAction, now: int) -> Sequence[Message]:
-        mark = self._marks.get(action.symbol)
-        if mark is not None:
-            ratio = float(action.ratio)
-            self._marks[action.symbol] = msgspec.structs.replace(
-                mark, bid=mark.bid / ratio, ask=mark.ask / ratio
-            )
+        ratio = float(action.ratio)
+        for marks in (self._marks, self._before):
+            mark = marks.get(action.symbol)
+            if mark is not None:
+                marks[action.symbol] = msgspec.structs.replace(
+                    mark, bid=mark.bid / ratio, ask=mark.ask / ratio
+                )
         return self._book(action, "split")
 
     def _on_explained(self, difference: DifferenceExplained, now: int) -> Sequence[Message]:
@@ -231,12 +237,14 @@ class PortfolioCore:
             self._is_news = True
             return NOTHING
         value = exposure = cost = ZERO
-        oldest_at = now
+        oldest_at, doubt = now, 0.0
         for (_, symbol), holding in ledger.open.items():
             mark = self._marks.get(symbol)
             if mark is None:
                 price, oldest_at = holding.last_price, 0
+                doubt += abs(float(holding.quantity * price))
             else:
+                doubt += self._doubt(mark, holding)
                 price = (decimal_of(mark.bid) + decimal_of(mark.ask)) * _HALF
                 oldest_at = min(oldest_at, mark.quoted_at)
             worth = holding.quantity * price
@@ -256,8 +264,15 @@ class PortfolioCore:
             unrealized_usd=value - cost,
             fees_usd=ledger.fees,
             is_stale=now - oldest_at > self._stale_ns,
+            doubt_usd=decimal_of(round(doubt, 2)) if doubt else ZERO,
         )
         return (*day, marked)
+
+    def _doubt(self, mark: Mark, holding: Holding) -> float:
+        """Return what the mark before (or the last trade, before there are two) would make it worth more."""
+        before = self._before.get(mark.symbol)
+        both = 2 * float(holding.last_price) if before is None else before.bid + before.ask
+        return max(0.0, (both - mark.bid - mark.ask) * float(holding.quantity) / 2)
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)

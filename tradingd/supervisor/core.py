@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from tradingd import messages as m
-from tradingd.messages import NOTHING, Ask, Level, Message, Severity
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import NOTHING, Ask, Level, Message, Session, Severity
 from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
 from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.supervisor.state import Ledger, State
@@ -22,9 +23,7 @@ SECOND = 1_000_000_000
 ANSWER_S_MAX = 10.0
 """How long a snapshot may take before it is asked for again."""
 
-QUIET: frozenset[type[Message]] = frozenset({
-    m.PositionChanged, m.SessionChanged, m.FeedStale, m.FeedRecovered,
-})  # fmt: skip
+QUIET: frozenset[type[Message]] = frozenset({m.SessionChanged, m.FeedStale, m.FeedRecovered})
 """What changes no cause and asks for nothing: folded, and that is all."""
 
 Said = tuple[Level, tuple[str, ...]]
@@ -51,13 +50,15 @@ class SupervisorCore:
     def handle(self, message: Message, now: int) -> Sequence[Message]:
         """Fold, and say what changed: the level first, so that it outruns everything that follows."""
         # Every fill and mark of the account comes here; almost none of them changes anything.
-        if type(message) is m.EquityMarked and self._ledger.is_far(message):
+        if type(message) is m.EquityMarked and self._ledger.is_far(message, now):
             return NOTHING
+        if type(message) is m.PositionChanged:
+            return self._on_position(message, now)
         if type(message) in QUIET:
             self._ledger.fold(message, now)
             return NOTHING
         before, was_flattening = self.said, self._state.flattening
-        was_near = self._state.is_near
+        was_near = self._state.loss.is_near
         refusal = self._refusal(message)
         self._ledger.fold(message, now)
         said: list[Message] = []
@@ -65,14 +66,18 @@ class SupervisorCore:
             said += self._level_changed(before)
         if self._state.flattening and self._state.flattening != was_flattening:
             said += self._begin_flattening(now)
-        if self._state.is_near and not was_near:
+        if self._state.loss.is_near and not was_near:
             said.append(self._alert_near())
+        if "loss" in self._state.causes and "loss" not in before[1]:
+            said += self._fear(now)
+        said += self._suspend()
         decide = self._decide.get(type(message))
         return [*said, *refusal, *(decide(message, now) if decide else ())]
 
     def apply(self, message: Message, now: int) -> None:
         """Fold one message of the log; what was said follows from what was heard."""
         self._ledger.fold(message, now)
+        self._ledger.suspensions.clear()
 
     def save(self) -> bytes:
         """Return the state; equal states give equal bytes."""
@@ -111,15 +116,54 @@ class SupervisorCore:
             _timer("flatten_alert", now, settings.flatten_alert_s),
         ]
         if self._state.flattening == "daily_loss":
-            text = f"lost {self._state.loss_usd} of {self._ledger.loss_usd_max} USD today"
-            said.append(_alert(Severity.CRITICAL, "daily_loss", text))
+            said.append(_alert(Severity.CRITICAL, "daily_loss", self._loss_text()))
+        waiting = self._waiting()
+        if waiting:
+            said.append(_alert(Severity.WARNING, "flatten_waits", _waiting_text(waiting)))
         if dead := EMERGENCY & self._state.failed:
             said.append(m.EmergencyClose(reason=f"flatten without {', '.join(sorted(dead))}"))
         return said
 
     def _alert_near(self) -> Message:
-        text = f"lost {self._state.loss_usd} of {self._ledger.loss_usd_max} USD today"
-        return _alert(Severity.WARNING, "daily_loss_near", text)
+        return _alert(Severity.WARNING, "daily_loss_near", self._loss_text())
+
+    def _loss_text(self) -> str:
+        return f"lost {self._state.loss.loss_usd} of {self._ledger.loss_usd_max} USD today"
+
+    def _fear(self, now: int) -> list[Message]:
+        """Ask the broker what our marks cannot tell, and let the owner know."""
+        why = "old marks" if self._state.loss.is_stale else "marks seen once"
+        return [
+            m.SnapshotAsked(why="loss"),
+            _timer("loss", now, self._settings.blind_check_s),
+            _alert(Severity.WARNING, "daily_loss_unproven", f"{self._loss_text()}, by {why}"),
+        ]
+
+    def _suspend(self) -> list[Message]:
+        """Say whom the latest fold switched off."""
+        said: list[Message] = []
+        for each in self._ledger.suspensions:
+            text = f"{each.strategy}: {each.reason}"
+            said += [each, _alert(Severity.CRITICAL, "strategy_suspended", text)]
+        self._ledger.suspensions.clear()
+        return said
+
+    def _on_position(self, said: m.PositionChanged, now: int) -> Sequence[Message]:
+        state = self._state
+        self._ledger.fold(said, now)
+        if state.flattening and not state.positions and "timers" in state.failed:
+            return [m.SnapshotAsked(why="flatten")]  # no timer will ever ask
+        return self._suspend() if self._ledger.suspensions else NOTHING
+
+    def _waiting(self) -> list[str]:
+        """Return what of the positions waits for its market to open."""
+        sessions = self._state.sessions
+        return [
+            each
+            for each in sorted(self._state.positions)
+            if sessions.get(market_of(each.partition(" ")[2]), Session.REGULAR)
+            is not Session.REGULAR
+        ]
 
     def _on_start(self, _said: m.RunStarted, now: int) -> list[Message]:
         said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
@@ -175,13 +219,25 @@ class SupervisorCore:
             return [m.SnapshotAsked(why="flatten"), _timer("flatten", now, ANSWER_S_MAX)]
         if fired.key == "stop" and "stop" in state.causes:
             return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
+        if fired.key == "loss" and "loss" in state.causes:
+            return [m.SnapshotAsked(why="loss"), _timer("loss", now, self._settings.blind_check_s)]
         if fired.key == "flatten_alert" and state.flattening:
-            text = f"not flat yet ({state.flattening}): {', '.join(sorted(state.positions))}"
-            return [
-                _alert(Severity.CRITICAL, "not_flat", text),
-                _timer("flatten_alert", now, self._settings.flatten_alert_s),
-            ]
+            return self._alert_not_flat(now)
         return []
+
+    def _alert_not_flat(self, now: int) -> list[Message]:
+        settings, left = self._settings, self._state.positions
+        waiting = self._waiting()
+        if waiting and len(waiting) == len(left):
+            alert = _alert(Severity.WARNING, "flatten_waits", _waiting_text(waiting))
+            return [alert, _timer("flatten_alert", now, settings.flatten_wait_alert_s)]
+        text = f"not flat yet ({self._state.flattening}): {', '.join(sorted(left))}"
+        alert = _alert(Severity.CRITICAL, "not_flat", text)
+        return [alert, _timer("flatten_alert", now, settings.flatten_alert_s)]
+
+
+def _waiting_text(waiting: list[str]) -> str:
+    return f"waiting for the market to open: {', '.join(waiting)}"
 
 
 def _timer(key: str, now: int, seconds: float) -> m.SetTimer:

@@ -32,6 +32,7 @@ CAUSES: Mapping[str, Cause] = {
     "broker": Cause(Level.NO_ENTRIES),  # BrokerConnected
     "broker_refused": Cause(Level.HALTED),  # BrokerConnected
     "mismatch": Cause(Level.NO_ENTRIES, survives=True),  # BooksAgreed, or a person accepts
+    "loss": Cause(Level.NO_ENTRIES),  # a mark of the account that is fresh and shows less
     "stalled": Cause(Level.NO_ENTRIES),  # StationRecovered
     "lag": Cause(Level.NO_ENTRIES),  # a quiet while
     "clock": Cause(Level.NO_ENTRIES),  # a quiet while

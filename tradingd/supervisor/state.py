@@ -13,12 +13,15 @@ from typing import Any
 import msgspec
 
 from tradingd import messages as m
-from tradingd.messages import Ask, Message
-from tradingd.supervisor.levels import FAILURES, cause_of
+from tradingd.instruments.ownership import EXTERNAL
+from tradingd.messages import Ask, Market, Message, Session
+from tradingd.supervisor.levels import EMERGENCY, FAILURES, cause_of
+from tradingd.supervisor.loss import NEAR, Loss, Verdict
 from tradingd.supervisor.settings import SupervisorSettings
+from tradingd.supervisor.throttle import Counts, Throttle, strategy_of
 
-NEAR = Decimal("0.8")
-"""From this share of the daily loss on, the owner is warned."""
+NOT_STRATEGIES = frozenset({EXTERNAL, "operator"})
+"""Who holds positions and is not switched off for what it does."""
 
 
 class State(msgspec.Struct):
@@ -33,12 +36,12 @@ class State(msgspec.Struct):
     """Stations dead in this run; resume cannot revive them."""
     is_connected: bool = False
     has_agreed: bool = False
-    base_usd: Decimal | None = None
-    """The day's first equity, moved by deposits and withdrawals."""
-    loss_usd: Decimal = Decimal(0)
-    breached_at: int = 0
-    """When a fresh mark of the account first showed the loss; 0 = the latest one did not."""
-    is_near: bool = False
+    sessions: dict[Market, Session] = {}
+    loss: Loss = msgspec.field(default_factory=Loss)
+    counts: dict[str, Counts] = {}
+    """What each strategy did lately, for the throttle."""
+    suspended: set[str] = set()
+    """Strategies we switched off; only a person starts one again."""
 
 
 class Ledger:
@@ -46,9 +49,12 @@ class Ledger:
 
     def __init__(self, settings: SupervisorSettings) -> None:
         self._settings = settings
+        self._throttle = Throttle(settings)
         self.state = State()
+        self.suspensions: list[m.StrategySuspended] = []
+        """Found by the latest fold, and to be said by whoever called for it."""
         self._far: tuple[Decimal | None, Decimal] = (None, Decimal(0))
-        """The base of the day, and the equity above which no loss of it is near."""
+        """The base of the day, and the profit of the day above which no loss of it is near."""
         self._folds: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.RunStarted: self._start,
             m.FeedConnected: lambda said, _: self.clear(f"feed:{said.market}"),
@@ -56,17 +62,22 @@ class Ledger:
             m.BrokerConnected: self._connect,
             m.BrokerLost: self._disconnect,
             m.PositionChanged: self._position,
+            m.SessionChanged: self._session,
             m.EquityMarked: self._equity,
+            m.BrokerSnapshot: self._snapshot,
             m.DayStarted: self._day,
             m.CashMoved: self._cash,
-            m.BookAdopted: lambda _said, _: self.clear("mismatch"),
+            m.BookAdopted: self._adopt,
             m.BooksAgreed: self._agree,
-            m.DifferenceUnexplained: lambda _said, _: self.add("mismatch"),
+            m.DifferenceUnexplained: self._mismatch,
             m.StationFailed: self._fail,
             m.StationStalled: lambda said, _: self.add(f"stalled:{said.station}"),
             m.StationRecovered: lambda said, _: self.clear(f"stalled:{said.station}"),
             m.LoopLagged: lambda _said, _: self.add("lag"),
             m.ClockStepped: lambda _said, _: self.add("clock"),
+            m.StrategyOverran: self._overrun,
+            m.OrderRejected: self._reject,
+            m.OrderRefused: self._reject,
             m.OperatorAsked: self._operator,
             m.TimerFired: self._timer,
         }
@@ -89,12 +100,8 @@ class Ledger:
     @property
     def loss_usd_max(self) -> Decimal | None:
         """The loss that ends the day; None before the day has a base."""
-        base = self.state.base_usd
-        if base is None:
-            return None
-        limit = base * self._settings.daily_loss_pct / 100
-        usd = self._settings.daily_loss_usd
-        return limit if usd is None else min(limit, usd)
+        settings = self._settings
+        return self.state.loss.limit_usd(settings.daily_loss_pct, settings.daily_loss_usd)
 
     def _start(self, _said: m.RunStarted, _now: int) -> None:
         state = self.state
@@ -103,7 +110,7 @@ class Ledger:
             state.flattening = ""  # that stop ended with its run
         state.failed = set()
         state.is_connected = state.has_agreed = False
-        state.breached_at = 0
+        state.loss.theirs = 0
         self.add("starting")
         for market in self._settings.markets:
             self.add(f"feed:{market}")
@@ -122,8 +129,13 @@ class Ledger:
         self.clear("mismatch")
         state.has_agreed = True
         self._finish_start()
+        self._is_down(said.why, is_flat=said.is_flat, has_orders=bool(said.open_orders))
+
+    def _is_down(self, why: str, *, is_flat: bool, has_orders: bool) -> None:
+        """End a flatten or a stop when the broker has said that nothing is left of it."""
+        state = self.state
         wanted = "flatten" if state.flattening else "stop"
-        if said.why != wanted or said.open_orders or (state.flattening and not said.is_flat):
+        if why != wanted or has_orders or (state.flattening and not is_flat):
             return
         state.flattening = ""
         if "stop" in state.causes:
@@ -134,46 +146,93 @@ class Ledger:
         if self.state.is_connected and self.state.has_agreed:
             self.clear("starting")
 
-    def _position(self, said: m.PositionChanged, _now: int) -> None:
+    def _position(self, said: m.PositionChanged, now: int) -> None:
+        state = self.state
         key = f"{said.strategy} {said.symbol}"
-        (self.state.positions.add if said.quantity else self.state.positions.discard)(key)
+        (state.positions.add if said.quantity else state.positions.discard)(key)
+        if said.reason == "fill" and not state.flattening:
+            self._count(said.strategy, self._throttle.executed, now)
+
+    def _session(self, said: m.SessionChanged, _now: int) -> None:
+        self.state.sessions[said.market] = said.session
 
     def _day(self, said: m.DayStarted, _now: int) -> None:
-        self.state.base_usd = said.equity_usd
-        self.state.loss_usd = Decimal(0)
-        self.state.breached_at = 0
-        self.state.is_near = False
+        self.state.loss.begin(said)
 
     def _cash(self, said: m.CashMoved, _now: int) -> None:
-        if self.state.base_usd is not None:
-            self.state.base_usd += said.amount
+        loss = self.state.loss
+        if loss.base_usd is not None:
+            loss.base_usd += said.amount
+            loss.equity_usd += said.amount
+
+    def _adopt(self, _said: m.BookAdopted, now: int) -> None:
+        self.clear("mismatch")
+        self.state.loss.fresh_at = now  # our equity is about to be that of another book
+        self.state.loss.theirs = 0
+
+    def _mismatch(self, _said: m.DifferenceUnexplained, _now: int) -> None:
+        self.add("mismatch")
+        self.state.loss.theirs = 0  # what differs is not known to be a loss
 
     def _equity(self, said: m.EquityMarked, now: int) -> None:
-        state, limit = self.state, self.loss_usd_max
-        if limit is None or state.base_usd is None or said.is_stale:
-            return
-        state.loss_usd = state.base_usd - said.equity_usd
-        state.is_near = state.is_near or state.loss_usd >= limit * NEAR
-        if state.loss_usd < limit:
-            state.breached_at = 0
-        elif not state.breached_at:
-            state.breached_at = now
-        elif now > state.breached_at and "daily_loss" not in state.causes:
-            # Two fresh marks of the account in a row: a single odd price sells nothing.
-            self.begin_flattening("daily_loss")
+        limit = self.loss_usd_max
+        if limit is not None:
+            self._heed(self.state.loss.judge(said, limit, now))
 
-    def is_far(self, said: m.EquityMarked) -> bool:
+    def is_far(self, said: m.EquityMarked, now: int) -> bool:
         """Fold a mark of the account if it is far from the daily loss; else leave it to `fold`."""
         state = self.state
-        base = state.base_usd
-        if base is None or said.is_stale or state.breached_at:
+        base = state.loss.base_usd
+        if base is None or said.is_stale or "loss" in state.causes:
             return False
         if base is not self._far[0]:  # a new day, or cash moved
-            self._far = (base, base - (self.loss_usd_max or Decimal(0)) * NEAR)
-        if said.equity_usd <= self._far[1]:
+            near = (self.loss_usd_max or Decimal(0)) * NEAR
+            self._far = (base, -near - state.loss.accepted_usd)
+        if said.day_pnl_usd <= self._far[1]:
             return False
-        state.loss_usd = base - said.equity_usd
+        state.loss.note(said, now)
         return True
+
+    def _snapshot(self, said: m.BrokerSnapshot, now: int) -> None:
+        state, limit = self.state, self.loss_usd_max
+        is_known = not {"mismatch", "starting"} & state.causes
+        if limit is not None and state.positions and is_known:
+            blind_ns = int(self._settings.blind_after_s * 1_000_000_000)
+            verdict = state.loss.judge_theirs(said, limit, now, blind_ns)
+            if verdict is not None:
+                self._heed(verdict)
+        if "mismatch" in state.causes or EMERGENCY & state.failed:
+            # The books will not agree, and need not: flat is what the broker says is flat.
+            is_flat = not any(each.quantity for each in said.positions)
+            self._is_down(said.why, is_flat=is_flat, has_orders=bool(said.orders))
+
+    def _heed(self, verdict: Verdict) -> None:
+        if verdict is Verdict.PROVEN and "daily_loss" not in self.state.causes:
+            self.begin_flattening("daily_loss")
+        (self.add if verdict is Verdict.FEARED else self.clear)("loss")
+
+    def _reject(self, said: m.OrderRejected | m.OrderRefused, now: int) -> None:
+        strategy = strategy_of(said.order_id)
+        if strategy and not self.state.flattening:
+            self._count(strategy, self._throttle.rejected, now)
+
+    def _count(self, strategy: str, count: Callable[[Counts, int], str], now: int) -> None:
+        if strategy in self.state.suspended or strategy in NOT_STRATEGIES:
+            return
+        counts = self.state.counts.get(strategy)
+        if counts is None:
+            counts = self.state.counts[strategy] = Counts()
+        why = count(counts, now)
+        if why:
+            self._suspend(strategy, why)
+
+    def _overrun(self, said: m.StrategyOverran, _now: int) -> None:
+        self._suspend(said.strategy, f"held the loop for {said.took_ms} ms")
+
+    def _suspend(self, strategy: str, why: str) -> None:
+        self.state.suspended.add(strategy)
+        self.state.counts.pop(strategy, None)
+        self.suspensions.append(m.StrategySuspended(strategy, why))
 
     def begin_flattening(self, cause: str) -> None:
         """Have everything sold."""
@@ -188,8 +247,10 @@ class Ledger:
             self.add(f"{kind}:{said.station}")
 
     def _operator(self, said: m.OperatorAsked, _now: int) -> None:
-        if said.target:
-            return  # one strategy, symbol or order: the business of other stations
+        if said.target:  # one strategy, symbol or order: the business of other stations
+            if said.ask in (Ask.START_STRATEGY, Ask.RESUME):
+                self.state.suspended.discard(said.target)
+            return
         if said.ask is Ask.PAUSE:
             self.add("operator")
         elif said.ask is Ask.HALT:
@@ -227,6 +288,9 @@ class Ledger:
         return f"failed, restart first: {', '.join(dead)}" if dead else ""
 
     def _resume(self) -> None:
+        if "daily_loss" in self.state.causes:
+            self.state.loss.accept()
+            self._far = (None, Decimal(0))
         self.state.causes = {
             each
             for each in self.state.causes

@@ -1,0 +1,107 @@
+"""The daily loss: when it ends the day, when it is only feared, and when marks cannot be believed.
+
+Two dangers pull apart. One bad tick must never sell everything, so a loss counts as proven only when each
+held symbol shows it by its latest two marks. And old marks must never hide a loss, so while they are old
+and the loss is near nothing is entered, and the broker's own equity is asked for in their place.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+
+from tradingd.messages import BrokerSnapshot, DayStarted, EquityMarked
+
+ZERO = Decimal(0)
+
+NEAR = Decimal("0.8")
+"""From this share of the daily loss on, the owner is warned and old marks stop entries."""
+
+THEIRS_MIN = 2
+"""Snapshots in a row that must show the loss where our own marks cannot."""
+
+
+class Verdict(Enum):
+    """What a mark of the account says of the day."""
+
+    FINE = "fine"
+    FEARED = "feared"
+    """Over the limit by marks seen once, or near it by old ones: no entries until it is known."""
+    PROVEN = "proven"
+
+
+class Loss(msgspec.Struct):
+    """The day so far."""
+
+    base_usd: Decimal | None = None
+    """The day's first equity, moved by deposits and withdrawals."""
+    equity_usd: Decimal = ZERO
+    pnl_usd: Decimal = ZERO
+    """Of the day, fees included; cash that moved is no part of it."""
+    accepted_usd: Decimal = ZERO
+    """The loss a person resumed over: from there the limit counts anew."""
+    is_near: bool = False
+    is_stale: bool = False
+    fresh_at: int = 0
+    """When the account was last marked by marks that were all fresh."""
+    theirs: int = 0
+    """Snapshots in a row that showed the loss while our marks were old."""
+
+    @property
+    def loss_usd(self) -> Decimal:
+        """Return what the limit is held against."""
+        return -self.pnl_usd - self.accepted_usd
+
+    def begin(self, day: DayStarted) -> None:
+        """Begin a day."""
+        self.base_usd = self.equity_usd = day.equity_usd
+        self.pnl_usd = self.accepted_usd = ZERO
+        self.is_near = False
+        self.theirs = 0
+
+    def accept(self) -> None:
+        """Count from here: a person has looked at the loss and goes on."""
+        self.accepted_usd += self.loss_usd
+        self.is_near = False
+        self.theirs = 0
+
+    def limit_usd(self, pct: Decimal, usd: Decimal | None) -> Decimal | None:
+        """Return the loss that ends the day, the tighter of two; None before the day has a base."""
+        if self.base_usd is None:
+            return None
+        limit = (self.base_usd - self.accepted_usd) * pct / 100
+        return limit if usd is None else min(limit, usd)
+
+    def note(self, said: EquityMarked, now: int) -> None:
+        """Take a mark of the account."""
+        self.equity_usd, self.pnl_usd = said.equity_usd, said.day_pnl_usd
+        self.is_stale = said.is_stale
+        if not said.is_stale:
+            self.fresh_at = now
+            self.theirs = 0
+
+    def judge(self, said: EquityMarked, limit: Decimal, now: int) -> Verdict:
+        """Take a mark of the account, and say what it means."""
+        self.note(said, now)
+        is_near = self.loss_usd >= limit * NEAR
+        self.is_near = self.is_near or is_near
+        if self.loss_usd - said.doubt_usd >= limit:
+            return Verdict.PROVEN
+        if self.loss_usd >= limit or (is_near and said.is_stale):
+            return Verdict.FEARED
+        return Verdict.FINE
+
+    def judge_theirs(
+        self, said: BrokerSnapshot, limit: Decimal, now: int, blind_ns: int
+    ) -> Verdict | None:
+        """Say what the broker's equity means while our own marks are old; None while they are not."""
+        if not self.is_stale and now - self.fresh_at <= blind_ns:
+            return None
+        loss = self.loss_usd + self.equity_usd - said.equity
+        if loss < limit:
+            self.theirs = 0
+            return Verdict.FEARED if loss >= limit * NEAR else None
+        self.theirs += 1
+        return Verdict.PROVEN if self.theirs >= THEIRS_MIN else Verdict.FEARED

@@ -1,0 +1,58 @@
+"""The throttle on repetition: a strategy that trades, or is turned down, too often is switched off.
+
+A loop of orders is the way a program loses an account in minutes while each of its orders passes every rule.
+Switched off means latched: only a person starts that strategy again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tradingd.supervisor.settings import SupervisorSettings
+
+MINUTE_NS = 60_000_000_000
+_OWN_ROLES = frozenset("ex")
+"""The letters of orders that a strategy causes; a flatten or a person's order says nothing about it."""
+
+
+class Counts(msgspec.Struct):
+    """What one strategy did lately, oldest first; no longer than the limits."""
+
+    executions: list[int] = []
+    rejects: list[int] = []
+
+
+class Throttle:
+    """Counts by strategy in a sliding window of market time."""
+
+    def __init__(self, settings: SupervisorSettings) -> None:
+        self._executions_max = settings.strategy_executions_max
+        self._rejects_max = settings.strategy_rejects_max
+        self._minutes = settings.strategy_window_min
+        self._window_ns = int(self._minutes * MINUTE_NS)
+
+    def executed(self, counts: Counts, now: int) -> str:
+        """Count an execution; return why the strategy must stop, or nothing."""
+        if self._executions_max is None or not self._is_full(
+            counts.executions, self._executions_max, now
+        ):
+            return ""
+        return f"{self._executions_max} executions within {self._minutes:g} min"
+
+    def rejected(self, counts: Counts, now: int) -> str:
+        """Count a rejected order; return why the strategy must stop, or nothing."""
+        if self._rejects_max is None or not self._is_full(counts.rejects, self._rejects_max, now):
+            return ""
+        return f"{self._rejects_max} orders rejected within {self._minutes:g} min"
+
+    def _is_full(self, times: list[int], count_max: int, now: int) -> bool:
+        times.append(now)
+        del times[:-count_max]
+        return len(times) == count_max and now - times[0] <= self._window_ns
+
+
+def strategy_of(order_id: str) -> str:
+    """Return the strategy that caused an order, by its id; nothing for flattens and persons."""
+    parts = order_id.split("-")
+    is_own = len(parts) == 5 and parts[1] in _OWN_ROLES  # genesis-role-strategy-n-k
+    return parts[2] if is_own else ""
