@@ -25,7 +25,13 @@ from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import KeysRefused
 from tradingd.cli.shared import Exit
 from tradingd.config import ConfigError, Settings, config_hash
-from tradingd.config.mapping import core_settings, notify_settings, secrets_of, warmup_of
+from tradingd.config.mapping import (
+    core_settings,
+    limits_shown,
+    notify_settings,
+    secrets_of,
+    warmup_of,
+)
 from tradingd.config.sections import EMBEDDED
 from tradingd.control import logs
 from tradingd.control.auth import open_token
@@ -93,7 +99,11 @@ class Daemon:
         self._view = HouseView()
         markets = tuple(market.value for market in settings.quotes.markets())
         self._metrics = Metrics(
-            Meters(__version__, settings.run.mode), self._view, tuple(settings.strategies), markets
+            Meters(__version__, settings.run.mode),
+            self._view,
+            tuple(settings.strategies),
+            markets,
+            limits=limits_shown(settings),
         )
         self._notifier = Notifier.of_environment(os.environ)
 
@@ -119,6 +129,8 @@ class Daemon:
                 network=network,
                 rng=random.SystemRandom(),
             )
+            files = {"order_log": self._files.log, "market_tape": self._files.tape}
+            self._metrics.attach(house, ends.clock, tape, files)
             await self._check_account(house)
             notify = await self._build_notify(house, ends.clock, network)
             await self._restore(house, store, notify)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
+from tradingd.control.usage import Limits
 from tradingd.cores import CoreSettings, build_cores
 from tradingd.messages import Severity
 from tradingd.notify.settings import NotifySettings, Route
@@ -118,6 +119,20 @@ def _supervisor(settings: Settings) -> SupervisorSettings:
     known = {each.name for each in fields(SupervisorSettings)}
     assert told.keys() <= known, "every key of [supervisor] is one of the station's settings"
     return SupervisorSettings(**told)
+
+
+def limits_shown(settings: Settings) -> Limits:
+    """Return the limits whose use is shown; the stations are told theirs by `core_settings`."""
+    risk, supervisor = settings.risk, settings.supervisor
+    return Limits(
+        daily_loss_pct=supervisor.daily_loss_pct,
+        daily_loss_usd=supervisor.daily_loss_usd,
+        position_pct_max=risk.position_pct_max,
+        exposure_pct_max=risk.exposure_pct_max,
+        positions_max=risk.positions_max,
+        orders_open_max=risk.orders_open_max,
+        orders_per_minute_max=risk.orders_per_minute_max,
+    )
 
 
 def warmup_of(told: CoreSettings) -> tuple[tuple[str, int, int], ...]:

@@ -1,96 +1,142 @@
-"""The instruments of `/metrics`: every name, its help and its labels in one place, in an own registry."""
+"""Every metric: its name, kind, labels and meaning in one table; the page, the docs and the tests read it.
+
+Prefix `tradingd_`, base units, `_total` on counters only, times as Unix seconds and never as ages (an age
+freezes when its writer dies). Labels are enumerated; a symbol stands only on a position that exists, and
+an id stands nowhere.
+"""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from tradingd.messages import Level
+from tradingd.control.metric_table import BUCKETS, ROWS
+from tradingd.runtime.tally import SECOND_NS, Tally
 
-_LAG = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-_ORDER = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+PREFIX = "tradingd_"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One row of the table."""
+
+    group: str
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Return the names under which Prometheus stores it."""
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
+        return (self.name,)
+
+
+FAMILIES: Mapping[str, Family] = {
+    name: Family(group, PREFIX + name, kind, tuple(labels.split()), text)
+    for group, name, kind, labels, text in ROWS
+}
+"""Name without the prefix -> row, in the order of the docs."""
+
+Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
+
+
+class Bound(dict[tuple[str, ...], Instrument], Generic[Instrument]):
+    """An instrument's children by label values, each bound once."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        super().__init__()
+        self._instrument: Instrument = instrument
+
+    def __missing__(self, values: tuple[str, ...]) -> Instrument:
+        child: Instrument = self._instrument.labels(*values)
+        self[values] = child
+        return child
 
 
 class Meters:
-    """All instruments; enumerated labels only, and a symbol only on gauges of positions that exist."""
+    """Makes the instruments that messages move; what is sampled on a scrape is made there."""
 
     def __init__(self, version: str, mode: str) -> None:
         self.registry = CollectorRegistry()
-        self._named(version, mode)
-        self._traded()
-        self._watched()
-        self._booked()
-
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        return Gauge(f"tradingd_{name}", text, labels, registry=self.registry)
-
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(f"tradingd_{name}", text, labels, registry=self.registry)
-
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"tradingd_{name}", text, buckets=buckets, registry=self.registry)
-
-    def _named(self, version: str, mode: str) -> None:
-        build = Info("tradingd_build", "Version, interpreter and mode.", registry=self.registry)
+        build = Info(PREFIX + "build", FAMILIES["build_info"].text, registry=self.registry)
         build.info({"version": version, "python": platform.python_version(), "mode": mode})
-        self.started = self._gauge("start_time_seconds", "Unix time of the start of this process.")
-        self.started.set_to_current_time()
-        self.state = self._gauge("state", "1 for the level in force, 0 for the others.", ("state",))
-        for level in Level:
-            self.state.labels(level.value).set(level is Level.NO_ENTRIES)
-        self.halted = self._gauge("halted", "1 while the house is halted.")
-        self.halts = self._counter("halts", "Times the house became halted.")
+        self.gauge("start_time_seconds").set_to_current_time()
+        ProcessCollector(namespace=PREFIX.rstrip("_"), registry=self.registry)
 
-    def _traded(self) -> None:
-        self.signals = self._counter("signals", "Intents.", ("strategy", "side"))
-        self.errors = self._counter("strategy_errors", "Strategies that raised.", ("strategy",))
-        self.decisions = self._counter("risk_decisions", "The gate's words.", ("decision", "rule"))
-        self.submitted = self._counter(
-            "orders_submitted", "Orders that left.", ("broker", "role", "side")
-        )
-        self.closed = self._counter("orders_closed", "Orders at their end.", ("broker", "status"))
-        self.fills = self._counter("fills", "Executions.", ("broker", "side"))
-        self.notional = self._counter(
-            "filled_notional_dollars", "Value of executions.", ("broker", "side")
-        )
-        self.orders_open = self._gauge("orders_open", "Orders that may trade.", ("broker",))
-        self.orders_unknown = self._gauge(
-            "orders_unknown", "Orders whose existence is not proven.", ("broker",)
-        )
-        self.ack = self._histogram("order_ack_seconds", "Sent to accepted, market time.", _ORDER)
-        self.fill = self._histogram("order_fill_seconds", "Sent to filled, market time.", _ORDER)
+    def gauge(self, name: str) -> Gauge:
+        """Return a new gauge of the table."""
+        row = _row(name, "gauge")
+        return Gauge(row.name, row.text, row.labels, registry=self.registry)
 
-    def _watched(self) -> None:
-        self.heartbeats = self._gauge(
-            "actor_heartbeat_timestamp_seconds", "Last answer of a station.", ("actor",)
-        )
-        self.inboxes = self._gauge("actor_mailbox_messages", "Messages that wait.", ("actor",))
-        self.rooms = self._gauge("actor_mailbox_capacity_messages", "Room of an inbox.", ("actor",))
-        self.drops = self._counter(
-            "actor_messages_dropped", "Messages a watcher missed.", ("actor", "reason")
-        )
-        self.lag = self._histogram("event_loop_lag_seconds", "How late the loop was.", _LAG)
-        self.streams = self._gauge("stream_connected", "1 while connected.", ("stream",))
-        self.reconnects = self._counter("stream_reconnects", "Lost streams.", ("stream",))
-        self.runs = self._counter("reconcile_runs", "Comparisons with the broker.", ("result",))
-        self.agreed_at = self._gauge(
-            "reconcile_last_success_timestamp_seconds", "Market time of the last agreement."
-        )
-        self.differences = self._counter("reconcile_differences", "Differences found.", ("result",))
-        self.alerts = self._counter(
-            "alerts", "Alerts by what became of them.", ("severity", "channel", "result")
-        )
-        self.pings = self._counter("pings", "Signs to the dead-man's switch.", ("result",))
-        self.records = self._counter("log_records", "Log records written.", ("level",))
-        self.open = self._gauge("market_open", "1 in the regular session.", ("market",))
+    def counter(self, name: str) -> Counter:
+        """Return a new counter of the table."""
+        row = _row(name, "counter")
+        return Counter(row.name, row.text, row.labels, registry=self.registry)
 
-    def _booked(self) -> None:
-        self.equity = self._gauge("equity_dollars", "Equity at the latest marks.")
-        self.cash = self._gauge("cash_dollars", "Cash.")
-        self.exposure = self._gauge("exposure_dollars", "Absolute value of all positions.")
-        self.pnl = self._gauge("day_pnl_dollars", "Profit since midnight New York.")
-        self.quantity = self._gauge("position_quantity", "Quantity held.", ("symbol",))
-        self.value = self._gauge(
-            "position_market_value_dollars", "Value held at the mark.", ("symbol",)
+    def histogram(self, name: str) -> Histogram:
+        """Return a new histogram of the table."""
+        row = _row(name, "histogram")
+        return Histogram(
+            row.name, row.text, row.labels, buckets=BUCKETS[name], registry=self.registry
         )
+
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
+
+
+def gauge_of(name: str, values: Mapping[Labels, float]) -> GaugeMetricFamily:
+    """Return a gauge as it is now, from label values to value."""
+    row = _row(name, "gauge")
+    family = GaugeMetricFamily(row.name, row.text, labels=row.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def counter_of(name: str, values: Mapping[Labels, float]) -> CounterMetricFamily:
+    """Return a counter as it is now."""
+    row = _row(name, "counter")
+    family = CounterMetricFamily(row.name, row.text, labels=row.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def histogram_of(name: str, values: Mapping[Labels, Tally]) -> HistogramMetricFamily:
+    """Return a histogram as it is now."""
+    row = _row(name, "histogram")
+    family = HistogramMetricFamily(row.name, row.text, labels=row.labels)
+    for labels, tally in values.items():
+        family.add_metric(labels, _cumulative(tally), tally.sum_ns / SECOND_NS)
+    return family
+
+
+def _cumulative(tally: Tally) -> Sequence[tuple[str, float]]:
+    bounds = [*(repr(float(bound)) for bound in tally.bounds_s), "+Inf"]
+    total = 0
+    buckets = []
+    for bound, count in zip(bounds, tally.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets
+
+
+def _row(name: str, kind: str) -> Family:
+    row = FAMILIES[name]
+    assert row.kind == kind, f"{name} is a {row.kind} (metric_table.py)"
+    return row

@@ -1,222 +1,219 @@
-"""Metrics fed by the bus: each message that counts moves its instrument, the books are read on a scrape.
+"""The page `/metrics`: messages move counters as they pass, books and house are read when somebody scrapes.
 
-Labels are bound through prometheus_client's own cache; ids never become labels.
+Nothing here is on the way of a quote: the watcher feeds it what it reads anyway, and hot components keep
+plain integers of their own (`house_samples.py`). Children are bound once; ids never become labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import generate_latest
+from prometheus_client import Counter, Gauge, generate_latest
 
 from tradingd import messages as m
-from tradingd.control.meters import Meters
-from tradingd.control.views import HouseView, value_of
+from tradingd.control.book_samples import BookSamples
+from tradingd.control.house_samples import TRADE_UPDATES, House, HouseSamples
+from tradingd.control.meters import Bound, Meters
+from tradingd.control.order_meters import OrderMeters
+from tradingd.control.usage import Limits
+from tradingd.control.views import HouseView
 from tradingd.messages import Envelope, Level, Message, Session, Severity, Side
+from tradingd.runtime.ports import Clock, Tape
 
-_BROKER = "alpaca"
-_SENT_MAX = 4096
-_TRADE_UPDATES = "trade_updates"
+HALTING = ("broker_refused", "daily_loss", "failure", "flatten", "halt", "stopped")
+"""The causes that halt (`supervisor/levels.py`): their series exist from the start."""
+
+MISMATCHES = ("cash", "position", "missing_order", "foreign_order")
+"""Kinds of differences that the reconciler may leave unexplained."""
 
 
 class Metrics:
-    """Counts messages as they pass; gauges of the books are read from the view when scraped."""
+    """Counts messages as they pass; the view has folded them already."""
 
     def __init__(
-        self, meters: Meters, view: HouseView, strategies: tuple[str, ...], markets: tuple[str, ...]
+        self,
+        meters: Meters,
+        view: HouseView,
+        strategies: tuple[str, ...],
+        markets: tuple[str, ...],
+        *,
+        limits: Limits | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._meters = meters
+        self._registry = meters.registry
         self._view = view
-        self._at = 0
-        self._is_halted = False
-        self._sent: dict[str, int] = {}
-        self._missed: dict[str, int] = {}
-        self._shown: set[str] = set()
-        for strategy in strategies:
-            for side in Side:
-                meters.signals.labels(strategy, side.value)
-        for stream in (*markets, _TRADE_UPDATES):
-            meters.streams.labels(stream).set(0)
+        self._wall = wall
+        self._halting: set[str] = set()
+        self._days: tuple[m.TradingDay, ...] = ()
+        self._unexplained: set[tuple[str, str]] = set()
+        self._orders = OrderMeters(meters, view.marks)
+        self._books = BookSamples(
+            view, limits, lambda: self._orders.approved_in_last_minute(view.at)
+        )
+        self._registry.register(self._books)
+        self._bind(meters)
+        self._begin(strategies, markets)
         self._count: dict[type[Message], Callable[[Any], None]] = {
-            m.Intent: self._intent, m.IntentApproved: self._approved,
-            m.IntentRefused: self._refused, m.OrderRefused: self._refused,
-            m.OrderApproved: self._approved, m.StrategyStopped: self._strategy_stopped,
-            m.OrderSent: self._order_sent, m.OrderAccepted: self._order_accepted,
-            m.OrderFilled: self._filled, m.OrderCanceled: self._closed_as("canceled"),
-            m.OrderExpired: self._closed_as("expired"), m.OrderRejected: self._closed_as("rejected"),
-            m.OrderReplaced: self._closed_as("replaced"), m.OrderNotSent: self._closed_as("not_sent"),
-            m.LevelChanged: self._level_changed, m.FeedConnected: self._feed_connected,
-            m.FeedLost: self._feed_lost, m.BrokerConnected: self._broker_connected,
-            m.BrokerLost: self._broker_lost, m.BooksAgreed: self._agreed,
-            m.DifferenceExplained: self._explained, m.DifferenceUnexplained: self._unexplained,
-            m.AlertRaised: self._alert, m.LoopLagged: self._lagged, m.SessionChanged: self._session,
-        }  # fmt: skip
+            m.Intent: self._intent,
+            m.IntentApproved: self._approved,
+            m.IntentRefused: self._refused,
+            m.OrderApproved: self._approved,
+            m.OrderRefused: self._refused,
+            m.StrategyStopped: self._strategy_stopped,
+            m.EquityMarked: lambda said: self._books.mark(said.equity_usd),
+            m.LevelChanged: self._level_changed,
+            m.FeedConnected: lambda said: self._streams[(said.market.value,)].set(1),
+            m.FeedLost: lambda said: self._lost(said.market.value),
+            m.BrokerConnected: lambda _: self._streams[(TRADE_UPDATES,)].set(1),
+            m.BrokerLost: lambda _: self._lost(TRADE_UPDATES),
+            m.BooksAgreed: self._agreed,
+            m.DifferenceExplained: lambda said: self._explained[(said.kind,)].inc(),
+            m.DifferenceUnexplained: self._differed,
+            m.AlertRaised: lambda said: self._raised[(said.severity.value,)].inc(),
+            m.StationFailed: lambda said: self._failures[(said.station,)].inc(),
+            m.StationStalled: lambda said: self._stalls[(said.station,)].inc(),
+            m.SessionChanged: self._session,
+            m.CalendarRead: self._calendar,
+        }
 
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types that are counted."""
-        return frozenset(self._count)
+        return frozenset(self._count) | frozenset(self._orders.folds)
+
+    def attach(self, house: House, clock: Clock, tape: Tape, files: Mapping[str, Path]) -> None:
+        """Sample a house from here on; `files`: label -> order log or tape folder, the log first."""
+        self._registry.register(HouseSamples(house, clock, tape, files, self._wall))
 
     def apply(self, envelope: Envelope) -> None:
-        """Count one message; the view has folded it already."""
-        self._at = envelope.at
-        count = self._count.get(type(envelope.message))
+        """Count one message."""
+        kind = type(envelope.message)
+        count = self._count.get(kind)
         if count is not None:
             count(envelope.message)
+        fold = self._orders.folds.get(kind)
+        if fold is not None:
+            fold(envelope.message, envelope.at)
 
     def record(self, level: str) -> None:
         """Count one log record."""
-        self._meters.records.labels(level).inc()
-
-    def beat(self, station: str, unix_s: float) -> None:
-        """Note a station's answer to its heartbeat."""
-        self._meters.heartbeats.labels(station).set(unix_s)
-
-    def inbox(self, station: str, waiting: int, room: int) -> None:
-        """Note how full a station's inbox is."""
-        self._meters.inboxes.labels(station).set(waiting)
-        self._meters.rooms.labels(station).set(room)
-
-    def dropped(self, watcher: str, total: int) -> None:
-        """Note how many messages a read-only watcher has missed so far."""
-        child = self._meters.drops.labels(watcher, "overflow")
-        child.inc(max(0, total - self._missed.get(watcher, 0)))
-        self._missed[watcher] = total
+        self._records[(level,)].inc()
 
     def alert_told(self, severity: Severity, channel: str, result: str) -> None:
-        """Count an alert on one channel: sent, retried, failed, dropped; without one: repeated."""
-        self._meters.alerts.labels(severity.value, channel, result).inc()
+        """Count what became of an alert on its way out."""
+        self._alerts[severity.value, channel, result].inc()
 
     def pinged(self, result: str) -> None:
-        """Count a sign to the dead-man's switch: sent, failed, withheld."""
-        self._meters.pings.labels(result).inc()
+        """Count a ping to the dead-man's switch."""
+        self._pings[(result,)].inc()
 
     def render(self) -> bytes:
-        """Return the exposition text, the books' gauges as the view has them now."""
-        self._show_orders()
-        self._show_equity()
-        self._show_positions()
-        return generate_latest(self._meters.registry)
+        """Return the page."""
+        self._show_next_session()
+        return generate_latest(self._registry)
 
-    def _show_orders(self) -> None:
-        orders = self._view.open_orders()
-        unknown = sum(order.status == "unknown" for order in orders)
-        self._meters.orders_open.labels(_BROKER).set(len(orders))
-        self._meters.orders_unknown.labels(_BROKER).set(unknown)
+    def _bind(self, meters: Meters) -> None:
+        self._state: Bound[Gauge] = Bound(meters.gauge("state"))
+        self._halted: Bound[Gauge] = Bound(meters.gauge("halted"))
+        self._halts: Bound[Counter] = Bound(meters.counter("halts_total"))
+        self._signals: Bound[Counter] = Bound(meters.counter("signals_total"))
+        self._errors: Bound[Counter] = Bound(meters.counter("strategy_errors_total"))
+        self._decisions: Bound[Counter] = Bound(meters.counter("risk_decisions_total"))
+        self._streams: Bound[Gauge] = Bound(meters.gauge("stream_connected"))
+        self._reconnects: Bound[Counter] = Bound(meters.counter("stream_reconnects_total"))
+        self._open: Bound[Gauge] = Bound(meters.gauge("market_open"))
+        self._next: Bound[Gauge] = Bound(meters.gauge("next_session_timestamp_seconds"))
+        self._failures: Bound[Counter] = Bound(meters.counter("actor_failures_total"))
+        self._stalls: Bound[Counter] = Bound(meters.counter("actor_stalls_total"))
+        self._runs: Bound[Counter] = Bound(meters.counter("reconcile_runs_total"))
+        self._explained: Bound[Counter] = Bound(meters.counter("reconcile_explained_total"))
+        self._mismatches: Bound[Gauge] = Bound(meters.gauge("reconcile_mismatches"))
+        self._agreed_at = meters.gauge("reconcile_last_success_timestamp_seconds")
+        self._raised: Bound[Counter] = Bound(meters.counter("alerts_raised_total"))
+        self._alerts: Bound[Counter] = Bound(meters.counter("alerts_total"))
+        self._pings: Bound[Counter] = Bound(meters.counter("alert_pings_total"))
+        self._records: Bound[Counter] = Bound(meters.counter("log_records_total"))
 
-    def _show_equity(self) -> None:
-        equity = self._view.equity
-        if equity is None:
-            return
-        self._meters.equity.set(float(equity.equity_usd))
-        self._meters.cash.set(float(equity.cash_usd))
-        self._meters.exposure.set(float(equity.exposure_usd))
-        self._meters.pnl.set(float(equity.day_pnl_usd))
-
-    def _show_positions(self) -> None:
-        quantities: dict[str, float] = {}
-        values: dict[str, float] = {}
-        for position in self._view.held():
-            symbol = position.symbol
-            value = value_of(position, self._view.marks.get(symbol))
-            quantities[symbol] = quantities.get(symbol, 0.0) + float(position.quantity)
-            values[symbol] = values.get(symbol, 0.0) + float(value)
-        for symbol in self._shown - set(quantities):
-            self._meters.quantity.remove(symbol)
-            self._meters.value.remove(symbol)
-        for symbol, quantity in quantities.items():
-            self._meters.quantity.labels(symbol).set(quantity)
-            self._meters.value.labels(symbol).set(values[symbol])
-        self._shown = set(quantities)
-
-    def _intent(self, message: m.Intent) -> None:
-        self._meters.signals.labels(message.strategy, message.side.value).inc()
-
-    def _approved(self, message: m.IntentApproved | m.OrderApproved) -> None:
-        self._meters.decisions.labels("approved", "").inc()
-
-    def _refused(self, message: m.IntentRefused | m.OrderRefused) -> None:
-        self._meters.decisions.labels("refused", message.rule).inc()
-
-    def _strategy_stopped(self, message: m.StrategyStopped) -> None:
-        if message.error:
-            self._meters.errors.labels(message.strategy).inc()
-
-    def _order_sent(self, message: m.OrderSent) -> None:
-        if len(self._sent) >= _SENT_MAX:
-            del self._sent[next(iter(self._sent))]
-        self._sent[message.order_id] = self._at
-        order = self._view.orders.get(message.order_id)
-        if order is not None:
-            labels = (_BROKER, order.role.value, order.side.value)
-            self._meters.submitted.labels(*labels).inc()
-
-    def _order_accepted(self, message: m.OrderAccepted) -> None:
-        sent_at = self._sent.get(message.order_id)
-        if sent_at is not None:
-            self._meters.ack.observe((self._at - sent_at) / 1e9)
-
-    def _filled(self, message: m.OrderFilled) -> None:
-        self._meters.fills.labels(_BROKER, message.side.value).inc()
-        self._meters.notional.labels(_BROKER, message.side.value).inc(
-            float(message.quantity * message.price)
-        )
-        if message.cumulative >= message.order_quantity:
-            sent_at = self._sent.pop(message.order_id, None)
-            if sent_at is not None:
-                self._meters.fill.observe((self._at - sent_at) / 1e9)
-            self._meters.closed.labels(_BROKER, "filled").inc()
-
-    def _closed_as(self, status: str) -> Callable[[Any], None]:
-        child = self._meters.closed.labels(_BROKER, status)
-
-        def close(message: m.OrderCanceled) -> None:
-            self._sent.pop(message.order_id, None)
-            child.inc()
-
-        return close
-
-    def _level_changed(self, message: m.LevelChanged) -> None:
+    def _begin(self, strategies: tuple[str, ...], markets: tuple[str, ...]) -> None:
+        """Make the series that must be there before anything happens."""
         for level in Level:
-            self._meters.state.labels(level.value).set(level is message.level)
-        is_halted = message.level is Level.HALTED
-        if is_halted and not self._is_halted:
-            self._meters.halts.inc()
-        self._is_halted = is_halted
-        self._meters.halted.set(is_halted)
+            self._state[(level.value,)].set(level is Level.NO_ENTRIES)
+        for cause in HALTING:
+            self._halted[(cause,)].set(0)
+        for kind in MISMATCHES:
+            self._mismatches[(kind,)].set(0)
+        for strategy in strategies:
+            for side in Side:
+                self._signals[strategy, side.value].inc(0)
+        for stream in (*markets, TRADE_UPDATES):
+            self._streams[(stream,)].set(0)
+            self._reconnects[(stream,)].inc(0)
+        for market in markets:
+            self._open[(market,)].set(0)
 
-    def _feed_connected(self, message: m.FeedConnected) -> None:
-        self._meters.streams.labels(message.market.value).set(1)
+    def _intent(self, said: m.Intent) -> None:
+        self._signals[said.strategy, said.side.value].inc()
 
-    def _feed_lost(self, message: m.FeedLost) -> None:
-        self._meters.streams.labels(message.market.value).set(0)
-        self._meters.reconnects.labels(message.market.value).inc()
+    def _approved(self, said: m.IntentApproved | m.OrderApproved) -> None:
+        self._decisions["approved", ""].inc()
 
-    def _broker_connected(self, message: m.BrokerConnected) -> None:
-        self._meters.streams.labels(_TRADE_UPDATES).set(1)
+    def _refused(self, said: m.IntentRefused | m.OrderRefused) -> None:
+        self._decisions["refused", said.rule].inc()
 
-    def _broker_lost(self, message: m.BrokerLost) -> None:
-        self._meters.streams.labels(_TRADE_UPDATES).set(0)
-        self._meters.reconnects.labels(_TRADE_UPDATES).inc()
+    def _strategy_stopped(self, said: m.StrategyStopped) -> None:
+        if said.error:
+            self._errors[(said.strategy,)].inc()
 
-    def _agreed(self, message: m.BooksAgreed) -> None:
-        self._meters.runs.labels("agreed").inc()
-        self._meters.agreed_at.set(self._at / 1e9)
+    def _level_changed(self, said: m.LevelChanged) -> None:
+        for level in Level:
+            self._state[(level.value,)].set(level is said.level)
+        # A cause like `failure:risk` carries its detail behind the colon.
+        causes = {cause.partition(":")[0] for cause in said.causes}.intersection(HALTING)
+        for cause in HALTING:
+            self._halted[(cause,)].set(cause in causes)
+        for cause in causes - self._halting:
+            self._halts[(cause,)].inc()
+        self._halting = causes
 
-    def _explained(self, message: m.DifferenceExplained) -> None:
-        self._meters.differences.labels("explained").inc()
+    def _lost(self, stream: str) -> None:
+        self._streams[(stream,)].set(0)
+        self._reconnects[(stream,)].inc()
 
-    def _unexplained(self, message: m.DifferenceUnexplained) -> None:
-        self._meters.differences.labels("unexplained").inc()
-        self._meters.runs.labels("differed").inc()
+    def _agreed(self, said: m.BooksAgreed) -> None:
+        self._runs[("agreed",)].inc()
+        self._agreed_at.set(self._wall())
+        self._unexplained.clear()
+        self._show_mismatches()
 
-    def _alert(self, message: m.AlertRaised) -> None:
-        self.alert_told(message.severity, "log", "sent")  # the watcher writes each of them
+    def _differed(self, said: m.DifferenceUnexplained) -> None:
+        what = (said.kind, said.symbol)
+        if what in self._unexplained:
+            self._unexplained.clear()  # said before, so this is the next comparison
+        if not self._unexplained:
+            self._runs[("differed",)].inc()
+        self._unexplained.add(what)
+        self._show_mismatches()
 
-    def _lagged(self, message: m.LoopLagged) -> None:
-        self._meters.lag.observe(message.lag_ms / 1e3)
+    def _show_mismatches(self) -> None:
+        kinds = [kind for kind, _ in self._unexplained]
+        for kind in (*MISMATCHES, *kinds):
+            self._mismatches[(kind,)].set(kinds.count(kind))
 
-    def _session(self, message: m.SessionChanged) -> None:
-        is_open = message.session is Session.REGULAR
-        self._meters.open.labels(message.market.value).set(is_open)
+    def _session(self, said: m.SessionChanged) -> None:
+        self._open[(said.market.value,)].set(said.session is Session.REGULAR)
+
+    def _calendar(self, said: m.CalendarRead) -> None:
+        self._days = said.days
+
+    def _show_next_session(self) -> None:
+        now = self._view.at
+        for edge, instants in (
+            ("open", (day.open_at for day in self._days)),
+            ("close", (day.close_at for day in self._days)),
+        ):
+            coming = [at for at in instants if at > now]
+            if coming:
+                self._next[(edge,)].set(min(coming) / 1e9)

@@ -44,7 +44,6 @@ class Watcher:
         """Fold what waits, for the last words of a run."""
         while not self._queue.empty():
             self._fold(self._queue.get_nowait())
-        self._metrics.dropped(WATCH, self._bus.dropped[WATCH])
 
     def _fold(self, envelope: Envelope) -> None:
         self._view.apply(envelope)

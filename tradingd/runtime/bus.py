@@ -86,6 +86,11 @@ class Bus:
         return self._inboxes[station]
 
     @property
+    def inbox_max(self) -> int:
+        """Room of every inbox, in messages."""
+        return self._inbox_max
+
+    @property
     def inboxes(self) -> Mapping[str, Inbox]:
         """All inboxes by station."""
         return self._inboxes
