@@ -8,49 +8,24 @@ from decimal import Decimal
 
 import pytest
 
+from tests.house.large_orders import Once, check_children
 from tests.house.virtual import Act, Recorded, again, play
 from tradingd.cores import CoreSettings
 from tradingd.messages import (
     Ask,
+    EquityMarked,
     IntentApproved,
     IntentClosed,
     OperatorAsked,
     OrderApproved,
-    OrderCanceled,
-    OrderExpired,
-    OrderFilled,
-    OrderRejected,
-    Quote,
+    OrderProposed,
     Role,
-    Side,
 )
 from tradingd.risk.limits import RiskLimits
 from tradingd.runtime.replay import Outcome
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
 from tradingd.strategy.settings import StrategySettings
 
 SYMBOL = "ACMX"
-SECOND = 1_000_000_000
-
-
-class Once(Strategy):
-    """Wishes for one large purchase, and later, if told, to sell it all."""
-
-    def __init__(self, quantity: int, algorithm: str, leave: str = "") -> None:
-        self._quantity = Decimal(quantity)
-        self._algorithm = algorithm
-        self._leave = leave
-        self._has_traded = False
-
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
-        if self._leave and view.is_long and not view.is_waiting:
-            return Wish(side=Side.SELL, reason="out", algorithm=self._leave)
-        if self._has_traded:
-            return None
-        return Wish(side=Side.BUY, reason="in", quantity=self._quantity, algorithm=self._algorithm)
-
-    def on_fill(self, fill: OrderFilled, view: PositionView) -> None:
-        self._has_traded = True
 
 
 def wishing(
@@ -95,49 +70,11 @@ def entry(session: Recorded) -> IntentClosed:
     return closed
 
 
-def filled_of(session: Recorded, intent_id: str) -> Decimal:
-    fills = [each for each in session.said(OrderFilled) if each.intent_id == intent_id]
-    return sum((each.quantity for each in fills), Decimal(0))
-
-
 def check(session: Recorded) -> None:
     """Everything that holds however a session went."""
     assert session.account_positions == 0
     assert session.account_orders == 0
-    quantities = {each.intent_id: each.quantity for each in session.said(IntentApproved)}
-    started = {
-        e.message.intent_id: e.at for e in session.log if isinstance(e.message, IntentApproved)
-    }
-    named = {each.intent_id: each.algorithm or "" for each in session.said(IntentApproved)}
-    live: dict[str, tuple[str, Decimal]] = {}
-    filled = dict.fromkeys(quantities, Decimal(0))
-    for envelope in session.log:
-        message = envelope.message
-        if isinstance(message, OrderApproved) and message.intent_id in quantities:
-            live[message.order_id] = (message.intent_id, message.quantity)
-        elif isinstance(message, OrderFilled) and message.intent_id in quantities:
-            parent, left = live[message.order_id]
-            live[message.order_id] = (parent, left - message.quantity)
-            filled[parent] += message.quantity
-        elif isinstance(message, OrderCanceled | OrderExpired | OrderRejected):
-            live.pop(message.order_id, None)
-        else:
-            continue
-        for intent_id, quantity in quantities.items():
-            if envelope.at < started[intent_id]:
-                continue
-            shown = sum((left for parent, left in live.values() if parent == intent_id), Decimal(0))
-            assert filled[intent_id] + shown <= quantity
-            kind, *numbers = named[intent_id].split(":")
-            if kind == "iceberg":
-                assert shown <= int(numbers[0])
-            if kind == "twap":
-                seconds, slices = map(int, numbers)
-                part = Decimal(envelope.at - started[intent_id]) / (seconds * SECOND)
-                ahead = filled[intent_id] + shown - quantity * min(part, Decimal(1))
-                assert ahead <= quantity / slices + 1
-    for closed in session.said(IntentClosed):
-        assert closed.filled == filled_of(session, closed.intent_id)
+    check_children(session.log)
     verdicts = again(session)
     assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
 
@@ -212,3 +149,26 @@ def test_a_strategy_that_is_stopped_loses_its_plan_at_once() -> None:
     session = run("twap:200:20", [ask(45, Ask.STOP_STRATEGY, "once")])
     check(session)
     assert entry(session).reason == "strategy stopped"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> None:
+    def by_value(told: CoreSettings) -> CoreSettings:
+        slicing = dataclasses.replace(
+            told.router.slicing,
+            algorithm="by_value",
+            slice_exits=True,
+            twap_above_usd=Decimal(20_000),
+            twap_duration_s=60,
+            iceberg_duration_s=60,
+        )
+        return dataclasses.replace(
+            told,
+            router=dataclasses.replace(told.router, slicing=slicing),
+            risk=dataclasses.replace(told.risk, reach_pct=Decimal(1)),
+        )
+
+    session = play(seed, 8, retell=by_value)
+    check(session)
+    assert session.said(EquityMarked)[-1].equity_usd == session.account_equity
+    assert sum(each.slice_number > 1 for each in session.said(OrderProposed)) > 10

@@ -383,3 +383,17 @@ def test_an_unknown_algorithm_closes_the_parent_with_its_name() -> None:
 
     assert isinstance(closed, m.IntentClosed)
     assert closed.reason == "unknown algorithm guess"
+
+
+def test_flattening_a_halted_symbol_waits_and_tells_the_owner_once() -> None:
+    desk = Desk()
+    desk.holding()
+    desk.hear(m.SymbolHalted(symbol="IBM", is_halted=True, reason="LULD"))
+
+    (alert,) = desk.hear(level(Level.FLATTENING))
+    assert isinstance(alert, m.AlertRaised)
+    assert (alert.kind, alert.severity) == ("flatten_waits", m.Severity.CRITICAL)
+    assert not desk.hear(level(Level.FLATTENING))
+
+    resumed = m.SymbolHalted(symbol="IBM", is_halted=False, reason="")
+    assert desk.propose(resumed).role is Role.FLATTEN

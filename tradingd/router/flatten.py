@@ -7,10 +7,11 @@ cancel's patience, because the position is the danger, not the order.
 
 from __future__ import annotations
 
-from tradingd.messages import Role, Side
+from tradingd.messages import AlertRaised, Role, Severity, Side
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Parent
 from tradingd.router.turn import Turn
+from tradingd.router.watch import OWNER
 
 REASON = "flatten"
 
@@ -34,9 +35,21 @@ def flatten(turn: Turn, symbol: str) -> None:
     for parent in list(desk.parents.values()):
         if parent.symbol == symbol and parent.role is not Role.FLATTEN:
             _close_idle(turn, parent)
+    _tell_of_halt(turn, symbol)
     if desk.is_open(symbol) and _is_clear(turn, symbol):
         for strategy in sorted(desk.holdings.positions.get(symbol, {})):
             _sell(turn, strategy, symbol)
+
+
+def _tell_of_halt(turn: Turn, symbol: str) -> None:
+    """A halted symbol cannot be left: the owner must know, once, that the house is waiting for it."""
+    told, held = turn.watch.halted, turn.desk.holdings.positions.get(symbol)
+    if symbol not in turn.desk.halted:
+        told.discard(symbol)
+    elif held and symbol not in told:
+        told.add(symbol)
+        text = f"{symbol} is halted: its position waits until it trades again"
+        turn.say(AlertRaised(OWNER, Severity.CRITICAL, "flatten_waits", text))
 
 
 def _close_idle(turn: Turn, parent: Parent) -> None:

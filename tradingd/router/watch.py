@@ -29,6 +29,8 @@ class Watch:
         """Positions whose next exit must wait, so that a refusal is no endless circle."""
         self.blocked: dict[str, int] = {}
         """Symbols whose exits wait for orders to be canceled: since when."""
+        self.halted: set[str] = set()
+        """Halted symbols that must go, and of which the owner was told."""
         self.grace_at = 0
         """When NO_ENTRIES starts to cancel working entries; 0 = it does not."""
         self._armed_at = 0
