@@ -219,7 +219,10 @@ def test_a_killed_daemon_takes_up_its_books_and_still_ends_flat(tmp_path: Path) 
     assert summary_of(records)["agrees"]
     assert "reconcile.unexplained" not in {record["event"] for record in records}
     replayed = tradingd(tmp_path, "replay", "--json", "-c", str(MOCK), mock__simulator=address)
-    assert {row["outcome"] for row in json.loads(replayed.stdout)} == {"exact"}
+    rows = json.loads(replayed.stdout)
+    # The killed run may have lost the last second of its tape; nothing it still can show may differ.
+    assert {row["outcome"] for row in rows if row["run"] == 2} == {"exact"}
+    assert "diverged" not in {row["outcome"] for row in rows}
 
 
 def test_asking_where_no_daemon_runs_says_so(tmp_path: Path) -> None:
