@@ -19,7 +19,7 @@ from tradingd.wiring import WATCHERS_HEAR
 WATCH = "records"
 WATCH_MAX = 8192
 BATCH_MAX = 512
-_LOG = structlog.get_logger()
+_LOG = structlog.get_logger(actor="records")
 
 
 class Recorder:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingd.control import logs
+from tradingd.control.events import shown_price
 from tradingd.control.redact import MASK, TEXT_CHARS_MAX, Redactor
 
 SECRET = "canary/5f1d+0c5e=9b"
@@ -98,7 +99,31 @@ def test_a_text_never_holds_control_characters(text: str) -> None:
     assert Redactor().text(text).isprintable()
 
 
-def test_people_read_the_same_records_with_new_york_time() -> None:
+def test_people_read_the_same_records_with_the_zone_of_their_time() -> None:
     record = {"ts": "2024-03-05T14:30:00.000000Z", "event": "order.submitted", "level": "info",
               "msg": "buy 1 IBM"}  # fmt: skip
-    assert logs.for_people(record) == "09:30:00  order.submitted          buy 1 IBM"
+    assert logs.for_people(record) == "14:30:00Z  order.submitted          buy 1 IBM"
+
+
+def test_a_record_without_a_time_of_its_own_gets_the_markets() -> None:
+    stream, times = io.StringIO(), logs.Times()
+    logs.configure(stream, run_id="RUN", mode="mock", level="info", times=times)
+    log = structlog.get_logger(actor="feed")
+    log.info("daemon.listening")
+    times.market_ns = lambda: 1_709_649_000_000_000_000
+    log.info("stream.connected")
+    log.info("order.submitted", at="2024-03-05T14:29:00.000000Z")
+    structlog.reset_defaults()
+    first, second, third = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert "at" not in first
+    assert (second["at"], second["actor"]) == ("2024-03-05T14:30:00.000000Z", "feed")
+    assert third["at"] == "2024-03-05T14:29:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [("86.68", "86.68"), ("101", "101"), ("271.7500", "271.7500"), ("86.68333333333333", "86.6833"),
+     ("0.00001234567", "0.00001235"), ("61000.123456", "61000.1235")],
+)  # fmt: skip
+def test_prices_are_rounded_for_people(price: str, text: str) -> None:
+    assert shown_price(Decimal(price)) == text

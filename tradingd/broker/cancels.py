@@ -21,7 +21,7 @@ from tradingd.broker.waits import retry_after_s
 from tradingd.messages import CancelRejected, Severity
 from tradingd.runtime.ports import NetworkError, Reply
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 _AGAIN = frozenset({408, 425, 429, 499})
 """4xx that say nothing about the order."""

@@ -28,7 +28,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.ports import Clock, Network
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 WORDS_MAX = 1000
 """Unknown words remembered, so that each is said once."""

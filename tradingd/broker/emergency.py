@@ -28,7 +28,7 @@ from tradingd.instruments.symbols import without_slash
 from tradingd.messages import Severity
 from tradingd.runtime.ports import Lane, NetworkError
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 Check = Callable[[], Awaitable[bool]]
 

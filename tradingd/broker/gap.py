@@ -30,7 +30,7 @@ from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 MARGIN_NS = 60_000_000_000
 """Executions are asked for from this much before the oldest order concerned."""

@@ -32,7 +32,7 @@ from tradingd.messages import (
     WordUnknown,
 )
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 FLATTEN = "flatten"
 """The text of a snapshot asked while flattening: put off once at most, no cash activities read."""

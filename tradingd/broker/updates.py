@@ -30,7 +30,7 @@ from tradingd.broker.teller import Teller
 from tradingd.messages import BrokerConnected, Severity, WordUnknown
 from tradingd.runtime.ports import NetworkError, Socket, SocketClosed
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 BUFFER_FRAMES_MAX = 20_000
 """Frames that may wait while the gap is read."""

@@ -23,7 +23,8 @@ class Row:
     event: str
     level: str | Callable[[Any], str]
     text: str
-    """A format string over the message, named `m`; `order` is what is known of its order."""
+    """A format string over the message, named `m`; `order` is what is known of its order, `price` and
+    `average` are the message's own, rounded for people (the record keeps every digit)."""
 
 
 def _level_of_house(message: m.LevelChanged) -> str:
@@ -42,6 +43,8 @@ ROWS: Mapping[type[Message], Row] = {
     m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}"),
     m.StationStalled: Row("actor.stalled", "warning", "station {m.station} is silent for {m.silent_ms} ms"),
     m.StationRecovered: Row("actor.recovered", "info", "station {m.station} answers again"),
+    m.StrategyOverran: Row("actor.overran", "error", "strategy {m.strategy} held the loop for {m.took_ms} ms"),
+    m.StrategySuspended: Row("actor.suspended", "error", "strategy {m.strategy} is switched off: {m.reason}"),
     m.LoopLagged: Row("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
     m.ClockStepped: Row("daemon.clock_stepped", "warning", "wall and monotonic clock differ by {m.step_ms} ms"),
     m.OperatorAsked: Row("audit.operator_asked", "warning", "{m.who} asks for {m.ask.value} {m.target}: {m.reason}"),
@@ -66,14 +69,14 @@ ROWS: Mapping[type[Message], Row] = {
     m.OrderSent: Row("order.submitted", "info", "{order}"),
     m.OrderNotSent: Row("order.not_sent", "warning", "{order}: {m.reason}"),
     m.OrderAccepted: Row("order.accepted", "info", "{order}"),
-    m.OrderFilled: Row("fill.received", "info", "{m.strategy} {m.side.value} {m.quantity:f} {m.symbol} at {m.price:f} ({m.cumulative:f} of {m.order_quantity:f})"),
-    m.OrderCanceled: Row("order.canceled", "info", "{order}, {m.cumulative:f} filled {m.reason}"),
+    m.OrderFilled: Row("fill.received", "info", "{m.strategy} {m.side.value} {m.quantity:f} {m.symbol} at {price} ({m.cumulative:f} of {m.order_quantity:f})"),
+    m.OrderCanceled: Row("order.canceled", "info", "{order}, {m.cumulative:f} filled, {m.reason}"),
     m.OrderExpired: Row("order.expired", "info", "{order}, {m.cumulative:f} filled"),
     m.OrderRejected: Row("order.rejected", "warning", "{order}: {m.code} {m.reason}"),
     m.OrderReplaced: Row("order.replaced", "info", "{order} by {m.replaced_by}"),
     m.OrderUnknown: Row("order.unknown", "error", "{order}: {m.reason}"),
     m.CancelRejected: Row("order.cancel_rejected", "warning", "{order}: {m.reason}"),
-    m.TradeBusted: Row("fill.busted", "error", "{m.quantity:f} {m.symbol} at {m.price:f} was taken back"),
+    m.TradeBusted: Row("fill.busted", "error", "{m.quantity:f} {m.symbol} at {price} was taken back"),
     m.WordUnknown: Row("order.word_unknown", "warning", "{m.where} said {m.word!r}"),
     m.FeeCharged: Row("fill.fee_charged", "debug", "{m.amount:f} {m.asset} for {m.symbol}"),
     m.CashMoved: Row("portfolio.cash_moved", "info", "{m.kind} {m.amount:f}"),
@@ -83,8 +86,8 @@ ROWS: Mapping[type[Message], Row] = {
     m.DifferenceExplained: Row("reconcile.explained", "info", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}: {m.explanation}"),
     m.DifferenceUnexplained: Row("reconcile.unexplained", "error", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}"),
     m.BooksAgreed: Row("reconcile.agreed", "debug", "{m.why}: flat {m.is_flat}, {m.open_orders} open orders"),
-    m.IntentClosed: Row("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {m.average_price:f}, {m.reason}"),
-    m.PositionChanged: Row("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {m.average_price:.6g}, realized {m.realized_usd:.2f}"),
+    m.IntentClosed: Row("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {average}, {m.reason}"),
+    m.PositionChanged: Row("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {average}, realized {m.realized_usd:.2f}"),
     m.DayStarted: Row("portfolio.day_started", "info", "{m.date} with {m.equity_usd:.2f} USD"),
     m.EquityMarked: Row("portfolio.snapshot", "info", "equity {m.equity_usd:.2f}, day {m.day_pnl_usd:+.2f}, exposure {m.exposure_usd:.2f} USD"),
 }  # fmt: skip
@@ -96,7 +99,7 @@ OF_THE_EDGES = frozenset({
     "daemon.records_dropped", "daemon.records_failed", "daemon.stopping", "daemon.summary",
     "daemon.watchdog_fed", "daemon.watchdog_starved",
     "halt.cancel_all_failed", "halt.close", "halt.close_all", "halt.emergency_done",
-    "halt.emergency_failed", "halt.reading_failed", "order.answered", "order.cancel_failed",
+    "halt.emergency_failed", "halt.latch_failed", "halt.reading_failed", "log.dropped", "order.answered", "order.cancel_failed",
     "order.lookup_failed", "order.task_failed", "order.unheard", "order.unwanted", "quote.refused",
     "reconcile.never_quiet", "reconcile.reading_failed", "stream.calendar_unread",
     "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
@@ -109,6 +112,8 @@ EVENTS = OF_THE_EDGES | {row.event for row in ROWS.values()}
 
 SNAPSHOT_INTERVAL_NS = 60 * 10**9
 ORDERS_KNOWN_MAX = 4096
+PLACES_SHOWN, PLACES_SHOWN_UNDER_1 = 4, 8
+"""Decimals of a price for people: an average has as many as Decimal gives."""
 
 _FIELDS = {
     "symbol": "symbol", "strategy": "strategy", "side": "side", "role": "role", "quantity": "qty",
@@ -148,7 +153,12 @@ class Narrator:
         fields = _fields_of(message)
         order = self._order(message)
         fields["msg"] = row.text.format(
-            m=message, order=order, causes=_causes(message), count=_count(message)
+            m=message,
+            order=order,
+            causes=_causes(message),
+            count=_count(message),
+            price=_price(message, "price"),
+            average=_price(message, "average_price"),
         ).strip()
         level = row.level if isinstance(row.level, str) else row.level(message)
         return Event(row.event, level, fields)
@@ -188,6 +198,19 @@ def _fields_of(message: Message) -> dict[str, Any]:
     if isinstance(message, m.StrategyStopped) and message.error:
         fields["exc"] = message.error
     return fields
+
+
+def _price(message: Message, name: str) -> str:
+    price = getattr(message, name, None)
+    return shown_price(price) if isinstance(price, Decimal) else ""
+
+
+def shown_price(price: Decimal) -> str:
+    """Return a price as people read it: at most four decimals, more only where it is under a dollar."""
+    places = PLACES_SHOWN if abs(price) >= 1 else PLACES_SHOWN_UNDER_1
+    rounded = round(price, places)
+    text = f"{rounded:f}" if rounded != price else f"{price:f}"
+    return text.rstrip("0").rstrip(".") if rounded != price and "." in text else text
 
 
 def _causes(message: Message) -> str:

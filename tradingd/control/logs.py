@@ -2,6 +2,7 @@
 
 structlog builds the record, orjson writes it. Every record passes `Redactor` last, so no caller can
 leak by mistake. `seq` counts without gaps, so a reader sees what a full pipe or disk swallowed.
+`ts` is the machine's time; `at` is market time, and the one that people are shown. All are UTC.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, TextIO
-from zoneinfo import ZoneInfo
+from typing import Any, Protocol
 
 import orjson
 import structlog
@@ -26,15 +26,28 @@ REQUIRED = ("v", "ts", "level", "event", "actor", "run_id", "seq", "mode", "pid"
 """What every record carries; the rest is as `control/events.py` and the edges say."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-_NEW_YORK = ZoneInfo("America/New_York")
 _COLORS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m", "debug": "\x1b[2m"}
 _HIDDEN = frozenset({*REQUIRED, "msg", "at", "trace_id", "exc"})
 
 Record = MutableMapping[str, Any]
 
 
+class Out(Protocol):
+    """Takes finished lines."""
+
+    def write(self, line: str, /) -> object:
+        """Take one line."""
+
+
+class Times:
+    """The market's clock, once there is one: it is read for every record that brings no time of its own."""
+
+    def __init__(self) -> None:
+        self.market_ns: Callable[[], int] | None = None
+
+
 def configure(
-    stream: TextIO,
+    stream: Out,
     *,
     run_id: str,
     mode: str,
@@ -42,24 +55,39 @@ def configure(
     secrets: Iterable[str] = (),
     is_terminal: bool = False,
     on_record: Callable[[str], None] | None = None,
+    times: Times | None = None,
 ) -> None:
     """Send every log of this process to `stream`; `on_record` counts records by level."""
     redactor = Redactor(secrets)
     render = _Rendered(redactor, is_terminal=is_terminal, on_record=on_record)
     structlog.configure(
-        processors=[_Stamped(run_id, mode), _with_exception, render],
+        processors=[_Stamped(run_id, mode, times or Times()), _with_exception, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     _bridge_standard_library(_LEVELS[level])
 
 
+class _Lines:
+    """structlog's own writers hold a lock while they write; ours may log from within."""
+
+    def __init__(self, out: Out) -> None:
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        """Hand on one line."""
+        self._out.write(line + "\n")
+
+    debug = info = warning = warn = error = critical = exception = fatal = log = msg
+
+
 class _Stamped:
     """Adds who, when and which to a record."""
 
-    def __init__(self, run_id: str, mode: str) -> None:
+    def __init__(self, run_id: str, mode: str, times: Times) -> None:
         self._fixed = {"run_id": run_id, "mode": mode, "pid": os.getpid()}
+        self._times = times
         self._seq = count()
 
     def __call__(self, logger: object, method: str, record: Record) -> Record:
@@ -72,6 +100,8 @@ class _Stamped:
             "actor": record.pop("actor", "daemon"),
             "seq": next(self._seq),
         }
+        if "at" not in record and self._times.market_ns is not None:
+            stamp["at"] = rfc3339(self._times.market_ns())
         return {**stamp, **self._fixed, **record}
 
 
@@ -114,12 +144,12 @@ class _Rendered:
 
 
 def for_people(record: Record) -> str:
-    """Return a record as one line: New York market time, event, sentence or fields."""
-    when = datetime.fromisoformat(record.get("at", record["ts"])).astimezone(_NEW_YORK)
+    """Return a record as one line: market time in UTC, event, sentence or fields."""
+    when = datetime.fromisoformat(record.get("at", record["ts"]))
     text = record.get("msg") or " ".join(
         f"{name}={value}" for name, value in record.items() if name not in _HIDDEN
     )
-    line = f"{when:%H:%M:%S}  {record['event']:<24} {text}"
+    line = f"{when:%H:%M:%S}Z  {record['event']:<24} {text}"
     if "exc" in record:
         line += "\n    " + str(record["exc"].get("stack", "")).rstrip().replace("\n", "\n    ")
     color = _COLORS.get(record["level"], "")

@@ -32,7 +32,7 @@ from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.stream import MarketStream, StreamLost, StreamRefused
 from tradingd.runtime.ports import Clock, Network
 
-_LOG = structlog.get_logger()
+_LOG = structlog.get_logger(actor="feed")
 
 SECOND = 1_000_000_000
 

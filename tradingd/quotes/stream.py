@@ -26,7 +26,7 @@ from tradingd.quotes.wire import (
 )
 from tradingd.runtime.ports import Clock, Network, NetworkError, Socket, SocketClosed
 
-_LOG = structlog.get_logger()
+_LOG = structlog.get_logger(actor="feed")
 
 SLOW_CLIENT = 407
 

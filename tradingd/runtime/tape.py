@@ -33,7 +33,7 @@ _HEAD = struct.Struct(">4sIIQQ")  # magic, body bytes, CRC-32 of the body, first
 _MAGIC = b"TDT1"
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(list[Envelope]).decode
-_LOG = structlog.get_logger()
+_LOG = structlog.get_logger(actor="tape")
 
 
 class MarketTape:

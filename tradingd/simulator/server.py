@@ -23,7 +23,7 @@ from tradingd.simulator.wire.pacing import Pacer
 
 HOST = "127.0.0.1"
 _SHUTDOWN_S_MAX = 1.0
-_log = structlog.get_logger()
+_log = structlog.get_logger(actor="simulator")
 
 __all__ = [
     "HOST",
