@@ -31,6 +31,7 @@ DECISION_PLACES = (
 
 EDGES_INSIDE = {
     "supervisor/pulse.py": "feels the loop and the stations",
+    "supervisor/latch.py": "keeps the halt file",
     "portfolio/records.py": "writes trade files",
     "portfolio/trade_files.py": "writes trade files",
     "strategy/load.py": "reads a user's strategy file at start",

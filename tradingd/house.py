@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradingd.broker.edge import AlpacaBroker
@@ -20,10 +22,18 @@ from tradingd.runtime.ports import LogStore, Network, Tape
 from tradingd.runtime.recovery import Recovered, save_checkpoint
 from tradingd.runtime.station import Station, run_edge
 from tradingd.runtime.timers import Timers
+from tradingd.strategy.core import StrategyCore
+from tradingd.strategy.protocol import Strategy
+from tradingd.strategy.timed import Timed
+from tradingd.supervisor.latch import HaltLatch
 from tradingd.supervisor.pulse import Pulse
 
 if TYPE_CHECKING:
     from tradingd.ends import Ends
+
+
+STRATEGY_NS_MAX = 250_000_000
+"""Real time that one call of a strategy may take; a strategy that takes more is switched off."""
 
 
 class House:
@@ -39,6 +49,7 @@ class House:
         tape: Tape,
         network: Network,
         rng: random.Random,
+        halt_file: Path | None = None,
     ) -> None:
         self.store = store
         self.journal = Journal(store, tape, self._journal_failed)
@@ -58,7 +69,11 @@ class House:
             network, ends.clock, self.bus, self.journal, settings=ends.broker, rng=rng
         )
         self.feed = AlpacaFeed(network, ends.clock, self.bus, settings=ends.feed, rng=rng)
-        self.pulse = Pulse(self.bus, ends.clock)
+        latch = None if halt_file is None else HaltLatch(halt_file)
+        self.pulse = Pulse(self.bus, ends.clock, latch=latch)
+        strategy = cores.get("strategy")
+        if isinstance(strategy, StrategyCore):
+            strategy.surround(self._timed)
         self._tasks: list[asyncio.Task[None]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -101,6 +116,13 @@ class House:
     def say_failed(self, failed: StationFailed) -> None:
         """State a failure in the name of the pulse, once the present publish is over."""
         asyncio.get_running_loop().call_soon(self.pulse.failed, failed)
+
+    def _timed(self, name: str, mind: Strategy) -> Strategy:
+        """Put a strategy under the stopwatch of the pulse."""
+        return Timed(mind, name, STRATEGY_NS_MAX, time.monotonic_ns, self._say_overran)
+
+    def _say_overran(self, name: str, took_ns: int) -> None:
+        asyncio.get_running_loop().call_soon(self.pulse.overran, name, took_ns)
 
     def _journal_failed(self, failure: JournalFailed) -> None:
         self.say_failed(StationFailed("journal", str(failure), ""))

@@ -35,16 +35,18 @@ from tradingd.messages import (
     Envelope,
     LevelChanged,
     Message,
+    OperatorAsked,
     OrderApproved,
     RunStarted,
     Severity,
     SnapshotAsked,
+    StationFailed,
 )
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 from tradingd.runtime.station import heard
 from tradingd.runtime.tally import Tally
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 
 class AlpacaBroker:
@@ -69,6 +71,8 @@ class AlpacaBroker:
         self._emergency = Emergency(self._desk)
         self._inbox = bus.inbox("broker")
         bus.on(LevelChanged, self._desk.cell.set)
+        bus.on(OperatorAsked, self._desk.cell.ask)
+        bus.on(StationFailed, self._desk.cell.fail)
         self._handlers: dict[type[Message], Callable[[Envelope], None]] = {
             RunStarted: self._run_started,
             OrderApproved: self._approved,

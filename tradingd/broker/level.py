@@ -1,23 +1,44 @@
 """The last look before an order leaves: level, age, and whether it is still wanted.
 
-The level cell is the one mutable object that crosses stations: it is set inside `publish(LevelChanged)`, so
-that an order waiting for the disk cannot slip out after the house has said stop.
+The level cell is the one mutable object that crosses stations: it is set inside `publish`, so that an order
+waiting for the disk cannot slip out after the house has said stop, nor after a person has asked for it.
 """
 
 from __future__ import annotations
 
 from tradingd.broker.known import Record
 from tradingd.broker.settings import AlpacaSettings
-from tradingd.messages import Level, LevelChanged, Message, Role
+from tradingd.messages import (
+    Ask,
+    Level,
+    LevelChanged,
+    Message,
+    OperatorAsked,
+    Role,
+    StationFailed,
+)
 from tradingd.runtime.ports import Clock
 
 SECOND_NS = 1_000_000_000
 
 
+_ANSWERS: dict[Ask, frozenset[str]] = {
+    Ask.PAUSE: frozenset({"operator"}),
+    Ask.HALT: frozenset({"halt"}),
+    Ask.FLATTEN: frozenset({"flatten"}),
+    Ask.STOP: frozenset({"stop", "stopped"}),
+    Ask.STOP_KEEP: frozenset({"stop", "stopped"}),
+}
+"""What a person may ask of the whole house -> the cause that shows that the supervisor has heard it."""
+
+
 class LevelCell:
     """What the house may do at this very moment, as far as the edge must know."""
 
-    __slots__ = ("has_clash", "is_emergency", "is_stream_up", "keys_refused_at", "level")
+    __slots__ = (
+        "_awaited", "_causes", "has_clash", "is_emergency", "is_leaderless", "is_stream_up",
+        "keys_refused_at", "level",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.level = Level.NO_ENTRIES
@@ -29,11 +50,41 @@ class LevelCell:
         """An order with our id was not ours: no entries in this run."""
         self.keys_refused_at: int | None = None
         """When (monotonic) the broker last refused our keys; an exit tries again after a while."""
+        self.is_leaderless = False
+        """The supervisor is dead, and nobody could say stop any more."""
+        self._causes: frozenset[str] = frozenset()
+        self._awaited: frozenset[str] = frozenset()
 
     def set(self, message: Message) -> None:
         """Take over the level: the bus calls this inside `publish`."""
         assert isinstance(message, LevelChanged)
         self.level = message.level
+        self._causes = frozenset(message.causes)
+        if self._awaited & self._causes:
+            self._awaited = frozenset()
+
+    def ask(self, message: Message) -> None:
+        """Hold entries from the moment a person asks, until the supervisor has answered."""
+        assert isinstance(message, OperatorAsked)
+        answers = _ANSWERS.get(message.ask)
+        if answers is not None and not message.target and not answers & self._causes:
+            self._awaited = answers
+
+    def fail(self, message: Message) -> None:
+        """Hold entries for good once the supervisor is dead."""
+        assert isinstance(message, StationFailed)
+        self.is_leaderless = self.is_leaderless or message.station == "supervisor"
+
+    @property
+    def why_no_entry(self) -> str:
+        """Return what of the house stands against an entry, or nothing."""
+        if self.has_clash:
+            return "id_clash"
+        if self.is_leaderless:
+            return "supervisor"
+        if self._awaited:
+            return "asked"
+        return "" if self.level is Level.NORMAL else f"level:{self.level.value}"
 
 
 def refusal(
@@ -55,10 +106,8 @@ def refusal(
         return "keys"
     if record.order.role is not Role.ENTRY:
         return ""
-    if cell.has_clash:
-        return "id_clash"
-    if cell.level is not Level.NORMAL:
-        return f"level:{cell.level.value}"
+    if why := cell.why_no_entry:
+        return why
     if not cell.is_stream_up:
         return "disconnected"
     now = clock.now()

@@ -21,7 +21,6 @@ from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
 from tradingd.broker.rest import CallFailed, keys_refused
 from tradingd.broker.waits import retry_after_s
 from tradingd.messages import (
-    Level,
     OrderAccepted,
     OrderNotSent,
     OrderRejected,
@@ -33,7 +32,7 @@ from tradingd.messages import (
 from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane, NetworkError
 
-log = structlog.get_logger()
+log = structlog.get_logger(actor="broker")
 
 CLOCK_SKEW_NS_MAX = 5_000_000_000
 """How much earlier than our approval the broker may say our order was made."""
@@ -119,7 +118,7 @@ class OrderPath:
         else:
             outcome, status = classify(reply, order.order_id), reply.status
             wait_s = retry_after_s(reply, self._desk.clock, self._desk.settings.back_off_s_max)
-        log.info("order.answered", client_order_id=order.order_id, verdict=outcome.verdict.value,
+        log.debug("order.answered", client_order_id=order.order_id, verdict=outcome.verdict.value,
                  http_status=status, code=outcome.code, reason=outcome.reason,
                  latency_ms=round(self._desk.seconds_since(started) * 1000, 3))  # fmt: skip
         return outcome, wait_s
@@ -242,4 +241,4 @@ class OrderPath:
             self.cancels.broker_order(view.order_id, view.broker_order_id)
 
     def _is_late(self, record: Record) -> bool:
-        return record.order.role is Role.ENTRY and self._desk.cell.level is not Level.NORMAL
+        return record.order.role is Role.ENTRY and self._desk.cell.why_no_entry != ""

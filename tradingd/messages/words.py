@@ -76,6 +76,8 @@ class Ask(StrEnum):
     HALT = "halt"
     FLATTEN = "flatten"
     STOP = "stop"
+    STOP_KEEP = "stop_keep"
+    """Stop, and keep the positions whatever is configured: an upgrade, or a person at the account."""
     START_STRATEGY = "start_strategy"
     STOP_STRATEGY = "stop_strategy"
     CANCEL = "cancel"

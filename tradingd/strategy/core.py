@@ -28,11 +28,12 @@ from tradingd.messages import (
     Severity,
     StrategyStarted,
     StrategyStopped,
+    StrategySuspended,
     TimerFired,
 )
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.positions import reduces
-from tradingd.strategy.protocol import StrategyKind, Wish
+from tradingd.strategy.protocol import Strategy, StrategyKind, Wish
 from tradingd.strategy.seat import Desk, Seat
 from tradingd.strategy.settings import StrategySettings
 from tradingd.strategy.state import HostState
@@ -54,6 +55,7 @@ class StrategyCore:
     ) -> None:
         self._state = HostState()
         self._kinds = kinds
+        self._around: Callable[[str, Strategy], Strategy] | None = None
         self._seats: dict[str, tuple[Seat, ...]] = {}
         for settings in strategies:
             if settings.kind not in kinds:
@@ -72,6 +74,7 @@ class StrategyCore:
             IntentRefused: self._on_refused,
             IntentClosed: self._on_closed,
             OperatorAsked: self._on_asked,
+            StrategySuspended: self._on_suspended,
             RunStarted: self._on_run,
         }
 
@@ -86,6 +89,13 @@ class StrategyCore:
     def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message]]:
         """Return what `handle` calls for `kind`."""
         return self._on.get(kind, self.handle)
+
+    def surround(self, around: Callable[[str, Strategy], Strategy]) -> None:
+        """Let each instance be stood in for by one that watches it; called once, before the first message."""
+        self._around = around
+        for seats in self._seats.values():
+            for seat in seats:
+                seat.mind = around(seat.settings.name, seat.mind)
 
     def apply(self, message: Message, now: int) -> None:
         """Fold one journaled message, heard or said, without deciding."""
@@ -259,10 +269,19 @@ class StrategyCore:
             return self._say(StrategyStarted(name, why))
         return NOTHING
 
+    def _on_suspended(self, said: StrategySuspended, now: int) -> Sequence[Message]:
+        """Look away from a strategy as if it had raised; one that overruns would do so at each look."""
+        if said.strategy not in self._seats:
+            return NOTHING
+        self._break(said.strategy)
+        if said.strategy in self._state.stopped:
+            return NOTHING
+        return self._say(StrategyStopped(said.strategy, f"suspended: {said.reason}"))
+
     def _repair(self, name: str) -> None:
         for seat in self._seats[name]:
             if seat.is_broken:
-                seat.sit(self._kinds[seat.settings.kind])
+                self._sit(seat)
         self._place()
 
     def _warm(self, seat: Seat) -> Sequence[Message]:
@@ -276,13 +295,16 @@ class StrategyCore:
 
     def _switch_off(self, seat: Seat, error: Exception) -> Sequence[Message]:
         name = seat.settings.name
-        for each in self._seats[name]:
-            each.is_broken = True
-        self._place()
+        self._break(name)
         text = f"{type(error).__name__}: {error}"
         alert = AlertRaised(STATION, Severity.CRITICAL, "strategy_raised", f"{name}: {text}")
         stopped = StrategyStopped(name, "raised", f"{_where(error.__traceback__)}{text}")
         return (*self._say(stopped), alert)
+
+    def _break(self, name: str) -> None:
+        for each in self._seats[name]:
+            each.is_broken = True
+        self._place()
 
     def _say(self, message: Message) -> Sequence[Message]:
         self._state.fold(message)
@@ -294,9 +316,14 @@ class StrategyCore:
         seats = []
         for symbol in settings.symbols:
             seat = Seat(settings, symbol, self._state.book.view(settings.name, symbol))
-            seat.sit(self._kinds[settings.kind])
+            self._sit(seat)
             seats.append(seat)
         return tuple(seats)
+
+    def _sit(self, seat: Seat) -> None:
+        seat.sit(self._kinds[seat.settings.kind])
+        if self._around is not None:
+            seat.mind = self._around(seat.settings.name, seat.mind)
 
     def _place(self) -> None:
         """Build the tables of who looks at what; strategies that raised are left out."""

@@ -196,7 +196,8 @@ class SupervisorCore:
         return [_alert(Severity.WARNING, "strategy_failed", text)]
 
     def _on_operator(self, said: m.OperatorAsked, now: int) -> list[Message]:
-        if said.ask is Ask.STOP and "stop" in self._state.causes and not self._state.flattening:
+        is_stop = said.ask in (Ask.STOP, Ask.STOP_KEEP)
+        if is_stop and "stop" in self._state.causes and not self._state.flattening:
             return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
         return []
 

@@ -14,17 +14,23 @@ from contextlib import suppress
 import structlog
 
 from tradingd.messages import (
+    AlertRaised,
+    Ask,
     ClockStepped,
     LoopLagged,
     Message,
+    OperatorAsked,
+    Severity,
     StationFailed,
     StationRecovered,
     StationStalled,
+    StrategyOverran,
 )
 from tradingd.runtime.bus import Bus, InboxFull
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.station import Heartbeat
 from tradingd.runtime.tally import Tally
+from tradingd.supervisor.latch import HaltLatch
 
 BEAT_REAL_S = 1.0
 STALLED_REAL_S = 5.0
@@ -39,13 +45,21 @@ STEP_REAL_S_MAX = 1.0
 LAG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 _SECOND_NS, _MS_NS = 1_000_000_000, 1_000_000
-_LOG = structlog.get_logger()
+_LOG = structlog.get_logger(actor="pulse")
 
 
 class Pulse:
-    """Says `StationFailed`, `StationStalled`, `StationRecovered`, `LoopLagged` and `ClockStepped`."""
+    """Says `StationFailed`, `StationStalled`, `StationRecovered`, `LoopLagged`, `ClockStepped` and
+    `StrategyOverran`; and asks for a halt in the name of whoever left a halt file."""
 
-    def __init__(self, bus: Bus, clock: Clock, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        wall_ns: Callable[[], int] = time.time_ns,
+        *,
+        latch: HaltLatch | None = None,
+    ) -> None:
         self.quarantined: set[str] = set()
         """Stations that raised; they stay silent until the process ends."""
         self.stalled: set[str] = set()
@@ -58,6 +72,10 @@ class Pulse:
         self._answered_at: dict[str, int] = {}
         self._beat_at = clock.monotonic()
         self._offset = wall_ns() - self._beat_at
+        self._latch = latch
+        self._fault = ""
+        if latch is not None:
+            latch.attach(bus)
 
     def failed(self, failure: StationFailed) -> None:
         """Tell of a station that raised, or of the journal; called by whoever caught it."""
@@ -71,6 +89,10 @@ class Pulse:
         """Station -> real time (monotonic, ns) of its latest sign of life."""
         return self._answered_at
 
+    def overran(self, strategy: str, took_ns: int) -> None:
+        """Tell of a strategy that held the loop too long."""
+        self._say(StrategyOverran(strategy, took_ns // _MS_NS))
+
     def is_fresh(self, stations: Iterable[str]) -> bool:
         """Tell whether all of `stations`, and the pulse itself, gave a sign of life lately."""
         oldest = self._clock.monotonic() - int(STALLED_REAL_S * _SECOND_NS)
@@ -79,6 +101,7 @@ class Pulse:
 
     async def run(self) -> None:
         """Beat until canceled."""
+        self._look_at_latch()  # before anything else of this run: a halt of an earlier one holds
         self._ask(self._clock.monotonic())
         while True:
             await asyncio.sleep(BEAT_REAL_S)
@@ -93,11 +116,23 @@ class Pulse:
         is_late = lag > LAG_REAL_S_MAX * _SECOND_NS
         if is_late:
             self._say(LoopLagged(lag // _MS_NS))
+        self._look_at_latch()
         self._compare_clocks(now)
         self._read_answers(now)
         if not is_late:  # after a late wake the stations had no chance to answer before us
             self._name_the_silent(now)
         self._ask(now)
+
+    def _look_at_latch(self) -> None:
+        if self._latch is None:
+            return
+        note = self._latch.look()
+        if note is not None:
+            self._say(OperatorAsked(Ask.HALT, "file", note), source="control")
+        fault = self._latch.fault
+        if fault and fault != self._fault:
+            self._say(AlertRaised("pulse", Severity.CRITICAL, "halt_latch", fault))
+        self._fault = fault
 
     def _compare_clocks(self, now: int) -> None:
         step = self._wall_ns() - now - self._offset
@@ -129,6 +164,6 @@ class Pulse:
                 self._asked[station] = Heartbeat(now)
                 inbox.put_nowait(self._asked[station])
 
-    def _say(self, message: Message) -> None:
+    def _say(self, message: Message, source: str = "pulse") -> None:
         with suppress(InboxFull):  # the bus remembers it and has called for a halt
-            self._bus.publish("pulse", message)
+            self._bus.publish(source, message)

@@ -257,12 +257,12 @@ class Ledger:
             self.add("halt")
         elif said.ask is Ask.FLATTEN:
             self.begin_flattening("flatten")
-        elif said.ask is Ask.STOP:
-            self._stop()
+        elif said.ask in (Ask.STOP, Ask.STOP_KEEP):
+            self._stop(keep=said.ask is Ask.STOP_KEEP)
         elif said.ask is Ask.RESUME and not self.why_no_resume(said):
             self._resume()
 
-    def _stop(self) -> None:
+    def _stop(self, *, keep: bool) -> None:
         state = self.state
         if "stopped" in state.causes:
             return
@@ -270,7 +270,7 @@ class Ledger:
             self.add("stopped")  # nothing was done in this run, so there is nothing to undo
             return
         self.add("stop")
-        if self._settings.on_stop != "keep":
+        if self._settings.on_stop != "keep" and not keep:
             self.begin_flattening("stop")
 
     def why_no_resume(self, said: m.OperatorAsked) -> str:

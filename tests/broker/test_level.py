@@ -1,0 +1,78 @@
+"""The level cell: what stops an entry at the very last look, before the supervisor has had a turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.broker.conftest import House, approved
+from tradingd.broker.level import LevelCell
+from tradingd.messages import (
+    Ask,
+    Level,
+    LevelChanged,
+    OperatorAsked,
+    Role,
+    Side,
+    StationFailed,
+)
+
+
+def asked(ask: Ask, target: str = "") -> OperatorAsked:
+    return OperatorAsked(ask, "ada", "because", target)
+
+
+def a_cell(level: Level = Level.NORMAL, *causes: str) -> LevelCell:
+    cell = LevelCell()
+    cell.set(LevelChanged(level, causes))
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("ask", "cause"),
+    [(Ask.PAUSE, "operator"), (Ask.HALT, "halt"), (Ask.FLATTEN, "flatten"), (Ask.STOP, "stop")],
+)
+def test_an_ask_holds_entries_until_the_supervisor_has_answered(ask: Ask, cause: str) -> None:
+    cell = a_cell()
+    cell.ask(asked(ask))
+    cell.set(LevelChanged(Level.NO_ENTRIES, ("lag",)))
+    cell.set(LevelChanged(Level.NORMAL, ()))  # said before it heard of the ask
+    assert cell.why_no_entry == "asked"
+
+    cell.set(LevelChanged(Level.HALTED, (cause,)))
+    assert cell.why_no_entry == "level:halted"
+    cell.ask(asked(ask))
+    cell.set(LevelChanged(Level.NORMAL, ()))
+    assert cell.why_no_entry == ""
+
+
+@pytest.mark.parametrize("ask", [asked(Ask.FLATTEN, "IBM"), asked(Ask.RESUME), asked(Ask.CANCEL)])
+def test_other_asks_hold_nothing(ask: OperatorAsked) -> None:
+    cell = a_cell()
+    cell.ask(ask)
+    assert cell.why_no_entry == ""
+
+
+def test_a_house_without_supervisor_enters_nothing_any_more() -> None:
+    cell = a_cell()
+    cell.fail(StationFailed("strategy", "", ""))
+    assert cell.why_no_entry == ""
+    cell.fail(StationFailed("supervisor", "", ""))
+    cell.set(LevelChanged(Level.NORMAL, ()))
+    assert cell.why_no_entry == "supervisor"
+
+
+async def test_a_halt_during_the_durable_wait_keeps_the_entry_back_and_lets_the_exit_go(
+    house: House,
+) -> None:
+    house.durable_gate.clear()
+    house.say(approved())
+    house.say(approved(role=Role.EXIT, side=Side.SELL, limit=None))
+    await asyncio.sleep(0.01)
+    house.say(asked(Ask.HALT))  # and no supervisor in this house to hear it
+    house.durable_gate.set()
+    await house.until("OrderNotSent")
+    await house.until("OrderAccepted")
+    assert house.one("OrderNotSent").reason == "asked"
+    assert house.broker.posts() == 1
