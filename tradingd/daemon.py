@@ -128,6 +128,7 @@ class Daemon:
                 tape=tape,
                 network=network,
                 rng=random.SystemRandom(),
+                halt_file=self._files.halt,
             )
             files = {"order_log": self._files.log, "market_tape": self._files.tape}
             self._metrics.attach(house, ends.clock, tape, files)

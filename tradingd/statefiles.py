@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tradingd.supervisor.latch import FILE_NAME
+
 EARLIER_KEPT = 5
 _MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "tape", "records")
 
@@ -39,6 +41,11 @@ class StateFiles:
     def token(self) -> Path:
         """The API's bearer token."""
         return self.folder / "api.token"
+
+    @property
+    def halt(self) -> Path:
+        """The halt latch: `touch` it to halt; it stays when an earlier session is set aside."""
+        return self.folder / FILE_NAME
 
     def make(self) -> None:
         """Create the folder for its owner only."""
