@@ -16,14 +16,24 @@ from tradingd.messages import (
     EquityMarked,
     IntentApproved,
     IntentClosed,
+    Level,
+    LevelChanged,
+    Mark,
     OperatorAsked,
     OrderApproved,
+    OrderCanceled,
     OrderProposed,
+    OrderRefused,
     Role,
+    RunStarted,
+    TimerFired,
 )
 from tradingd.risk.limits import RiskLimits
+from tradingd.router.core import RouterCore
+from tradingd.router.lifecycle import OrderState
 from tradingd.runtime.replay import Outcome
 from tradingd.strategy.settings import StrategySettings
+from tradingd.wiring import is_heard_by
 
 SYMBOL = "ACMX"
 
@@ -172,3 +182,51 @@ def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> No
     check(session)
     assert session.said(EquityMarked)[-1].equity_usd == session.account_equity
     assert sum(each.slice_number > 1 for each in session.said(OrderProposed)) > 10
+
+
+@pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:50:40"])
+def test_a_crash_anywhere_in_a_plan_uses_no_id_twice_and_never_exceeds_the_parent(
+    algorithm: str,
+) -> None:
+    session = run(algorithm, minutes=3)
+    last = max(i for i, e in enumerate(session.log) if isinstance(e.message, OrderApproved))
+    begun = next(i for i, e in enumerate(session.log) if isinstance(e.message, IntentApproved))
+    placed = 0
+    for cut in range(begun + 1, last, 3):
+        core = RouterCore(session.settings.router)
+        for envelope in session.log[:cut]:
+            if envelope.source == "router" or is_heard_by("router", envelope.message):
+                core.apply(envelope.message, envelope.at)
+        said = _restart(core, session.log[cut].at)
+        used = {
+            e.message.order_id for e in session.log[:cut] if isinstance(e.message, OrderProposed)
+        }
+        for order in said:
+            placed += order.role is Role.ENTRY
+            assert order.order_id not in used
+            used.add(order.order_id)
+        for parent in core.desk.parents.values():
+            live = sum((o.remaining for o in core.desk.live_of(parent.intent_id)), Decimal(0))
+            assert parent.filled + parent.owed + live <= parent.quantity
+    assert placed > 10
+
+
+def _restart(core: RouterCore, now: int) -> list[OrderProposed]:
+    """Start again at `now`, let the house become normal, and wait for the next slot."""
+    said = [*core.handle(RunStarted("g", "2", "", "", "mock"), now)]
+    said += core.handle(LevelChanged(Level.NO_ENTRIES, ("starting",)), now)
+    for order in list(core.desk.orders.values()):
+        if order.state is OrderState.PROPOSED:
+            refused = OrderRefused(
+                order.order_id, order.intent_id, order.strategy, order.symbol, order.role,
+                "restart", "", "", "restarted",
+            )  # fmt: skip
+            said += core.handle(refused, now)
+        else:
+            said += core.handle(OrderCanceled(order.order_id, order.filled), now)
+    said += core.handle(LevelChanged(Level.NORMAL, ()), now)
+    for seconds in (1, 6, 11):
+        at = now + seconds * 1_000_000_000
+        said += core.handle(Mark(SYMBOL, 86.0, 86.01, at), at)
+        said += core.handle(TimerFired("router", "sweep", at), at)
+    return [each for each in said if isinstance(each, OrderProposed)]
