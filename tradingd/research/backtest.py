@@ -23,7 +23,7 @@ from tradingd.messages import (
     TradingDay,
 )
 from tradingd.research.collector import Collector
-from tradingd.runtime.drained import DrainedHouse, Sink
+from tradingd.runtime.drained import DrainedHouse
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.exchange.station import HEARS, ExchangeCore
@@ -67,7 +67,7 @@ class Backtest:
         cores = build_cores(settings.cores)
         cores["broker"] = ExchangeCore(Exchange(settings.exchange, self._days, settings.seed))
         self.house = DrainedHouse(
-            cores, wiring=BACKTEST_WIRING, log=_both(self.collector.hear, log), tape=tape
+            cores, wiring=BACKTEST_WIRING, watch=self.collector.hears, log=log, tape=tape
         )
 
     def run(self, events: Events) -> Collector:
@@ -95,14 +95,3 @@ class Backtest:
             say("feed", FeedConnected(market), at)
         for symbol in symbols:
             say("feed", HistoryRead(symbol, 0), at)
-
-
-def _both(first: Sink, second: Sink | None) -> Sink:
-    if second is None:
-        return first
-
-    def tell(envelope: Envelope) -> None:
-        first(envelope)
-        second(envelope)
-
-    return tell

@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from tradingd.messages import (
-    Envelope,
     EquityMarked,
     Intent,
     IntentClosed,
@@ -46,7 +45,7 @@ class EquityLine:
         self._spacing = _MINUTE_NS
         self._due_at = 0
 
-    def add(self, at: int, marked: EquityMarked) -> None:
+    def add(self, marked: EquityMarked, at: int) -> None:
         """Take one `EquityMarked`."""
         equity = marked.equity_usd
         if equity > self._peak:
@@ -94,7 +93,7 @@ def _point(at: int, marked: EquityMarked) -> EquityPoint:
 
 
 class Collector:
-    """Hears the order log once, in order, and keeps what reports are made of."""
+    """Hears what a run says, in order, and keeps what reports are made of."""
 
     def __init__(self) -> None:
         self.fills = 0
@@ -104,10 +103,8 @@ class Collector:
         self.positions: dict[tuple[str, str], PositionChanged] = {}
         """(strategy, symbol) -> the latest word of the ledger."""
         self.equity = EquityLine()
-        self.events = 0
-        """Envelopes of the order log heard."""
         trip = self._on_trip
-        self._on: dict[type[Message], Callable[[Any, int], None]] = {
+        self.hears: dict[type[Message], Callable[[Any, int], None]] = {
             Intent: trip,
             OrderProposed: trip,
             IntentClosed: trip,
@@ -115,15 +112,9 @@ class Collector:
             IntentRefused: self._on_refused,
             OrderRefused: self._on_refused,
             PositionChanged: self._on_position,
-            EquityMarked: self._on_equity,
+            EquityMarked: self.equity.add,
         }
-
-    def hear(self, envelope: Envelope) -> None:
-        """Keep what matters of one envelope."""
-        self.events += 1
-        keep = self._on.get(type(envelope.message))
-        if keep is not None:
-            keep(envelope.message, envelope.at)
+        """What the line calls for each kind of message."""
 
     def _on_trip(self, message: Message, at: int) -> None:
         self.trips.hear(message)
@@ -138,6 +129,3 @@ class Collector:
     def _on_position(self, position: PositionChanged, at: int) -> None:
         self.positions[position.strategy, position.symbol] = position
         self.trips.hear(position)
-
-    def _on_equity(self, marked: EquityMarked, at: int) -> None:
-        self.equity.add(at, marked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import msgspec
@@ -33,6 +34,8 @@ HASHED_AT_ONCE = 512
 
 Sink = Callable[[Envelope], object]
 _Handle = Callable[[Any, int], Sequence[Message] | None]
+_Watch = Callable[[Any, int], None]
+"""Called for a kind of message after all stations heard it; it says nothing."""
 _Keep = Callable[[int, str, Message], None]
 _Hearer = tuple[_Handle, str, "_Routes"]
 _Routes = dict[type[Message], tuple[tuple[_Hearer, ...], _Keep | None]]
@@ -71,6 +74,7 @@ class DrainedHouse:
         clock: ManualClock | None = None,
         wiring: Mapping[str, Row] = WIRING,
         *,
+        watch: Mapping[type[Message], _Watch] = MappingProxyType({}),
         log: Sink | None = None,
         tape: Sink | None = None,
         next_seq: int = 0,
@@ -86,7 +90,7 @@ class DrainedHouse:
         self._unhashed: list[bytes] = []
         self._queue: list[tuple[Message, tuple[_Hearer, ...]]] = []
         self._routes: dict[str, _Routes] = {name: {} for name in wiring}
-        self._owners = self._wire(cores, wiring)
+        self._owners = self._wire(cores, wiring, watch)
 
     def publish(self, source: str, message: Message, at: int) -> None:
         """Say `message` at `at`, after all timers due by then, and let everyone finish with it."""
@@ -189,12 +193,19 @@ class DrainedHouse:
     def _cancel_timer(self, timer: CancelTimer, now: int) -> None:
         self.timers.cancel(timer.owner, timer.key)
 
-    def _wire(self, cores: Mapping[str, Core], wiring: Mapping[str, Row]) -> dict[str, _Hearer]:
+    def _wire(
+        self,
+        cores: Mapping[str, Core],
+        wiring: Mapping[str, Row],
+        watch: Mapping[type[Message], _Watch],
+    ) -> dict[str, _Hearer]:
         """Resolve who hears what from whom; return how a timer wakes its owner."""
         for speaker, words in wiring.items():
             for kind in words.says | ANYONE_SAYS:
                 listening = (name for name, row in wiring.items() if kind in row.hears)
-                hearers = (self._hearer(cores, name, kind) for name in listening)
+                hearers = [self._hearer(cores, name, kind) for name in listening]
+                if kind in watch:
+                    hearers.append((watch[kind], "watch", {}))
                 to = tuple(hearer for hearer in hearers if hearer is not None)
                 self._routes[speaker][kind] = (to, self._keeper(kind))
         woken = ((name, self._hearer(cores, name, TimerFired)) for name in cores)
