@@ -124,7 +124,8 @@ def test_the_state_is_for_its_owner_only(session: tuple[Path, list[str], str]) -
     folder = session[0] / "s"
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "orders.db").stat().st_mode & 0o077 == 0
-    assert (folder / "api.token").stat().st_mode & 0o077 == 0
+    for role in ("read", "halt", "operate"):
+        assert (folder / f"api.{role}.token").stat().st_mode & 0o077 == 0
     assert not (folder / "api.sock").exists()
 
 

@@ -34,12 +34,11 @@ from tradingd.config.mapping import (
 )
 from tradingd.config.sections import EMBEDDED
 from tradingd.control import logs
-from tradingd.control.auth import open_token
-from tradingd.control.http import Api
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
 from tradingd.control.replies import health
 from tradingd.control.service import EARNED_REAL_S, Service
+from tradingd.control.stream import Stream
 from tradingd.control.summary import Summary
 from tradingd.control.views import HouseView
 from tradingd.control.watcher import Watcher
@@ -59,6 +58,7 @@ from tradingd.runtime.sqlite_store import SqliteStore, StoreError
 from tradingd.runtime.tape import MarketTape
 from tradingd.session import MINUTE_NS, Session
 from tradingd.statefiles import StateFiles
+from tradingd.surface import build_api
 
 _LOG = structlog.get_logger()
 _ENDS_IN_LIVE = "live mode waits for `tradingd doctor`, which this version does not have yet"
@@ -135,17 +135,17 @@ class Daemon:
             await self._check_account(house)
             notify = await self._build_notify(house, ends.clock, network)
             await self._restore(house, store, notify)
+            stream = Stream(self._view)
             session = Session(
                 house,
                 ends,
-                watcher=Watcher(house.bus, self._view, self._metrics),
+                watcher=Watcher(house.bus, self._view, self._metrics, stream.touch),
                 recorder=Recorder(house.bus, self._files.records),
                 view=self._view,
             )
             following = asyncio.create_task(ends.follow(network, house.timers.rearm))
             stack.push_async_callback(_ended, following)
-            api = await self._open_api(stack)
-            _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
+            await self._open_api(stack, house, stream, session, recovered.genesis)
             notify.start()
             stack.push_async_callback(notify.close)
             self._open_service(stack, house, ends.clock)
@@ -211,13 +211,24 @@ class Daemon:
             on_failure=house.say_failed,
         )
 
-    async def _open_api(self, stack: AsyncExitStack) -> Api:
+    async def _open_api(
+        self, stack: AsyncExitStack, house: House, stream: Stream, session: Session, genesis: str
+    ) -> None:
         """Open the API; registered so that it closes after the house: HTTP goes last."""
-        api = Api(self._view, self._metrics)
-        token = open_token(self._files.token)
+        api = build_api(
+            self._settings,
+            self._told,
+            house.bus,
+            view=self._view,
+            metrics=self._metrics,
+            stream=stream,
+            genesis=genesis,
+            stop=session.ask_stop,
+        )
         stack.push_async_callback(api.close)
-        await api.start(self._files.folder, self._settings.api.bind, self._settings.api.port, token)
-        return api
+        told = self._settings.api
+        await api.start(self._files.folder, told.bind, told.port)
+        _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
 
     def _open_service(self, stack: AsyncExitStack, house: House, clock: Clock) -> None:
         """Tell the service manager of the run; its last word comes before the API closes."""
@@ -255,7 +266,7 @@ class Daemon:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # one more changes nothing, to the very end
         self._say_summary(summary)
-        is_flat_wanted = self._settings.run.on_stop == "flatten"
+        is_flat_wanted = self._settings.run.on_stop == "flatten" and not session.is_kept
         return Exit.OK if summary.is_flat or not is_flat_wanted else Exit.NOT_FLAT
 
     def _say_summary(self, summary: Summary) -> None:

@@ -43,6 +43,8 @@ class Session:
         self._ends = ends
         self._watcher = watcher
         self._view = view
+        self.is_kept = False
+        """True when whoever asked for the stop wants the positions left as they are."""
         self._is_stopping = False
         self._why = ""
         self._asked = asyncio.Event()
@@ -66,12 +68,14 @@ class Session:
         if self._ends.ends_at is not None:
             self._arm(self._ends.ends_at - stop_before_ns)
 
-    def ask_stop(self, who: str, reason: str) -> None:
+    def ask_stop(self, who: str, reason: str, *, keep: bool = False) -> None:
         """Ask the supervisor to bring the house down; asking again changes nothing."""
         if self._is_stopping:
             return
+        self.is_kept = keep
+        ask = Ask.STOP_KEEP if keep else Ask.STOP
         try:
-            self._house.bus.publish("control", OperatorAsked(Ask.STOP, who, reason))
+            self._house.bus.publish("control", OperatorAsked(ask, who, reason))
         except InboxFull as full:
             _LOG.error("daemon.failed", msg=f"the stop cannot be told: {full}")
         self._is_stopping = True
@@ -88,7 +92,7 @@ class Session:
             stopped.cancel()
             self._why += f", and not down after {ceiling_s:.0f} s"
         is_flat = self._is_flat()
-        if is_flat_wanted and not is_flat:
+        if is_flat_wanted and not self.is_kept and not is_flat:
             _LOG.critical("daemon.not_flat", msg="NOT FLAT: look at the account")
         assert self._started is not None
         run_id = self._started.run_id

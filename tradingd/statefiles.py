@@ -38,11 +38,6 @@ class StateFiles:
         return self.folder / "records"
 
     @property
-    def token(self) -> Path:
-        """The API's bearer token."""
-        return self.folder / "api.token"
-
-    @property
     def halt(self) -> Path:
         """The halt latch: `touch` it to halt; it stays when an earlier session is set aside."""
         return self.folder / FILE_NAME

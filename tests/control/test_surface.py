@@ -1,44 +1,20 @@
-"""The read model, the metrics and the HTTP API, from messages in to answers out."""
+"""The read model, the metrics and the log's sentences, from messages in to words out."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from decimal import Decimal
-from pathlib import Path
 
-import aiohttp
 import pytest
 
+from tests.control.kit import AT, D, approved, filled
 from tradingd import messages as m
-from tradingd.control.auth import Token, is_own_host, open_token
 from tradingd.control.events import EVENTS, ROWS, Narrator
-from tradingd.control.http import HEALTHZ, METRICS, ROUTES, Api
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
 from tradingd.control.summary import Books, summarize
 from tradingd.control.views import HouseView
-from tradingd.messages import Envelope, Level, Market, Message, OrderType, Role, Side, TimeInForce
-
-TOKEN = "a-token-for-tests"
-AT = 1_709_649_000_000_000_000
-D = Decimal
-
-
-def approved(order_id: str = "g-e-sma-1-1", quantity: str = "10") -> m.OrderApproved:
-    return m.OrderApproved(
-        order_id, "g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, D(quantity), OrderType.LIMIT,
-        D("100.50"), TimeInForce.DAY, AT,
-    )  # fmt: skip
-
-
-def filled(cumulative: str, quantity: str, price: str = "100") -> m.OrderFilled:
-    return m.OrderFilled(
-        "g-e-sma-1-1", "b1", f"x{cumulative}", "g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY,
-        D(quantity), D(price), D(cumulative), D(10), AT,
-    )  # fmt: skip
-
+from tradingd.messages import Envelope, Level, Market, Message, Role, Side
 
 STORY: tuple[Message, ...] = (
     m.RunStarted("g", "RUN", "0.1.0", "hash", "mock"),
@@ -67,26 +43,6 @@ def told() -> tuple[HouseView, Metrics]:
         view.apply(envelope)
         metrics.apply(envelope)
     return view, metrics
-
-
-@pytest.fixture
-async def api(told: tuple[HouseView, Metrics], tmp_path: Path) -> AsyncIterator[Api]:
-    served = Api(*told)
-    await served.start(tmp_path, "127.0.0.1", 0, TOKEN)
-    yield served
-    await served.close()
-
-
-async def get(api: Api, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{api.address}{path}", headers=headers) as reply,
-    ):
-        return reply.status, await reply.text()
-
-
-def bearer(token: str = TOKEN) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def test_an_order_is_followed_through_partial_fills(told: tuple[HouseView, Metrics]) -> None:
@@ -118,53 +74,6 @@ def test_the_summary_compares_with_the_broker_to_the_cent(told: tuple[HouseView,
     assert "NOT FLAT" in odd.text()
 
 
-async def test_every_route_needs_the_token_over_tcp(api: Api) -> None:
-    for path in (*(route.path for route in ROUTES), METRICS):
-        assert (await get(api, path))[0] == 401, path
-        assert (await get(api, path, bearer("wrong")))[0] == 401, path
-        assert (await get(api, path, bearer()))[0] == 200, path
-
-
-async def test_healthz_needs_no_token(api: Api) -> None:
-    assert (await get(api, HEALTHZ))[0] == 200
-
-
-async def test_a_foreign_host_or_page_is_refused_before_routing(api: Api) -> None:
-    assert (await get(api, HEALTHZ, {"Host": "evil.example"}))[0] == 403
-    assert (await get(api, "/api/health", {**bearer(), "Origin": "http://evil.example"}))[0] == 403
-
-
-async def test_unknown_routes_and_methods_answer_a_code_and_nothing_else(api: Api) -> None:
-    status, body = await get(api, "/api/nothing", bearer())
-    assert status == 404
-    assert '"code":"not_found"' in body
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{api.address}/api/orders", headers=bearer()) as reply,
-    ):
-        assert reply.status == 405
-
-
-async def test_the_unix_socket_is_for_its_owner_only(api: Api) -> None:
-    assert api.socket_path is not None
-    assert api.socket_path.stat().st_mode & 0o777 == 0o600
-    connector = aiohttp.UnixConnector(str(api.socket_path))
-    async with (
-        aiohttp.ClientSession(connector=connector) as session,
-        session.get("http://localhost/api/positions") as reply,
-    ):
-        answer = await reply.json()
-    assert answer["positions"][0]["symbol"] == "IBM"
-    assert answer["positions"][0]["unrealized_usd"] == "14.00"
-
-
-async def test_metrics_carry_no_ids(api: Api) -> None:
-    _, text = await get(api, METRICS, bearer())
-    assert "g-e-sma" not in text
-    assert 'tradingd_position_quantity{symbol="IBM"} 10.0' in text
-    assert 'tradingd_state{state="normal"} 1.0' in text
-
-
 def test_a_position_that_is_flat_has_no_gauge(told: tuple[HouseView, Metrics]) -> None:
     view, metrics = told
     assert b'symbol="IBM"' in metrics.render()
@@ -180,22 +89,6 @@ def test_promtool_has_nothing_to_say(told: tuple[HouseView, Metrics]) -> None:
         input=told[1].render(), capture_output=True, check=False,
     )  # fmt: skip
     assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")
-
-
-def test_the_token_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
-    file = tmp_path / "api.token"
-    first = open_token(file)
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert open_token(file) == first
-    assert len(first) >= 43
-    assert Token(first).is_shown_by(f"Bearer {first}")
-    assert not Token(first).is_shown_by(first)
-
-
-def test_only_loopback_names_are_our_host() -> None:
-    assert is_own_host("127.0.0.1:8787", 8787)
-    assert not is_own_host("127.0.0.1:8788", 8787)
-    assert not is_own_host("evil.example:8787", 8787)
 
 
 def test_every_message_of_the_story_is_told_in_words() -> None:

@@ -104,25 +104,3 @@ def peer_uid(connection: socket.socket) -> int:
     """Return the user id at the other end of a unix socket."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     return int(_UCRED.unpack(raw)[1])
-
-
-class Token:
-    """The bearer token, kept as a digest."""
-
-    def __init__(self, text: str) -> None:
-        self._digest = hashlib.sha256(text.encode()).digest()
-
-    def is_shown_by(self, authorization: str) -> bool:
-        """Tell whether an Authorization header carries this token."""
-        scheme, _, text = authorization.partition(" ")
-        digest = hashlib.sha256(text.strip().encode()).digest()
-        return hmac.compare_digest(digest, self._digest) and scheme.lower() == "bearer"
-
-
-def open_token(file: Path) -> str:
-    """Return the token in `file`; the first start writes a new one, readable by its owner only."""
-    if file.exists():
-        return file.read_text(encoding="ascii").strip()
-    text = secrets.token_urlsafe(TOKEN_BYTES)
-    _write(file, text + "\n")
-    return text

@@ -1,175 +1,149 @@
-"""The HTTP API: one route table, a unix socket for the command line, TCP on loopback with a token.
+"""The HTTP API: a unix socket for the command line, TCP on loopback with a token for the rest.
 
-It reads the view and nothing else; nothing here can move a decision. Only GET exists so far.
+Reads come from the view; commands become one message each (`desk.py`). What is asked of whom stands in
+`routes.py`, who is let in in `guard.py`, how a call is carried out in `calls.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import secrets
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from tradingd.control import replies
-from tradingd.control.auth import Token, is_own_host, peer_uid
-from tradingd.control.metrics import Metrics
-from tradingd.control.views import HouseView
+from tradingd.control.audit import AUDIT_FILE, AuditTrail
+from tradingd.control.auth import open_tokens
+from tradingd.control.calls import BODY_BYTES_MAX, Calls, stranger, trouble
+from tradingd.control.door import Door, Listener
+from tradingd.control.guard import Caller, Guard, Refusal, new_request_id
+from tradingd.control.routes import ROUTES
+from tradingd.control.routing import Route, Surface
 
-BODY_BYTES_MAX = 16 * 1024
 CLOSE_REAL_S_MAX = 2.0
 SOCKET_FILE = "api.sock"
-TOKEN_FILE = "api.token"  # noqa: S105 - a file name
+_CALLER = web.RequestKey("caller", Caller)
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_LOG = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One path: who builds its answer, and whether it needs the token over TCP."""
-
-    path: str
-    answer: Callable[[HouseView], msgspec.Struct]
-    what: str
-
-
-ROUTES: tuple[Route, ...] = (
-    Route("/api/health", replies.health, "whether it lives, its level and its causes"),
-    Route("/api/portfolio", replies.portfolio, "equity, cash and profit at the latest marks"),
-    Route("/api/positions", replies.positions, "positions by strategy and symbol"),
-    Route("/api/orders", replies.orders, "open orders, then the latest closed ones"),
-)
-METRICS, HEALTHZ = "/metrics", "/healthz"
 
 
 class Api:
     """Both listeners, from start to close."""
 
-    def __init__(self, view: HouseView, metrics: Metrics) -> None:
-        self._view = view
-        self._metrics = metrics
-        self._runners: list[web.AppRunner] = []
+    def __init__(self, surface: Surface, on_lockout: Callable[[str], None]) -> None:
+        self._surface = surface
+        self._on_lockout = on_lockout
+        self._listeners: list[Listener] = []
         self.address = ""
         self.socket_path: Path | None = None
 
-    async def start(self, state_dir: Path, bind: str, port: int, token: str) -> None:
+    async def start(self, state_dir: Path, bind: str, port: int) -> None:
         """Listen on the state directory's socket and on `bind`:`port` (0 picks a free one)."""
-        await self._start_unix(state_dir / SOCKET_FILE)
-        await self._start_tcp(bind, port, Token(token))
+        guard = Guard(open_tokens(state_dir), self._on_lockout)
+        trail = await asyncio.to_thread(AuditTrail, state_dir / AUDIT_FILE)
+        calls = Calls(self._surface, guard, trail)
+        await self._start_unix(state_dir / SOCKET_FILE, guard, calls)
+        await self._start_tcp(bind, port, guard, calls)
 
     async def close(self) -> None:
-        """Stop listening within a bounded time."""
-        for runner in reversed(self._runners):
-            await runner.cleanup()
-        self._runners.clear()
+        """Stop listening within a bounded time; streams end at once."""
+        self._surface.stream.close()
+        for listener in reversed(self._listeners):
+            await listener.close()
+        self._listeners.clear()
         _forget(self.socket_path)
 
-    async def _start_unix(self, path: Path) -> None:
-        runner = await self._runner(_only_our_user)
+    async def _start_unix(self, path: Path, guard: Guard, calls: Calls) -> None:
+        listener = await self._listener(guard, calls, None)
         _forget(path)
         before = os.umask(0o177)
         try:
-            await web.UnixSite(runner, str(path)).start()
+            await listener.listen(path)
         finally:
             os.umask(before)
         self.socket_path = path
 
-    async def _start_tcp(self, bind: str, port: int, token: Token) -> None:
-        listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    async def _start_tcp(self, bind: str, port: int, guard: Guard, calls: Calls) -> None:
+        listening = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((bind, port))
+            listening.bind((bind, port))
         except OSError:
-            listener.close()
+            listening.close()
             raise
-        real_port = listener.getsockname()[1]
-        runner = await self._runner(_only_with(token, real_port))
-        await web.SockSite(runner, listener).start()
+        real_port = listening.getsockname()[1]
+        listener = await self._listener(guard, calls, real_port)
+        await listener.listen(listening)
         host = f"[{bind}]" if ":" in bind else bind
         self.address = f"http://{host}:{real_port}"
 
-    async def _runner(self, guard: Callable[[web.Request], int]) -> web.AppRunner:
-        app = web.Application(middlewares=[_guarded(guard)], client_max_size=BODY_BYTES_MAX)
+    async def _listener(self, guard: Guard, calls: Calls, port: int | None) -> Listener:
+        app = web.Application(
+            middlewares=[_admitting(guard, calls, port)], client_max_size=BODY_BYTES_MAX
+        )
         for route in ROUTES:
-            app.router.add_get(route.path, self._answering(route), allow_head=False)
-        app.router.add_get(METRICS, self._metrics_page, allow_head=False)
-        app.router.add_get(HEALTHZ, self._healthz, allow_head=False)
+            app.router.add_route(route.method, route.path, _answering(route, calls))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_REAL_S_MAX)
         await runner.setup()
-        self._runners.append(runner)
-        return runner
+        listener = Listener(runner)
+        self._listeners.append(listener)
+        return listener
 
-    def _answering(self, route: Route) -> Handler:
-        async def answer(request: web.Request) -> web.Response:
-            return _json(route.answer(self._view))
 
-        return answer
+def _answering(route: Route, calls: Calls) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await calls.carry_out(route, request, request[_CALLER])
 
-    async def _metrics_page(self, request: web.Request) -> web.Response:
-        kind = "text/plain; version=0.0.4; charset=utf-8"
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": kind})
+    return answer
 
-    async def _healthz(self, request: web.Request) -> web.Response:
-        health = replies.health(self._view)
-        return _json(health, 200 if health.is_healthy else 503)
+
+def _admitting(guard: Guard, calls: Calls, port: int | None) -> Middleware:
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = new_request_id()
+        caller = stranger(request_id, request)
+        door = request.protocol
+        assert isinstance(door, Door), "every connection comes through the door"
+        door.begin()
+        try:
+            caller = guard.admit(request, request_id, port)
+            request[_CALLER] = caller
+            return await handler(request)
+        except Refusal as refusal:
+            return await _turn_away(calls, request, caller, refusal)
+        except web.HTTPException as error:
+            return await _turn_away(calls, request, caller, _of_routing(error))
+        except Exception as error:  # noqa: BLE001 - quarantine: one call's fault is that call's alone
+            _LOG.error("daemon.api_failed", request_id=request_id, exc_info=error)
+            return await _turn_away(calls, request, caller, Refusal(500, "internal"))
+        finally:
+            door.end()
+
+    return admit
+
+
+def _of_routing(error: web.HTTPException) -> Refusal:
+    allowed = error.headers.get("Allow", "")
+    return Refusal(error.status, _CODES.get(error.status, "refused"), allow=allowed)
+
+
+async def _turn_away(
+    calls: Calls, request: web.Request, caller: Caller, refusal: Refusal
+) -> web.Response:
+    await calls.refused(request, caller, refusal)
+    response = trouble(refusal, caller.request_id)
+    if request.can_read_body:
+        response.force_close()  # nobody reads the rest of what came along
+    return response
 
 
 def _forget(path: Path | None) -> None:
     # The directory's lock is ours, so a socket that lies in it is a leftover.
     if path is not None:
         path.unlink(missing_ok=True)
-
-
-def _guarded(guard: Callable[[web.Request], int]) -> Middleware:
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = guard(request)
-        if refused:
-            return _trouble(refused)
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return _trouble(error.status)
-
-    return check
-
-
-def _only_our_user(request: web.Request) -> int:
-    transport = request.transport
-    connection = None if transport is None else transport.get_extra_info("socket")
-    if connection is None:
-        return 403
-    # uvloop hands out a look-alike socket: ask the kernel through its descriptor.
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        return 0 if peer_uid(own) in (os.geteuid(), 0) else 403
-
-
-def _only_with(token: Token, port: int) -> Callable[[web.Request], int]:
-    def guard(request: web.Request) -> int:
-        is_foreign_page = "Origin" in request.headers or "Referer" in request.headers
-        if is_foreign_page or not is_own_host(request.headers.get("Host", ""), port):
-            return 403
-        if request.path == HEALTHZ:
-            return 0
-        return 0 if token.is_shown_by(request.headers.get("Authorization", "")) else 401
-
-    return guard
-
-
-_CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
-
-
-def _trouble(status: int) -> web.Response:
-    code = _CODES.get(status, "refused")
-    return _json(replies.Trouble(code=code, request_id=secrets.token_hex(8)), status)
-
-
-def _json(reply: msgspec.Struct, status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(reply), status=status, content_type="application/json"
-    )

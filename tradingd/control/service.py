@@ -126,7 +126,7 @@ class Service:
             if {"stop", "stopped"} & self._causes:
                 self._begin_stop(now)
         elif isinstance(message, OperatorAsked):
-            if message.ask is Ask.STOP and not message.target:
+            if message.ask in (Ask.STOP, Ask.STOP_KEEP) and not message.target:
                 self._begin_stop(now)
         else:
             self._progress.hear(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -21,8 +22,15 @@ BATCH_MAX = 256
 class Watcher:
     """Folds what the bus says; slow readers lose the oldest, and the loss is counted."""
 
-    def __init__(self, bus: Bus, view: HouseView, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        view: HouseView,
+        metrics: Metrics,
+        on_fold: Callable[[], None] = lambda: None,
+    ) -> None:
         self._bus = bus
+        self._on_fold = on_fold
         self._view = view
         self._metrics = metrics
         self._narrator = Narrator()
@@ -38,6 +46,7 @@ class Watcher:
                 if self._queue.empty():
                     break
                 self._fold(self._queue.get_nowait())
+            self._on_fold()
             await asyncio.sleep(0)
 
     def drain(self) -> None:
