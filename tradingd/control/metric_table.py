@@ -85,12 +85,12 @@ ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ("system", "alerts_total", "counter", "severity channel result", "What became of alerts on their way out; repeated ones have no channel."),
     ("system", "alert_pings_total", "counter", "result", "Pings to the dead-man's switch."),
     ("system", "log_records_total", "counter", "level", "Log records written."),
-    ("system", "process_virtual_memory_bytes", "gauge", "", "Virtual memory."),
-    ("system", "process_resident_memory_bytes", "gauge", "", "Resident memory."),
-    ("system", "process_start_time_seconds", "gauge", "", "When the kernel started this process."),
-    ("system", "process_cpu_seconds_total", "counter", "", "Processor time."),
-    ("system", "process_open_fds", "gauge", "", "Open file descriptors."),
-    ("system", "process_max_fds", "gauge", "", "How many descriptors may be open."),
+    ("system", "process_virtual_memory_bytes", "gauge", "", "Virtual memory size in bytes."),
+    ("system", "process_resident_memory_bytes", "gauge", "", "Resident memory size in bytes."),
+    ("system", "process_start_time_seconds", "gauge", "", "Start time of the process since unix epoch in seconds."),
+    ("system", "process_cpu_seconds_total", "counter", "", "Total user and system CPU time spent in seconds."),
+    ("system", "process_open_fds", "gauge", "", "Number of open file descriptors."),
+    ("system", "process_max_fds", "gauge", "", "Maximum number of open file descriptors."),
 )  # fmt: skip
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)

@@ -1,0 +1,165 @@
+"""A house without sockets, as the metrics see it, and a story that moves every counter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+from tradingd import messages as m
+from tradingd.config import load
+from tradingd.config.mapping import core_settings
+from tradingd.control.meters import Meters
+from tradingd.control.metrics import Metrics
+from tradingd.control.usage import Limits
+from tradingd.control.views import HouseView
+from tradingd.cores import CoreSettings, build_cores
+from tradingd.messages import (
+    Envelope,
+    Level,
+    Market,
+    Message,
+    OrderType,
+    Role,
+    Session,
+    Severity,
+    Side,
+    TimeInForce,
+)
+from tradingd.runtime.bus import Bus
+from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.journal import Journal
+from tradingd.runtime.memory_store import MemoryStore
+from tradingd.runtime.memory_tape import NullTape
+from tradingd.runtime.station import Station
+from tradingd.runtime.tally import Tally
+from tradingd.supervisor.pulse import Pulse
+
+D = Decimal
+AT = 1_709_649_000_000_000_000
+WALL = 1_800_000_000.0
+LIMITS = Limits(
+    daily_loss_pct=D(5), daily_loss_usd=D(2000), position_pct_max=D(10), exposure_pct_max=D(80),
+    positions_max=20, orders_open_max=50, orders_per_minute_max=120,
+)  # fmt: skip
+
+
+def built(limits: Limits | None = LIMITS) -> tuple[HouseView, Metrics]:
+    """Return a fresh view and the metrics over it."""
+    view = HouseView()
+    metrics = Metrics(
+        Meters("0.1.0", "mock"), view, ("sma",), ("us_equity", "crypto"),
+        limits=limits, wall=lambda: WALL,
+    )  # fmt: skip
+    return view, metrics
+
+
+def tell(
+    view: HouseView, metrics: Metrics, said: Sequence[Message], at: int = AT, step_ns: int = 0
+) -> None:
+    """Tell both what was said, `step_ns` of market time apart."""
+    for number, message in enumerate(said):
+        envelope = Envelope(number, at + number * step_ns, "any", message)  # type: ignore[arg-type]
+        view.apply(envelope)
+        metrics.apply(envelope)
+
+
+def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
+    """Attach a house whose edges are plain values; bus, journal, stations and pulse are real."""
+    clock = ManualClock(AT)
+    clock.advance(1_000_000_000)
+    journal = Journal(MemoryStore(), NullTape())
+    bus = Bus(clock, journal)
+    cores = build_cores(settings_of_cores())
+    stations = [Station(name, core, bus, lambda _: None) for name, core in cores.items()]
+    request = Tally((0.1, 1.0))
+    request.add(50_000_000)
+    stream = SimpleNamespace(
+        market=Market.US_EQUITY, frames=3, heard_at=clock.monotonic(), slow_warnings=0
+    )
+    counts = {"crossed": 1, "conflated": 2}
+    intake = SimpleNamespace(
+        quotes=5, trades=0, bars=0, statuses=0, ignored=0, unread=0,
+        door=SimpleNamespace(counts=counts),
+    )  # fmt: skip
+    house = SimpleNamespace(
+        bus=bus,
+        journal=journal,
+        stations=stations,
+        pulse=Pulse(bus, clock),
+        feed=SimpleNamespace(intake=intake, streams=[stream]),
+        broker=SimpleNamespace(
+            requests={("submit", "200"): 1}, request_seconds={"submit": request},
+            rate_limit_remaining=190, facts_ignored=0, foreign_events=0, heard_at=0,
+        ),
+        clock=clock,
+    )  # fmt: skip
+    files = {"order_log": folder / "orders.db", "market_tape": folder / "tape"}
+    files["order_log"].write_bytes(b"x" * 100)
+    files["order_log"].with_name("orders.db-wal").write_bytes(b"x" * 20)
+    files["market_tape"].mkdir()
+    metrics.attach(house, clock, NullTape(), files)
+    return house
+
+
+def settings_of_cores() -> CoreSettings:
+    """Return what `config/mock.toml` tells the cores."""
+    return core_settings(load(Path(__file__).parents[2] / "config/mock.toml", {}, None))
+
+
+def order(
+    order_id: str = "g-e-sma-1-1", quantity: str = "10", symbol: str = "IBM", slice_number: int = 0
+) -> tuple[m.OrderProposed, m.OrderApproved]:
+    """Return an order's proposal and approval."""
+    intent_id = order_id.rpartition("-")[0]
+    shared = (
+        order_id, intent_id, "sma", symbol, Side.BUY, Role.ENTRY, D(quantity), OrderType.LIMIT,
+        D("100.50"), TimeInForce.DAY, AT,
+    )  # fmt: skip
+    return m.OrderProposed(*shared, slice_number=slice_number), m.OrderApproved(*shared)
+
+
+def fill(order_id: str, quantity: str, price: str, whole: str | None = None) -> m.OrderFilled:
+    """Return an execution; of the whole order unless `whole` says more."""
+    return m.OrderFilled(
+        order_id, "b1", f"x{order_id}", order_id.rpartition("-")[0], "sma", "IBM", Side.BUY,
+        Role.ENTRY, D(quantity), D(price), D(quantity), D(whole or quantity), AT,
+    )  # fmt: skip
+
+
+def story() -> tuple[Message, ...]:
+    """Return messages that move every counter at least once."""
+    approved = m.IntentApproved(
+        "g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, D(10), D("100.5"), 0.9, AT,
+        algorithm="twap:600:20",
+    )  # fmt: skip
+    day = m.TradingDay("2024-03-06", AT + 10, AT + 20, AT + 30, AT + 40)
+    return (
+        m.RunStarted("g", "RUN", "0.1.0", "hash", "mock"),
+        m.CalendarRead((day,)),
+        m.SessionChanged(Market.US_EQUITY, Session.REGULAR, AT + 30),
+        m.LevelChanged(Level.NORMAL, ()),
+        m.FeedConnected(Market.US_EQUITY),
+        m.BrokerConnected(),
+        m.Mark("IBM", 99.0, 101.0, AT),
+        m.DayStarted("2024-03-05", D(100_000)),
+        m.Intent("g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, None, "cross", 0.9, 99.0, 101.0, AT),
+        m.IntentRefused("g-e-sma-0", "sma", "IBM", Role.ENTRY, "exposure_pct", "90", "80", "much"),
+        approved,
+        *order(slice_number=1),
+        m.OrderSent("g-e-sma-1-1"),
+        m.OrderAccepted("g-e-sma-1-1", "b1"),
+        fill("g-e-sma-1-1", "10", "101"),
+        m.PositionChanged("sma", "IBM", D(10), D(101), D(0), D(0), "fill"),
+        m.EquityMarked(D(99_990), D(98_990), D(1000), D(-10), D(0), D(-10), D(0), False),
+        m.BooksAgreed("start", False, 0),
+        m.DifferenceExplained("fee", "", "1", "2", "a fee"),
+        m.DifferenceUnexplained("cash", "", "1", "2"),
+        m.StrategyStopped("sma", "raised", "Traceback"),
+        m.StationFailed("strategy", "ValueError", "..."),
+        m.StationStalled("risk", 6000),
+        m.AlertRaised("supervisor", Severity.WARNING, "daily_loss_near", "text"),
+        m.FeedLost(Market.CRYPTO, "closed"),
+        m.LevelChanged(Level.HALTED, ("daily_loss", "failure:risk")),
+    )  # fmt: skip
