@@ -1,63 +1,23 @@
-"""`status`, `positions` and `orders`: ask the running daemon over its unix socket.
-
-The standard library's client rather than aiohttp: asking should take as long as the answer, not as long
-as importing a web framework.
-"""
+"""`status`, `positions`, `orders`, `fills`, `pnl`, `risk`, `signals`, `alerts`, `strategies`: ask the daemon."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tradingd.cli.shared import (
-    Exit,
-    config_option,
-    fail,
-    json_option,
-    load_or_exit,
-    print_json,
-    print_table,
-)
+from tradingd.cli.shared import Exit, config_option, json_option, print_json, print_table
+from tradingd.cli.talk import ask
 
-SOCKET_FILE = "api.sock"
-ASK_REAL_S_MAX = 5.0
-REPLY_BYTES_MAX = 8 * 1024**2
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ASK_REAL_S_MAX)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(ASK_REAL_S_MAX)
-        self.sock.connect(str(self._path))
-
-
-def ask(file: Path, path: str) -> dict[str, Any]:
-    """Return the daemon's answer to GET `path`; ends the process where there is none."""
-    address = load_or_exit(file).state_dir / SOCKET_FILE
-    connection = _UnixConnection(address)
-    try:
-        connection.request("GET", path)
-        reply = connection.getresponse()
-        body = reply.read(REPLY_BYTES_MAX)
-    except TimeoutError:
-        fail(f"the daemon did not answer within {ASK_REAL_S_MAX:.0f} s", Exit.TIMEOUT)
-    except (OSError, http.client.HTTPException):
-        fail(f"no daemon answers at {address}; start one with `tradingd run`", Exit.NOT_RUNNING)
-    finally:
-        connection.close()
-    if reply.status != 200:
-        fail(f"the daemon refused: HTTP {reply.status}", Exit.FAILURE)
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+PLACES_SHOWN = 6
+_WORDS = frozenset({
+    "order_id", "status", "role", "side", "strategy", "symbol", "at", "verdict", "rule", "reason",
+    "name", "unit", "state", "severity", "kind", "text",
+})  # fmt: skip
+"""What is written from the left; the rest are numbers."""
 
 
 @click.command()
@@ -123,12 +83,119 @@ def orders(file: Path, as_json: bool) -> None:
     _show(answer["orders"], (*keys[:5], "quantity", "filled", "limit"), keys, "no orders")
 
 
-def _show(
-    items: list[dict[str, Any]], head: tuple[str, ...], keys: tuple[str, ...], none: str
-) -> None:
+@click.command()
+@config_option
+@json_option
+def fills(file: Path, as_json: bool) -> None:
+    """Show the latest executions, newest first."""
+    answer = ask(file, "/api/fills")
+    if as_json:
+        print_json(answer)
+        return
+    keys = ("at", "strategy", "symbol", "role", "side", "quantity", "price")
+    _show(answer["fills"], keys, keys, "no fills")
+
+
+@click.command()
+@config_option
+@click.option("--by", type=click.Choice(["day", "symbol", "strategy"]), help="Sums of each.")
+@json_option
+def pnl(file: Path, by: str | None, as_json: bool) -> None:
+    """Show what trading came to: in all, or by day, symbol or strategy."""
+    answer = ask(file, "/api/performance")
+    if by is not None:
+        rows = answer[f"by_{by}"]
+        if as_json:
+            print_json(rows)
+        else:
+            keys = ("name", "fills", "volume_usd", "realized_usd", "fees_usd", "pnl_usd")
+            _show(rows, (by, "fills", "volume", "realized", "fees", "profit"), keys, "no trades")
+        return
+    whole = {key: value for key, value in answer.items() if not key.startswith("by_")}
+    if as_json:
+        print_json(whole)
+        return
+    for name, value in whole.items():
+        click.echo(f"{name:<18} {'-' if value is None else value}")
+
+
+@click.command()
+@config_option
+@json_option
+def risk(file: Path, as_json: bool) -> None:
+    """Show every limit as used over limit, and which rules refused."""
+    answer = ask(file, "/api/risk")
+    if as_json:
+        print_json(answer)
+        return
+    keys = ("name", "unit", "used", "limit", "used_pct")
+    _show(answer["limits"], ("limit", "unit", "used", "of", "%"), keys, "no limits")
+    refused = ", ".join(f"{one['rule']} {one['count']}" for one in answer["refused"])
+    click.echo(f"\nrefused: {refused or 'nothing'}")
+
+
+@click.command()
+@config_option
+@json_option
+def signals(file: Path, as_json: bool) -> None:
+    """Show what strategies and operators wished for, and what the gate said; newest first."""
+    answer = ask(file, "/api/signals")
+    if as_json:
+        print_json(answer)
+        return
+    keys = (
+        "at",
+        "strategy",
+        "symbol",
+        "side",
+        "verdict",
+        "rule",
+        "reason",
+        "confidence",
+        "quantity",
+    )
+    _show(answer["signals"], keys, keys, "no signals")
+
+
+@click.command()
+@config_option
+@json_option
+def alerts(file: Path, as_json: bool) -> None:
+    """Show the latest alerts, newest first."""
+    answer = ask(file, "/api/alerts")
+    if as_json:
+        print_json(answer)
+        return
+    keys = ("at", "severity", "kind", "text")
+    _show(answer["alerts"], keys, keys, "no alerts")
+
+
+@click.command()
+@config_option
+@json_option
+def strategies(file: Path, as_json: bool) -> None:
+    """Show every configured strategy: running, stopped or cold."""
+    answer = ask(file, "/api/strategies")
+    if as_json:
+        print_json(answer)
+        return
+    keys = ("strategy", "state", "reason", "positions", "realized_usd", "fees_usd")
+    _show(answer["strategies"], (*keys[:4], "realized", "fees"), keys, "no strategies")
+
+
+def _show(items: list[dict[str, Any]], head: Sequence[str], keys: Sequence[str], none: str) -> None:
     if not items:
         click.echo(none)
         return
-    rows = [tuple("" if one[key] is None else str(one[key]) for key in keys) for one in items]
-    words = sum(key in ("order_id", "status", "role", "side", "strategy", "symbol") for key in keys)
-    print_table(head, rows, numbers=len(keys) - words)
+    rows = [tuple(_cell(key, one[key]) for key in keys) for one in items]
+    print_table(head, rows, numbers=sum(key not in _WORDS for key in keys))
+
+
+def _cell(key: str, value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    if key in _WORDS or "." not in text:
+        return text
+    rounded = f"{Decimal(text):.{PLACES_SHOWN}f}".rstrip("0").rstrip(".")
+    return text if len(text) <= len(rounded) else rounded

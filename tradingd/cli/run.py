@@ -27,4 +27,4 @@ def run(file: Path) -> None:
     settings = load_or_exit(file)
     from tradingd.daemon import run_daemon
 
-    sys.exit(run_daemon(settings))
+    sys.exit(run_daemon(settings, file))

@@ -6,7 +6,7 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.control import bodies
-from tradingd.control.desk import Standing
+from tradingd.control.desk import ALL_ORDERS, Standing
 from tradingd.control.guard import Refusal
 from tradingd.control.replies import plain
 from tradingd.control.routing import Answer, Call
@@ -89,7 +89,9 @@ def _judged(call: Call, verdict: str, intent_id: str, quantity: str) -> Answer:
 
 
 async def cancel_order(call: Call) -> Answer:
-    """Cancel one of our own working orders."""
+    """Cancel one of our own working orders, or all of them."""
+    if call.id == ALL_ORDERS:
+        return _told(call, await call.surface.desk.cancel_all(call.caller.who, call.reason))
     order = call.surface.view.orders.get(call.id)
     if order is None:
         raise Refusal(404, "not_found")

@@ -24,6 +24,11 @@ RESUME_REAL_S_MAX = 1.0
 _WATCH_MAX = 256
 HALT_CAUSE, PAUSE_CAUSE = "halt", "operator"
 RESUME_REFUSED = "resume_refused"
+ALL_ORDERS = "all"
+ENDS = (
+    m.OrderCanceled, m.OrderExpired, m.OrderRejected, m.OrderNotSent, m.OrderReplaced, m.OrderRefused,
+)  # fmt: skip
+"""What ends an order, but for its fills."""
 
 Verdict = m.IntentApproved | m.IntentRefused
 
@@ -102,13 +107,28 @@ class Desk:
         """Take a working order back; done when the broker has proved it, or has proved something else."""
 
         def is_end(said: Message) -> bool:
-            return getattr(said, "order_id", "") == order_id
+            return getattr(said, "order_id", "") == order_id and not _is_part(said)
 
-        kinds = (m.OrderCanceled, m.OrderFilled, m.OrderExpired, m.OrderRejected, m.OrderNotSent, m.OrderReplaced, m.CancelRejected)  # fmt: skip
+        kinds = (*ENDS, m.OrderFilled, m.CancelRejected)
         said = await self._ask(Ask.CANCEL, who, reason, kinds, is_end, target=order_id)
         if isinstance(said, m.CancelRejected):
             return Standing(True, said.reason)
         return Standing(said is not None)
+
+    async def cancel_all(self, who: str, reason: str) -> Standing:
+        """Take every working order back; done when each has come to its end."""
+        left = {order.order_id for order in self._view.open_orders()}
+        kinds = (*ENDS, m.OrderFilled)
+
+        def is_last(said: Message) -> bool:
+            if not _is_part(said):
+                left.discard(getattr(said, "order_id", ""))
+            return not left
+
+        said = await self._ask(
+            Ask.CANCEL, who, reason, kinds, is_last, target=ALL_ORDERS, is_waiting=bool(left)
+        )
+        return Standing(said is not None or not left)
 
     async def start(self, strategy: str, who: str, reason: str) -> Standing:
         """Let a strategy speak again."""
@@ -220,6 +240,10 @@ class Desk:
             return None
         finally:
             self._bus.unwatch(name)
+
+
+def _is_part(said: Message) -> bool:
+    return isinstance(said, m.OrderFilled) and said.cumulative < said.order_quantity
 
 
 def _has(cause: str) -> Callable[[Message], bool]:

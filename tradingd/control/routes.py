@@ -154,7 +154,7 @@ _COMMANDS = (
     _post("/api/control/flatten", Access.OPERATE, "flatten", "Sell everything, or one symbol.", commands.flatten, body=bodies.FlattenAsked),
     _post("/api/control/stop", Access.OPERATE, "stop", "End the run as `on_stop` says, or keeping positions.", commands.stop, body=bodies.StopAsked),
     _post("/api/orders", Access.OPERATE, "submit_order", "An order of a person, through the gate: its verdict is the answer.", commands.submit_order, body=bodies.OrderAsked, told=commands.Judged, refused=commands.Judged),
-    _post("/api/orders/{id}/cancel", Access.OPERATE, "cancel_order", "Cancel one working order.", commands.cancel_order, id_pattern=ORDER_ID, refused=commands.NotGranted),
+    _post("/api/orders/{id}/cancel", Access.OPERATE, "cancel_order", "Cancel one working order, or with the id `all` every one.", commands.cancel_order, id_pattern=ORDER_ID, refused=commands.NotGranted),
 )  # fmt: skip
 
 _PAGES = (
