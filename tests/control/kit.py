@@ -122,6 +122,7 @@ class Kit:
 
     def __post_init__(self) -> None:
         self.bus = Bus(self.clock, self.log)
+        self.asked = self.bus.watch("test", (m.OperatorAsked,))
         self.view = HouseView()
         metrics = Metrics(Meters("0.1.0", "mock"), self.view, ("sma",), ("us_equity",))
         self.failures: list[m.StationFailed] = []

@@ -62,7 +62,8 @@ class Calls:
 
     async def refused(self, request: web.Request, caller: Caller, refusal: Refusal) -> None:
         """Write down a refused call: one row each while they are few, a count when they are many."""
-        if request.method == "GET" and refusal.status not in (401, 403):
+        is_plain_read = request.method == "GET" and refusal.status not in (401, 403)
+        if refusal.is_recorded or is_plain_read:
             return
         if self._guard.throttle.wait_s(caller.peer, Traffic.REFUSAL, time.monotonic_ns()):
             self._unrecorded += 1
@@ -95,6 +96,7 @@ class Calls:
             raise Refusal(503, "busy", 1.0) from full
         except Refusal as refusal:
             phase, result = "refused", refusal.code
+            refusal.is_recorded = True
             raise
         finally:
             await self._write_result(msgspec.structs.replace(asked, phase=phase, result=result))

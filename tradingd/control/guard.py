@@ -33,6 +33,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
         self.code = code
         self.retry_s = retry_s
         self.allow = allow
+        self.is_recorded = False
+        """True once the audit trail has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
