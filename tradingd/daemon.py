@@ -14,15 +14,14 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 import uvloop
 
 from tradingd import __version__
-from tradingd.broker.rest import CallFailed
-from tradingd.broker.settings import KeysRefused
 from tradingd.cli.shared import Exit
 from tradingd.config import ConfigError, Settings, config_hash
 from tradingd.config.mapping import (
@@ -36,6 +35,7 @@ from tradingd.config.sections import EMBEDDED
 from tradingd.control import logs
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
+from tradingd.control.outlet import STDOUT, Outlet, to_descriptor
 from tradingd.control.replies import health
 from tradingd.control.service import EARNED_REAL_S, Service
 from tradingd.control.stream import Stream
@@ -48,6 +48,7 @@ from tradingd.house import House
 from tradingd.identity import build, new_run_id
 from tradingd.messages import Core, RunStarted
 from tradingd.notify import Notify, NotifyRefused, build_notify
+from tradingd.preflight.admit import NotAdmitted, admit, check_account
 from tradingd.recorder import Recorder
 from tradingd.runtime.lock import AlreadyRunning, InstanceLock
 from tradingd.runtime.network import AiohttpNetwork
@@ -57,30 +58,41 @@ from tradingd.runtime.sd_notify import Notifier
 from tradingd.runtime.sqlite_store import SqliteStore, StoreError
 from tradingd.runtime.tape import MarketTape
 from tradingd.session import MINUTE_NS, Session
-from tradingd.statefiles import StateFiles
+from tradingd.statefiles import FolderUnusable, StateFiles
 from tradingd.surface import build_api
 
 _LOG = structlog.get_logger()
-_ENDS_IN_LIVE = "live mode waits for `tradingd doctor`, which this version does not have yet"
+_LOG_CLOSE_REAL_S_MAX = 2.0
 
 
-def run_daemon(settings: Settings) -> int:
-    """Run until stopped; returns the exit code."""
-    if settings.run.mode == "live":
-        return _refused(_ENDS_IN_LIVE, Exit.CONFIG)
+def run_daemon(
+    settings: Settings, file: Path | None = None, connect: Callable[[], Network] = AiohttpNetwork
+) -> int:
+    """Run until stopped; returns the exit code. `file` is where the settings came from."""
     files = StateFiles(settings.state_dir)
     faulthandler.enable()  # what the watchdog aborts must name the line that hangs
     os.umask(0o077)  # whatever a run writes is its owner's alone
     try:
         files.make()
         with InstanceLock(files.folder):
-            return uvloop.run(Daemon(settings, files).run())
+            admit(settings, files, file)
+            return uvloop.run(Daemon(settings, files, connect).run())
     except AlreadyRunning as error:
         return _refused(f"{error} {files.folder}", Exit.LOCKED)
-    except (ConfigError, KeysRefused, NotifyRefused) as error:
+    except (ConfigError, NotAdmitted, NotifyRefused) as error:
         return _refused(str(error), Exit.CONFIG)
-    except (StoreError, EndsUnreachable, CallFailed, OSError) as error:
+    except (FolderUnusable, StoreError, EndsUnreachable, ListenFailed, OSError) as error:
         return _refused(str(error), Exit.FAILURE)
+
+
+class ListenFailed(Exception):  # noqa: N818 - it names the state of affairs
+    """The API has no place to listen, and a run that cannot be commanded does not begin."""
+
+    def __init__(self, bind: str, port: int, error: OSError) -> None:
+        super().__init__(
+            f"the API cannot listen on {bind}:{port}: {error.strerror or error}. "
+            "Stop what listens there, or write another [api] port"
+        )
 
 
 def _refused(text: str, code: Exit) -> int:
@@ -91,8 +103,13 @@ def _refused(text: str, code: Exit) -> int:
 class Daemon:
     """One run."""
 
-    def __init__(self, settings: Settings, files: StateFiles) -> None:
+    def __init__(
+        self, settings: Settings, files: StateFiles, connect: Callable[[], Network]
+    ) -> None:
         self._settings = settings
+        self._connect = connect
+        self._times = logs.Times()
+        self._outlet = Outlet(to_descriptor(STDOUT))
         self._files = files
         self._told = core_settings(settings)
         self._run_id = new_run_id()
@@ -110,16 +127,29 @@ class Daemon:
     async def run(self) -> int:
         """Do the whole run; returns the exit code."""
         self._configure_logs()
+        me, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert me is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, me.cancel)
+        try:
+            return await self._run()
+        except asyncio.CancelledError:
+            return Exit.OK  # asked to stop before anything was begun
+        finally:
+            self._outlet.close(_LOG_CLOSE_REAL_S_MAX)
+
+    async def _run(self) -> int:
         async with AsyncExitStack() as stack:
             stack.callback(self._notifier.close)
             self._notifier.extend(EARNED_REAL_S)
             self._notifier.status("reading the order log")
             cores = build_cores(self._told)
             store, tape, recovered = await self._recover(stack, cores)
-            network = AiohttpNetwork()
+            network = self._connect()
             stack.push_async_callback(network.close)
             ends = await open_ends(self._settings, warmup_of(self._told), network)
             stack.push_async_callback(ends.close)
+            self._times.market_ns = ends.clock.now
             house = House(
                 cores,
                 recovered,
@@ -132,7 +162,7 @@ class Daemon:
             )
             files = {"order_log": self._files.log, "market_tape": self._files.tape}
             self._metrics.attach(house, ends.clock, tape, files)
-            await self._check_account(house)
+            await check_account(self._settings, house.broker)
             notify = await self._build_notify(house, ends.clock, network)
             await self._restore(house, store, notify)
             stream = Stream(self._view)
@@ -154,14 +184,16 @@ class Daemon:
     def _configure_logs(self) -> None:
         settings = self._settings
         logs.configure(
-            sys.stdout,
+            self._outlet,
             run_id=self._run_id,
             mode=settings.run.mode,
             level=settings.run.log_level,
             secrets=secrets_of(settings),
             is_terminal=sys.stdout.isatty(),
             on_record=self._metrics.record,
+            times=self._times,
         )
+        self._outlet.on_dropped = lambda count: _LOG.warning("log.dropped", count=count)
 
     async def _recover(
         self, stack: AsyncExitStack, cores: Mapping[str, Core]
@@ -176,14 +208,6 @@ class Daemon:
         stack.push_async_callback(tape.close)
         recovered = await recover(store, cores, random.SystemRandom(), tape.last_seq())
         return store, tape, recovered
-
-    async def _check_account(self, house: House) -> None:
-        """Ask whose account the keys open, before anything else is sent there."""
-        if self._settings.run.mode == "mock":
-            return
-        account = await house.broker.verify()
-        if account.is_blocked:
-            raise KeysRefused(f"the broker has blocked account ...{account.account_number[-4:]}")
 
     async def _restore(self, house: House, store: SqliteStore, notify: Notify) -> None:
         """Let the edges and the view fold the earlier log; cores have done so already."""
@@ -227,7 +251,10 @@ class Daemon:
         )
         stack.push_async_callback(api.close)
         told = self._settings.api
-        await api.start(self._files.folder, told.bind, told.port)
+        try:
+            await api.start(self._files.folder, told.bind, told.port)
+        except OSError as error:
+            raise ListenFailed(told.bind, told.port, error) from error
         _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
 
     def _open_service(self, stack: AsyncExitStack, house: House, clock: Clock) -> None:
@@ -271,6 +298,7 @@ class Daemon:
 
     def _say_summary(self, summary: Summary) -> None:
         _LOG.info("daemon.summary", **summary.record())
+        self._outlet.flush(_LOG_CLOSE_REAL_S_MAX)
         out = sys.stdout if sys.stdout.isatty() else sys.stderr
         out.write(summary.text() + "\n")
         out.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,7 +81,10 @@ async def open_ends(settings: Settings, warmup: Warmup, network: Network) -> End
 def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
     alpaca = settings.alpaca
     key_id, secret = settings.key.reveal(), settings.secret.reveal()
-    broker = _broker(settings, alpaca.trading_url, alpaca.trading_stream_url, key_id, secret)
+    broker = replace(
+        _broker(settings, alpaca.trading_url, alpaca.trading_stream_url, key_id, secret),
+        account=alpaca.account_id,
+    )
     feed = FeedSettings(
         symbols=settings.quotes.symbols,
         key_id=key_id,

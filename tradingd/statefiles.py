@@ -16,6 +16,16 @@ EARLIER_KEPT = 5
 _MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "tape", "records")
 
 
+class FolderUnusable(Exception):  # noqa: N818 - it names the state of affairs
+    """There is no place to write the order log to, so nothing may be traded."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"the state folder {folder} cannot be written: {error.strerror or error}. "
+            "Mend its owner, its mount, or [run] state_dir"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class StateFiles:
     """Paths inside a state directory."""
@@ -42,9 +52,20 @@ class StateFiles:
         """The halt latch: `touch` it to halt; it stays when an earlier session is set aside."""
         return self.folder / FILE_NAME
 
+    @property
+    def doctor(self) -> Path:
+        """What the latest `tradingd doctor` found."""
+        return self.folder / "doctor.json"
+
     def make(self) -> None:
-        """Create the folder for its owner only."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Create the folder for its owner only; raises `FolderUnusable`."""
+        probe = self.folder / ".writable"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise FolderUnusable(self.folder, error) from error
 
     def set_aside(self) -> None:
         """Move an earlier session to `earlier/N`; the oldest beyond `EARLIER_KEPT` go."""

@@ -82,6 +82,7 @@ class WireAccount(msgspec.Struct, gc=False):
     buying_power: Any = None
     trading_blocked: bool | None = None
     account_blocked: bool | None = None
+    trade_suspended_by_user: bool | None = None
 
 
 class WirePosition(msgspec.Struct, gc=False):

@@ -190,12 +190,18 @@ class AlpacaRest:
             if keys_refused(failure):
                 raise KeysRefused(str(failure)) from failure
             raise
-        return AccountIdentity(
-            account_id=account.id or "",
-            account_number=account.account_number or "",
-            status=account.status or "",
-            is_blocked=bool(account.trading_blocked or account.account_blocked),
-        )
+        return identity_of(account)
+
+
+def identity_of(account: WireAccount) -> AccountIdentity:
+    """Return whose account this is, and whether it may trade."""
+    switches = (account.trading_blocked, account.account_blocked, account.trade_suspended_by_user)
+    return AccountIdentity(
+        account_id=account.id or "",
+        account_number=account.account_number or "",
+        status=account.status or "",
+        is_blocked=any(switches),
+    )
 
 
 def keys_refused(failure: CallFailed) -> bool:

@@ -16,6 +16,8 @@ class AlpacaSettings:
     """`wss://paper-api.alpaca.markets/stream`."""
     key_id: str = field(repr=False)
     secret_key: str = field(repr=False)
+    account: str = ""
+    """Number or id of the only account that the keys may open; empty: any."""
     taker_fee_rate: Decimal = Decimal("0.0025")
     """Crypto; the dearest tier, so that an estimate is never below what is charged."""
 

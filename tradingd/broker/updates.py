@@ -25,6 +25,7 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.desk import Desk
 from tradingd.broker.gap import Gap
 from tradingd.broker.rest import CallFailed
+from tradingd.broker.settings import KeysRefused
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.messages import BrokerConnected, Severity, WordUnknown
@@ -167,6 +168,7 @@ class OrderStream:
 
     async def _keep(self, why: str) -> None:
         """Read the gap back, say connected, and then doubt a silence that lasts too long."""
+        await self._identify()
         await self._gap.catch_up()
         self._release()
         snapshot = await self._snapshots.take(why)
@@ -179,6 +181,19 @@ class OrderStream:
         self._desk.say(BrokerConnected())
         log.info("stream.connected", reconnects=self.reconnects)
         await self._doubt_silence()
+
+    async def _identify(self) -> None:
+        """See that the keys still open the account that is meant, and that it may trade."""
+        try:
+            identity = await self._desk.rest.verify()
+        except KeysRefused as error:
+            raise StreamLost(f"keys refused: {error}", is_fatal=True) from error
+        wanted, shown = self._desk.settings.account, f"...{identity.account_number[-4:]}"
+        if wanted and wanted not in (identity.account_number, identity.account_id):
+            reason = f"the keys open account {shown}, and ...{wanted[-4:]} is configured"
+            raise StreamLost(reason, is_fatal=True)
+        if identity.is_blocked:
+            raise StreamLost(f"the broker has blocked account {shown}", is_fatal=True)
 
     def _release(self) -> None:
         waiting, self._buffer = self._buffer or [], None

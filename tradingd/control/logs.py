@@ -69,6 +69,11 @@ def configure(
     _bridge_standard_library(_LEVELS[level])
 
 
+def silence() -> None:
+    """Let a command's own words be its output: only what is critical is still written."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS["critical"]))
+
+
 class _Lines:
     """structlog's own writers hold a lock while they write; ours may log from within."""
 

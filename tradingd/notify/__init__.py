@@ -15,7 +15,7 @@ All spans here are real time, and no channel can hold up another: a sink that ha
 from __future__ import annotations
 
 from tradingd.notify.alert import Alert
-from tradingd.notify.build import NotifyRefused, build_notify
+from tradingd.notify.build import NotifyRefused, build_notify, open_sinks
 from tradingd.notify.settings import NotifySettings, Route
 from tradingd.notify.sinks import Sink, SinkFailed
 from tradingd.notify.station import Notify
@@ -29,4 +29,5 @@ __all__ = [
     "Sink",
     "SinkFailed",
     "build_notify",
+    "open_sinks",
 ]

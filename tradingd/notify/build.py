@@ -40,9 +40,7 @@ async def build_notify(
     on_failure: Callable[[StationFailed], None],
 ) -> Notify:
     """Return the station, not started; raises `NotifyRefused` for an address that cannot be used."""
-    sinks = dict(_near(settings))
-    for name, url in settings.urls.items():
-        sinks[name] = await _opened(name, url)
+    sinks = await open_sinks(settings)
     ping = None
     if settings.ping_url:
         ping = DeadMan(
@@ -81,6 +79,14 @@ async def build_notify(
         ping=ping,
     )
     return notify
+
+
+async def open_sinks(settings: NotifySettings) -> dict[str, Sink]:
+    """Return every channel's sink by name; raises `NotifyRefused` for an address that cannot be used."""
+    sinks = dict(_near(settings))
+    for name, url in settings.urls.items():
+        sinks[name] = await _opened(name, url)
+    return sinks
 
 
 def _near(settings: NotifySettings) -> Iterator[tuple[str, Sink]]:

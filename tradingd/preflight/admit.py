@@ -1,0 +1,92 @@
+"""Whether a run may begin: asked by the daemon at its start, and answered with one sentence when it may not.
+
+Only what a retry cannot cure stops the start. A broker that does not answer is waited for by the running
+house itself, at a level that opens nothing: it never trades on what it remembers.
+"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import structlog
+
+from tradingd.broker.edge import AlpacaBroker
+from tradingd.broker.rest import CallFailed
+from tradingd.broker.settings import AccountIdentity, KeysRefused
+from tradingd.config import Settings, config_hash
+from tradingd.identity import build
+from tradingd.preflight.account import remedy_of_account, remedy_of_refusal, why_wrong_account
+from tradingd.preflight.machine import check_config_file, faults_of_folder
+from tradingd.preflight.passed import NotExamined, require
+from tradingd.statefiles import StateFiles
+
+_LOG = structlog.get_logger()
+_WAITED_FOR = frozenset({0, 408, 425, 429})
+"""HTTP statuses (0: no answer at all) that pass by themselves; so does every 5xx."""
+
+
+class NotAdmitted(Exception):  # noqa: N818 - it names the state of affairs
+    """The run must not begin, and a person must change something before it can."""
+
+
+def admit(settings: Settings, files: StateFiles, config_file: Path | None) -> None:
+    """Check what can be checked alone; raises `NotAdmitted`. The state folder exists."""
+    if settings.run.mode == "mock":
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
+    faults = faults_of_folder(files.folder)
+    if faults:
+        raise NotAdmitted(f"{faults[0]}; mend it with: chmod -R go= {files.folder}")
+    if settings.run.mode == "live":
+        _admit_live(settings, files, config_file)
+
+
+def _admit_live(settings: Settings, files: StateFiles, config_file: Path | None) -> None:
+    if config_file is not None:
+        check = check_config_file(config_file, is_live=True)
+        if check.result == "fail":
+            raise NotAdmitted(f"{check.found}: {check.remedy}")
+    try:
+        require(
+            files.doctor,
+            config_hash=config_hash(settings),
+            build=build(),
+            account=settings.alpaca.account_id,
+        )
+    except NotExamined as error:
+        raise NotAdmitted(str(error)) from error
+
+
+async def check_account(settings: Settings, broker: AlpacaBroker) -> None:
+    """Ask whose account the keys open, before anything else is sent there; raises `NotAdmitted`.
+
+    A broker that does not answer is no refusal: the edge asks again for as long as the house lives, and
+    opens nothing before it knows.
+    """
+    mode = settings.run.mode
+    if mode == "mock":
+        return
+    try:
+        identity = await broker.verify()
+    except KeysRefused as error:
+        text = f"the broker refuses the keys ({error}). {remedy_of_refusal(mode)}"
+        raise NotAdmitted(text) from error
+    except CallFailed as failure:
+        if failure.status not in _WAITED_FOR and failure.status < 500:
+            url = settings.alpaca.trading_url
+            raise NotAdmitted(f"{url} is no broker: {failure}. Mend [alpaca] trading_url") from None
+        _LOG.error(
+            "daemon.broker_unreachable", msg=f"{failure}; nothing is opened until it answers"
+        )
+        return
+    _admit_account(identity, settings.alpaca.account_id, mode)
+
+
+def _admit_account(identity: AccountIdentity, expected: str, mode: str) -> None:
+    why = why_wrong_account(identity, expected, mode)
+    if why:
+        raise NotAdmitted(f"{why}. {remedy_of_account(expected, mode)}")
+    if identity.is_blocked:
+        shown = f"...{identity.account_number[-4:]}"
+        raise NotAdmitted(f"the broker has blocked account {shown}. Ask the broker why")
