@@ -20,6 +20,7 @@ SYMBOLS = ("ACMX", "BTC/USD")
 LEVELS = 2
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 MULTIPLE = Decimal("1.5")
+WORDS = ("market", "limit", "limit", "ioc", "fok", "stop", "trail", "bracket", "oco")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ STEPS = st.builds(
     side=st.sampled_from(["buy", "sell"]),
     size=st.integers(1, 400),
     price=st.integers(95, 105),
-    word=st.sampled_from(["market", "limit", "limit", "ioc", "fok"]),
+    word=st.sampled_from(WORDS),
     pick=st.integers(0, 9),
 )
 MANNERS = st.fixed_dictionaries(
@@ -118,12 +119,32 @@ def act(venue: Exchange, step: Step, now: int) -> None:
 
 
 def request(step: Step, size: str, *, coin: bool) -> Any:
+    if step.word in {"stop", "trail", "bracket", "oco"}:
+        return new(step.symbol, step.side, size, **advanced(step))
     more: dict[str, Any] = {"order_type": "market" if step.word == "market" else "limit"}
     if step.word != "market":
         more["limit_price"] = D(step.price)
     if step.word in {"ioc", "fok"}:
         more["time_in_force"] = "ioc" if coin else step.word
     return new(step.symbol, step.side, size, **more)
+
+
+def advanced(step: Step) -> dict[str, Any]:
+    away = 1 + step.pick % 3
+    up, down = D(step.price + away), D(step.price - away)
+    stop = up if step.side == "buy" else down
+    if step.word == "stop" and step.symbol == "BTC/USD":
+        return {"order_type": "stop_limit", "stop_price": stop, "limit_price": stop}
+    if step.word == "stop":
+        return {"order_type": "stop", "stop_price": stop}
+    if step.word == "trail":
+        return {"order_type": "trailing_stop", "trail_price": D(away)}
+    is_long = (step.side == "buy") == (step.word == "bracket")
+    target, guard = (up, down) if is_long else (down, up)
+    exits: dict[str, Any] = {"take_profit_limit": target, "stop_loss_stop": guard}
+    kind = "limit" if step.word == "oco" or step.pick < 3 else "market"
+    price = {"limit_price": D(step.price)} if kind == "limit" and step.word == "bracket" else {}
+    return {"order_type": kind, "order_class": step.word, **exits, **price}
 
 
 def check(venue: Exchange, witness: Witness, now: int) -> None:

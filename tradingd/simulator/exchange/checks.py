@@ -1,4 +1,4 @@
-"""What is wrong with an order before anyone looks at the account: words, numbers, ticks, sessions.
+"""What is wrong with an order before anyone looks at the account or the market: words, numbers, ticks.
 
 Each check is one function that raises `Refused`; they run in the order of the broker's own answers.
 """
@@ -10,33 +10,36 @@ from decimal import ROUND_DOWN, Decimal
 from tradingd.instruments.money import tick_of
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.refusals import Refused, business, forbidden, parameter
-from tradingd.simulator.exchange.settings import Asset, ExchangeSettings
+from tradingd.simulator.exchange.settings import Asset
 
 CLIENT_ORDER_ID_CHARACTERS_MAX = 128
 COIN_COST_USD_MIN = Decimal(10)
-NOTIONAL_USD_MIN = Decimal(1)
-_LATER_TYPES = frozenset({"stop", "stop_limit", "trailing_stop"})
-_LATER_CLASSES = frozenset({"bracket", "oco", "oto", "mleg"})
-_TIMES = frozenset({"day", "gtc", "ioc", "fok"})
-_LATER_TIMES = frozenset({"opg", "cls"})
+TRAIL_PERCENT_MIN = Decimal("0.1")
+_TYPES = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
+_CLASSES = frozenset({"", "simple", "bracket", "oco", "oto"})
+_TIMES = frozenset({"day", "gtc", "opg", "cls", "ioc", "fok"})
+_PRICES = (
+    ("limit_price", "limit_price"),
+    ("stop_price", "stop_price"),
+    ("trail_price", "trail_price"),
+    ("take_profit.limit_price", "take_profit_limit"),
+    ("stop_loss.stop_price", "stop_loss_stop"),
+    ("stop_loss.limit_price", "stop_loss_limit"),
+)
+"""The broker's name of every price of an order, and ours."""
 
 
 def check_words(order: NewOrder) -> None:
-    """Refuse words the broker does not know, and those this exchange does not play."""
-    if order.order_class not in {"", "simple"}:
-        if order.order_class in _LATER_CLASSES:
-            raise business(f"order_class {order.order_class} is not supported by this simulator")
+    """Refuse words the broker does not know, and options, which this exchange does not play."""
+    if order.order_class == "mleg":
+        raise business("order_class mleg is not supported by this simulator")
+    if order.order_class not in _CLASSES:
         raise parameter("invalid order_class")
     if order.side not in {"buy", "sell"}:
         raise parameter("invalid side")
-    if order.order_type not in {"market", "limit"}:
-        if order.order_type in _LATER_TYPES:
-            raise business(f"order type {order.order_type} is not supported by this simulator")
+    if order.order_type not in _TYPES:
         raise parameter("invalid order type")
     if order.time_in_force not in _TIMES:
-        if order.time_in_force in _LATER_TIMES:
-            word = order.time_in_force
-            raise business(f"time_in_force {word} is not supported by this simulator")
         raise parameter("invalid time_in_force")
 
 
@@ -50,15 +53,62 @@ def check_numbers(order: NewOrder) -> None:
         raise parameter("qty must be > 0")
     if order.notional is not None and not _is_positive(order.notional):
         raise parameter("notional must be > 0")
-    if order.order_type == "limit":
-        if order.limit_price is None:
-            raise parameter("limit orders require a limit price")
-        if not _is_positive(order.limit_price):
-            raise parameter("limit price must be > 0")
-        if order.stop_price is not None:
-            raise parameter("limit orders require no stop price")
-    elif order.limit_price is not None or order.stop_price is not None:
+    _NUMBERS[order.order_type](order)
+    for name, ours in _PRICES:
+        price = getattr(order, ours)
+        if price is not None and not _is_positive(price):
+            raise parameter(f"{name.replace('_', ' ')} must be > 0")
+
+
+def _market_numbers(order: NewOrder) -> None:
+    if order.limit_price is not None or order.stop_price is not None:
         raise parameter("market orders require no stop or limit price")
+    _check_no_trail(order)
+
+
+def _limit_numbers(order: NewOrder) -> None:
+    if order.limit_price is None:
+        raise parameter("limit orders require a limit price")
+    if order.stop_price is not None:
+        raise parameter("limit orders require no stop price")
+    _check_no_trail(order)
+
+
+def _stop_numbers(order: NewOrder) -> None:
+    if order.stop_price is None:
+        raise parameter("stop orders require a stop price")
+    if order.limit_price is not None:
+        raise parameter("stop orders require no limit price")
+    _check_no_trail(order)
+
+
+def _stop_limit_numbers(order: NewOrder) -> None:
+    if order.stop_price is None or order.limit_price is None:
+        raise parameter("stop limit orders require both stop and limit price")
+    _check_no_trail(order)
+
+
+def _trailing_numbers(order: NewOrder) -> None:
+    if (order.trail_price is None) == (order.trail_percent is None):
+        raise parameter("trailing stop orders must specify one of trail_price or trail_percent")
+    if order.trail_percent is not None and not order.trail_percent >= TRAIL_PERCENT_MIN:
+        raise parameter("trail_percent must be greater than or equal to 0.1")
+    if order.limit_price is not None or order.stop_price is not None:
+        raise parameter("trailing stop orders require no stop or limit price")
+
+
+def _check_no_trail(order: NewOrder) -> None:
+    if order.trail_price is not None or order.trail_percent is not None:
+        raise parameter("only trailing stop orders accept trail_price or trail_percent")
+
+
+_NUMBERS = {
+    "market": _market_numbers,
+    "limit": _limit_numbers,
+    "stop": _stop_numbers,
+    "stop_limit": _stop_limit_numbers,
+    "trailing_stop": _trailing_numbers,
+}
 
 
 def _is_positive(number: Decimal) -> bool:
@@ -72,42 +122,19 @@ def check_client_order_id(client_order_id: str) -> None:
         raise parameter(f"client_order_id must be no more than {most} characters")
 
 
-def check_price(asset: Asset, limit_price: Decimal | None) -> None:
-    """Refuse a price between two ticks."""
-    if limit_price is None:
+def check_prices(order: NewOrder, asset: Asset) -> None:
+    """Refuse a price between two ticks, whichever price of the order it is."""
+    if order.order_type == "market" and not order.order_class:
         return
-    tick = asset.price_increment or tick_of(asset.symbol, limit_price)
-    if limit_price % tick:
-        raise business(
-            f"invalid limit_price {limit_price:f}. "
-            "sub-penny increment does not fulfill minimum pricing criteria"
-        )
-
-
-def check_market_rules(order: NewOrder, asset: Asset, settings: ExchangeSettings) -> None:
-    """Refuse what this asset's market does not know."""
-    if asset.is_crypto:
-        if order.time_in_force not in {"gtc", "ioc"}:
-            raise business("invalid crypto time_in_force")
-        return
-    if order.extended_hours and (
-        order.order_type != "limit" or order.time_in_force not in {"day", "gtc"}
-    ):
-        raise business("extended hours order must be DAY or GTC limit orders")
-    if order.notional is not None and order.notional < NOTIONAL_USD_MIN:
-        raise business("notional must be >= 1.00")
-    whole = order.quantity is not None and order.quantity == order.quantity.to_integral_value()
-    if not whole:
-        _check_fraction(order, asset, settings)
-
-
-def _check_fraction(order: NewOrder, asset: Asset, settings: ExchangeSettings) -> None:
-    if not settings.fractional_trading:
-        raise forbidden("fractional trading is disabled for this account")
-    if not asset.is_fractionable:
-        raise business(f'asset "{asset.symbol}" is not fractionable')
-    if order.time_in_force != "day":
-        raise business("fractional orders must be DAY orders")
+    for name, ours in _PRICES:
+        price = getattr(order, ours)
+        if price is None:
+            continue
+        if price % (asset.price_increment or tick_of(asset.symbol, price)):
+            raise business(
+                f"invalid {name} {price:f}. "
+                "sub-penny increment does not fulfill minimum pricing criteria"
+            )
 
 
 def check_coin_cost(cost: Decimal) -> None:
@@ -133,3 +160,8 @@ def unknown_asset(symbol: str) -> Refused:
 def untradable_asset(symbol: str) -> Refused:
     """Refuse a symbol that is listed and not traded."""
     return business(f'asset "{symbol}" is not tradable')
+
+
+def inactive_asset(symbol: str) -> Refused:
+    """Refuse a symbol that was listed once."""
+    return parameter(f"asset {symbol} is not active")

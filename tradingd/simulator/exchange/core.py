@@ -12,7 +12,7 @@ from math import inf
 
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Session, TradingDay
-from tradingd.simulator.exchange import checks, funds, showing
+from tradingd.simulator.exchange import auctions, checks, classes, funds, showing, stops
 from tradingd.simulator.exchange.depth import Book
 from tradingd.simulator.exchange.engine import NEVER, Engine
 from tradingd.simulator.exchange.judging import Judge
@@ -28,6 +28,7 @@ from tradingd.simulator.exchange.orders import (
 from tradingd.simulator.exchange.refusals import (
     Refused,
     business,
+    forbidden,
     order_not_found,
     parameter,
     position_not_found,
@@ -56,6 +57,7 @@ class Exchange:
         self._last_equity = settings.cash_usd
         self._opened_at: int | None = None
         self.settings = settings
+        self.switches = self._engine.switches
         self.bad_quotes = 0
         """Quotes ignored for matching: a side missing, crossed, not finite."""
 
@@ -80,6 +82,8 @@ class Exchange:
         book.quoted_at = now
         if book.open:
             self._engine.match_book(book, now)
+        if book.parked and not book.printed_at:
+            stops.elect(self._engine, book, bid, ask, now)
 
     def on_bar(self, symbol: str, opened: float, closed: float, volume: float, now: int) -> None:
         """Take a finished bar as a quote without a spread, its volume the size on both sides.
@@ -100,20 +104,31 @@ class Exchange:
         book.quoted_at = now
         if book.open:
             self._engine.match_book(book, now)
+        if book.parked:
+            stops.elect(self._engine, book, price, price, now)
         if is_next and closed != opened:
             book.reprice(closed)
             if book.open:
                 self._engine.match_book(book, now, only_rested=True)
+            if book.parked:
+                stops.elect(self._engine, book, closed, closed, now)
 
     def on_trade(self, symbol: str, price: float, size: float, now: int) -> None:
-        """Take a print: one through a resting order of ours, inside the quote, fills it."""
+        """Take a print: inside the quote it fills a resting order of ours that it went through, and
+        elects stops; the first one of a session is its opening auction.
+        """
         if now >= self._engine.due_at:
             self.advance(now)
         book = self._books.get(symbol)
-        if book is None or not book.open or not self.settings.trades_fill:
+        if book is None or not (0.0 < price < inf and 0.0 < size < inf):
             return
-        if 0.0 < price < inf and 0.0 < size < inf:
+        book.printed_at, book.last = now, price
+        if book.open and self.settings.trades_fill:
             self._engine.match_print(book, price, decimal_of(size), now)
+        if book.parked:
+            auctions.open_(self._engine, book, price, now)
+            if not book.quoted_at or book.bid.price <= price <= book.ask.price:
+                stops.elect(self._engine, book, price, price, now)
 
     # time
 
@@ -158,12 +173,19 @@ class Exchange:
             self.advance(now)
         if order.client_order_id is not None:
             self._check_client_id(order.client_order_id)
+        if self._engine.switches.suspend_trade:
+            raise forbidden("new orders are rejected by user request")
         checks.check_words(order)
+        classes.check_class(order)
+        order = classes.with_own_limit(order)
         checks.check_numbers(order)
         book = self._listed(order.symbol)
         working = self._judge.judge(order, book, now)
         accepted = working.order
         self._by_client_id[accepted.client_order_id] = accepted.id
+        if working.group is not None:
+            for leg in working.group.members:
+                self._by_client_id[leg.order.client_order_id] = leg.order.id
         self._engine.admit(working, now)
         return accepted
 
@@ -185,6 +207,9 @@ class Exchange:
         self.advance(now)
         results = []
         for order_id in tuple(self._engine.working):
+            if order_id not in self._engine.working:
+                results.append(CancelResult(order_id, 200))  # went with another one of its group
+                continue
             try:
                 self.cancel(order_id, now)
             except Refused as refused:
@@ -270,6 +295,10 @@ class Exchange:
             raise order_not_found(client_order_id)
         return self._engine.orders[order_id]
 
+    def legs_of(self, order: ExchangeOrder) -> list[ExchangeOrder]:
+        """Return the orders that hang on this one, as they stand."""
+        return [self._engine.orders[leg] for leg in order.legs]
+
     def orders(self) -> list[ExchangeOrder]:
         """Return every order ever taken, oldest first."""
         return list(self._engine.orders.values())
@@ -333,6 +362,8 @@ class Exchange:
         asset = self._assets.get(symbol)
         if asset is None and not self._is_open_list:
             raise checks.unknown_asset(symbol)
+        if asset is not None and not asset.is_active:
+            raise checks.inactive_asset(symbol)
         if asset is not None and not asset.is_tradable:
             raise checks.untradable_asset(symbol)
         return self._books.get(symbol) or self._book(symbol)

@@ -33,8 +33,9 @@ class Working:
     """An open order of ours with what matching needs at hand; `order` is its latest frozen state."""
 
     __slots__ = (
-        "asset", "has_arrived", "has_rested", "is_buy", "limit", "limit_float", "order", "rank",
-        "ready_at", "remaining", "reserve_price", "successor", "value",
+        "asset", "group", "has_arrived", "has_rested", "is_buy", "is_elected", "is_parked", "limit",
+        "limit_float", "order", "rank", "ready_at", "remaining", "reserve_price", "stop_float",
+        "successor", "value",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +54,18 @@ class Working:
         self.ready_at = 0
         self.has_rested = False
         self.successor: Working | None = None
+        self.stop_float = 0.0 if order.stop_price is None else float(order.stop_price)
+        """What elects the order; 0 for one that needs no election."""
+        self.is_elected = False
+        self.is_parked = False
+        """Whether it waits beside the market: an unelected stop, a held leg, an auction order."""
+        self.group: Group | None = None
         self.rank = _rank(self.is_buy, self.limit, number)
+
+    def set_limit(self, limit: Decimal) -> None:
+        """Give a limit that the order object does not show: the cap of a buy stop."""
+        self.limit, self.limit_float = limit, float(limit)
+        self.rank = _rank(self.is_buy, limit, self.rank[2])
 
     def is_marketable(self, touch: float) -> bool:
         """Tell whether the other side's touch is within the limit."""
@@ -75,6 +87,21 @@ def _rank(is_buy: bool, limit: Decimal | None, number: int) -> tuple[int, Decima
     return (1, -limit if is_buy else limit, number)
 
 
+class Group:
+    """Orders that end together: an entry and the legs that wait for it, or two exits of one position."""
+
+    __slots__ = ("entry", "is_ending", "members", "parent")
+
+    def __init__(self, parent: Working, entry: Working | None, members: list[Working]) -> None:
+        self.parent = parent
+        """Shows the others as its legs."""
+        self.entry = entry
+        """None once it is filled, and where two exits stand alone."""
+        self.members = members
+        """The exits."""
+        self.is_ending = False
+
+
 class Side:
     """One side of the market: the touch, and the ladder behind it once somebody takes from it."""
 
@@ -89,7 +116,9 @@ class Side:
 class Book:
     """The standing quote of a symbol and our open orders in it."""
 
-    __slots__ = ("ask", "asset", "bid", "is_crypto", "open", "quoted_at")
+    __slots__ = (
+        "ask", "asset", "bid", "is_crypto", "last", "open", "parked", "printed_at", "quoted_at",
+    )  # fmt: skip
 
     def __init__(self, asset: Asset) -> None:
         self.asset = asset
@@ -98,7 +127,17 @@ class Book:
         self.ask = Side()
         self.quoted_at = 0
         self.open: list[Working] = []
-        """Every order that is not terminal, best rank first."""
+        """Every order that may meet the market, best rank first."""
+        self.parked: list[Working] = []
+        """Every other one that is not terminal."""
+        self.printed_at = 0
+        self.last = 0.0
+        """The latest print, once there was one."""
+
+    @property
+    def standing(self) -> list[Working]:
+        """Return every order that is not terminal."""
+        return self.open + self.parked if self.parked else self.open
 
     @property
     def has_quote(self) -> bool:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradingd.messages import Session, TradingDay
+from tradingd.simulator.exchange import auctions, groups
 from tradingd.simulator.exchange.activities import Activities
 from tradingd.simulator.exchange.depth import Book, Working
 from tradingd.simulator.exchange.ids import Ids
@@ -22,7 +23,7 @@ from tradingd.simulator.exchange.matching import executions, fills_completely
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, ExchangeOrder, Status
 from tradingd.simulator.exchange.orders import TradeUpdate as Update
 from tradingd.simulator.exchange.sessions import Sessions
-from tradingd.simulator.exchange.settings import ExchangeSettings
+from tradingd.simulator.exchange.settings import ExchangeSettings, Switches
 
 NEVER = 1 << 63
 _MS = 1_000_000
@@ -38,6 +39,7 @@ class Engine:
         self, settings: ExchangeSettings, calendar: Sequence[TradingDay], seed: int
     ) -> None:
         self.settings = settings
+        self.switches = Switches(fractional_trading=settings.fractional_trading)
         self.sessions = Sessions(calendar)
         self.ids = Ids(seed)
         self.ledger = Ledger(settings.cash_usd)
@@ -61,6 +63,11 @@ class Engine:
         """What happened and was not taken yet; always the same list."""
         self.on_close: Callable[[int], None] | None = None
         """Called at each end of the regular session."""
+
+    @property
+    def multiplier(self) -> int:
+        """How many times its equity the account may buy."""
+        return min(self.settings.multiplier, self.switches.max_margin_multiplier)
 
     @property
     def is_busy(self) -> bool:
@@ -105,14 +112,32 @@ class Engine:
     def _cross_edge(self, at: int) -> None:
         self.session = self.sessions.session(at)
         self._edge_at = self.sessions.next_edge(at)
+        is_close = self.sessions.is_close(at)
+        if is_close:
+            self._hold_closing_auctions(at)
         for working in tuple(self.working.values()):
             order = working.order
-            if order.expires_at is not None and order.expires_at <= at:
-                self.change(working, Status.EXPIRED, "expired", at, expired_at=at)
+            if order.status in TERMINAL:
+                continue  # it ended with another one of its group
+            ends_at = order.expires_at
+            if ends_at is not None and ends_at <= at:
+                self._expire(working, at)
             elif order.status is Status.ACCEPTED and self.may_trade(working):
                 self._arrive(working, at)
-        if self.on_close is not None and self.sessions.is_close(at):
+            if ends_at is not None and at < ends_at < (self._edge_at or NEVER):
+                self._schedule(ends_at, self._expire, working)
+        if is_close and self.on_close is not None:
             self.on_close(at)
+
+    def _hold_closing_auctions(self, at: int) -> None:
+        opened_at = self.sessions.open_before(at)
+        for book in self.books.values():
+            if book.parked and not book.is_crypto:
+                auctions.close(self, book, opened_at, at)
+
+    def _expire(self, working: Working, at: int) -> None:
+        if working.order.status not in TERMINAL:
+            self.change(working, Status.EXPIRED, "expired", at, expired_at=at)
 
     def may_trade(self, working: Working) -> bool:
         """Tell whether the session lets the order trade now."""
@@ -124,26 +149,67 @@ class Engine:
 
     def admit(self, working: Working, now: int) -> None:
         """Take a judged order in: it travels to the market, or waits for the session."""
-        book = self.books[working.order.symbol]
-        self.working[working.order.id] = working
-        insort(book.open, working, key=_by_rank)
-        self.orders[working.order.id] = working.order
+        self._enter(working)
+        if working.group is not None:
+            for leg in working.group.members:
+                if leg is not working:
+                    self._enter(leg)
         if working.order.status is Status.ACCEPTED:
-            self._tell("accepted", working.order, now)
+            self.tell("accepted", working.order, now)
             return
-        self._tell("pending_new", working.order, now)
+        self.tell("pending_new", working.order, now)
         if self._latency:
             self._schedule(now + self._latency, self._arrive, working)
         else:
             self._arrive(working, now)
 
+    def _enter(self, working: Working) -> None:
+        order = working.order
+        self.working[order.id] = working
+        self.orders[order.id] = order
+        book = self.books[order.symbol]
+        if working.is_parked:
+            book.parked.append(working)
+        else:
+            insort(book.open, working, key=_by_rank)
+
+    def wake(self, leg: Working, now: int) -> None:
+        """Begin the life of a leg whose entry is filled."""
+        if not leg.stop_float:
+            self._unpark(leg)
+        self._arrive(leg, now)
+
+    def release(self, working: Working, now: int) -> None:
+        """Send an elected stop to the market."""
+        self._unpark(working)
+        if working.order.status is Status.HELD:
+            self.change(working, Status.NEW, "new", now)
+        self._approach(working, now)
+
+    def _unpark(self, working: Working) -> None:
+        book = self.books[working.order.symbol]
+        book.parked.remove(working)
+        working.is_parked = False
+        insort(book.open, working, key=_by_rank)
+
     def _arrive(self, working: Working, now: int) -> None:
         if working.order.status in TERMINAL:
             return
         working.has_arrived = True
-        working.ready_at = now + self._fill_latency
         if working.order.status is not Status.PENDING_CANCEL:
             self.change(working, Status.NEW, "new", now)
+        if not working.is_parked:
+            self._approach(working, now)
+        elif working.order.time_in_force == "opg":
+            at = now + auctions.OPENING_S_MAX * 1000 * _MS
+            self._schedule(at, self._open_without_print, working)
+
+    def _open_without_print(self, working: Working, now: int) -> None:
+        auctions.open_without_print(self, working, now)
+
+    def _approach(self, working: Working, now: int) -> None:
+        """Let an order reach the market: at once, later, or with the next quote."""
+        working.ready_at = now + self._fill_latency
         if self._fill_latency:
             self._schedule(working.ready_at, self._meet, working)
         elif self._is_immediate:
@@ -163,16 +229,20 @@ class Engine:
         assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
         order = replace(before, status=status, updated_at=now, **fields)
         self._settle(working, order)
-        self._tell(event, order, now)
+        self.tell(event, order, now)
+        if working.group is not None:
+            groups.after(self, working, working.group, now)
 
     def _settle(self, working: Working, order: ExchangeOrder) -> None:
         working.order = order
         self.orders[order.id] = order
         if order.status in TERMINAL:
             del self.working[order.id]
-            self.books[order.symbol].open.remove(working)
+            book = self.books[order.symbol]
+            (book.parked if working.is_parked else book.open).remove(working)
 
-    def _tell(self, event: str, order: ExchangeOrder, now: int) -> None:
+    def tell(self, event: str, order: ExchangeOrder, now: int) -> None:
+        """Say what happened to an order."""
         self.events.append(Update(event, order, now, self.ids.execution()))
 
     # requests in flight
@@ -187,8 +257,10 @@ class Engine:
             self._cancel(working, now)
 
     def _cancel(self, working: Working, now: int) -> None:
+        if working.order.status is Status.CANCELED:
+            return  # another one of its group took it along
         if working.order.status in TERMINAL:
-            self._tell("order_cancel_rejected", working.order, now)
+            self.tell("order_cancel_rejected", working.order, now)
         else:
             self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
 
@@ -214,12 +286,14 @@ class Engine:
             self._refuse_replacement(old, new, now)
             return
         fields = {"replaced_at": now, "replaced_by": new.order.id}
+        if old.group is not None:
+            groups.succeed(self, old, new)
         self.change(old, Status.REPLACED, "replaced", now, **fields)
         new.order = replace(new.order, qty=left)
         new.remaining = left
-        self.working[new.order.id] = new
-        book = self.books[new.order.symbol]
-        insort(book.open, new, key=_by_rank)
+        new.is_elected = old.is_elected
+        new.is_parked = new.is_parked and not old.is_elected
+        self._enter(new)
         self._arrive(new, now)
 
     def _refuse_replacement(self, old: Working, new: Working, now: int) -> None:
@@ -227,10 +301,10 @@ class Engine:
             back = Status.PARTIALLY_FILLED if old.order.filled_qty else Status.NEW
             self.change(old, back, "order_replace_rejected", now)
         else:
-            self._tell("order_replace_rejected", old.order, now)
+            self.tell("order_replace_rejected", old.order, now)
         rejected = replace(new.order, status=Status.REJECTED, failed_at=now, updated_at=now)
         self.orders[rejected.id] = rejected
-        self._tell("rejected", rejected, now)
+        self.tell("rejected", rejected, now)
 
     # matching
 
@@ -267,6 +341,8 @@ class Engine:
                 return
             if not working.has_rested or working.limit is None or not self.may_trade(working):
                 continue
+            if working.order.status in TERMINAL:
+                continue  # a fill just before ended its group
             limit = working.limit_float
             if price < limit if working.is_buy else price > limit:
                 quantity = min(size, working.remaining)
@@ -306,6 +382,8 @@ class Engine:
         self.events.append(update)
         self.activities.record(update, working.remaining)
         self.due_at = min(self.due_at, self.activities.due_at)
+        if working.group is not None:
+            groups.after(self, working, working.group, now)
 
 
 def _by_rank(working: Working) -> tuple[int, Decimal, int]:

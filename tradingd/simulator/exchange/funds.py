@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import Book, Group, Working
 from tradingd.simulator.exchange.engine import Engine
 from tradingd.simulator.exchange.orders import ZERO, NewOrder
 from tradingd.simulator.exchange.refusals import (
+    business,
     buying_power,
     coin_balance,
     forbidden,
@@ -19,6 +20,8 @@ from tradingd.simulator.exchange.refusals import (
 )
 
 SHORT_MARKUP = Decimal("1.03")
+SHORT_EQUITY_USD_MIN = Decimal(2000)
+_UNPRICED = frozenset({"market", "stop", "trailing_stop"})
 
 
 def equity(engine: Engine) -> Decimal:
@@ -65,14 +68,14 @@ def _bound(engine: Engine, working: Working) -> Decimal:
 def power(engine: Engine, *, is_coin: bool, without: Working | None = None) -> Decimal:
     """Return the buying power that is left, of the account or (coins) of its cash alone."""
     bound = reserved(engine, without)
-    settings = engine.settings
-    if settings.multiplier == 1 and not settings.shorting_enabled:
+    multiplier = engine.multiplier
+    if multiplier == 1 and not engine.settings.shorting_enabled:
         return engine.ledger.cash - bound
     gross = sum((abs(value) for value in _values(engine)), ZERO)
     worth = equity(engine)
     if is_coin:
         return min(engine.ledger.cash, worth - gross) - bound
-    return settings.multiplier * worth - gross - bound
+    return multiplier * worth - gross - bound
 
 
 def held(engine: Engine, book: Book, without: Working | None = None) -> tuple[Decimal, list[str]]:
@@ -80,9 +83,20 @@ def held(engine: Engine, book: Book, without: Working | None = None) -> tuple[De
     quantity = engine.ledger.quantity(book.asset.symbol)
     if not quantity:
         return ZERO, []
-    closing = [w for w in book.open if w is not without and w.is_buy == (quantity < 0)]
-    total = sum((max(w.remaining, _successor_left(w)) for w in closing), ZERO)
-    return min(total, abs(quantity)), [w.order.id for w in closing]
+    closing = [w for w in book.standing if w is not without and w.is_buy == (quantity < 0)]
+    shared: dict[Group, Decimal] = {}
+    total, ids = ZERO, []
+    for working in closing:
+        group, size = working.group, max(working.remaining, _successor_left(working))
+        if group is None or working is group.entry:
+            total += size
+        elif group.entry is not None or (without is not None and without.group is group):
+            continue  # a leg whose entry is still to fill closes nothing yet
+        else:
+            shared[group] = max(shared.get(group, ZERO), size)
+        ids.append(working.order.id)
+    total += sum(shared.values(), ZERO)
+    return min(total, abs(quantity)), ids
 
 
 def _successor_left(working: Working) -> Decimal:
@@ -97,6 +111,7 @@ def check_funds(
     is_buy: bool,
     quantity: Decimal,
     reserve_price: Decimal,
+    time_in_force: str,
     without: Working | None = None,
 ) -> None:
     """Refuse what the account cannot pay for or does not hold."""
@@ -105,7 +120,7 @@ def check_funds(
         _check_holding(engine, book, quantity, without)
         return
     if not is_buy:
-        _check_short(engine, book, quantity)
+        _check_short(engine, book, quantity, time_in_force)
     cost = quantity * reserve_price
     available = power(engine, is_coin=book.is_crypto, without=without)
     if cost > available:
@@ -123,30 +138,51 @@ def _check_holding(engine: Engine, book: Book, quantity: Decimal, without: Worki
     raise quantity_held(symbol, quantity, existing, bound, related)
 
 
-def _check_short(engine: Engine, book: Book, quantity: Decimal) -> None:
+def _check_short(engine: Engine, book: Book, quantity: Decimal, time_in_force: str) -> None:
     symbol = book.asset.symbol
     if book.is_crypto:
         raise coin_balance(symbol.partition("/")[0], quantity, ZERO, ZERO)
-    if not engine.settings.shorting_enabled:
+    is_allowed = engine.settings.shorting_enabled and not engine.switches.no_shorting
+    if not is_allowed or equity(engine) < SHORT_EQUITY_USD_MIN:
         raise forbidden("account is not allowed to short")
     if not book.asset.is_shortable:
-        raise forbidden(f"asset {symbol} cannot be sold short")
+        raise business(f"asset {symbol} cannot be sold short")
     if quantity != quantity.to_integral_value():
-        raise forbidden("fractional orders cannot be sold short")
+        raise business("fractional orders cannot be sold short")
+    if not book.asset.is_easy_to_borrow and time_in_force != "day":
+        raise business(f"only day orders are allowed for hard-to-borrow asset {symbol}")
+
+
+def check_notional(book: Book, order: NewOrder, position: Decimal) -> None:
+    """Refuse to open by notional beside an order that closes."""
+    if order.notional is None or (position and (order.side == "buy") == (position < 0)):
+        return
+    if position and any(each.is_buy == (position < 0) for each in book.standing):
+        raise business(
+            "unable to open new notional orders while having open closing position orders"
+        )
 
 
 def check_wash(book: Book, order: NewOrder, without: Working | None = None) -> None:
-    """Refuse an order that could meet one of our own."""
+    """Refuse an order that could meet one of our own; those of one group never do."""
     is_buy = order.side == "buy"
-    for other in book.open:
+    group = None if without is None else without.group
+    for other in book.standing:
         if other.is_buy == is_buy or other is without:
             continue
-        if other.limit is None:
+        if group is not None and other.group is group:
+            continue
+        if other.order.order_type in _UNPRICED:
             raise wash_trade(other.order.id, "opposite side market/stop order exists")
-        if order.limit_price is None:
+        if order.order_type in _UNPRICED or _crosses(order, other, is_buy=is_buy):
             text = "opposite side limit order exists. use complex/limit/stop_limit orders"
             raise wash_trade(other.order.id, text)
-        crosses = order.limit_price >= other.limit if is_buy else order.limit_price <= other.limit
-        if crosses:
-            text = "opposite side limit order exists. use complex/limit/stop_limit orders"
-            raise wash_trade(other.order.id, text)
+
+
+def _crosses(order: NewOrder, other: Working, *, is_buy: bool) -> bool:
+    """Tell whether two limits meet; one behind a stop that is not elected is not in the market."""
+    if order.order_type != "limit" or other.is_parked:
+        return False
+    assert order.limit_price is not None, "limit orders have one"
+    assert other.limit is not None, "what is no market or stop order has a limit"
+    return order.limit_price >= other.limit if is_buy else order.limit_price <= other.limit

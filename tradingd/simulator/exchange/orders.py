@@ -22,6 +22,8 @@ class Status(StrEnum):
     ACCEPTED = "accepted"
     PENDING_NEW = "pending_new"
     NEW = "new"
+    HELD = "held"
+    """A leg whose time has not come."""
     PARTIALLY_FILLED = "partially_filled"
     PENDING_CANCEL = "pending_cancel"
     PENDING_REPLACE = "pending_replace"
@@ -41,6 +43,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     | (_ENDS - {Status.REPLACED}),
     Status.PENDING_NEW: frozenset({Status.NEW, Status.ACCEPTED, Status.PENDING_CANCEL})
     | (_ENDS - {Status.REPLACED}),
+    Status.HELD: frozenset({Status.NEW, Status.PENDING_CANCEL})
+    | (_ENDS - {Status.REPLACED, Status.REJECTED}),
     Status.NEW: _FILLS | _REQUESTS | _ENDS,
     Status.PARTIALLY_FILLED: _FILLS | _REQUESTS | _ENDS,
     Status.PENDING_CANCEL: frozenset({Status.PENDING_CANCEL, Status.FILLED})
@@ -78,6 +82,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """None lets the exchange make one."""
     extended_hours: bool = False
     order_class: str = ""
+    take_profit_limit: Decimal | None = None
+    stop_loss_stop: Decimal | None = None
+    stop_loss_limit: Decimal | None = None
     position_intent: str | None = None
 
 
@@ -117,6 +124,7 @@ class ExchangeOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trail_price: Decimal | None = None
     trail_percent: Decimal | None = None
     hwm: Decimal | None = None
+    """The best price a trailing stop has seen: the highest of a sale, the lowest of a buy."""
     filled_qty: Decimal = ZERO
     filled_avg_price: Decimal | None = None
     filled_at: int | None = None
@@ -128,6 +136,8 @@ class ExchangeOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replaced_at: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    legs: tuple[str, ...] = ()
+    """Ids of the orders that hang on this one."""
 
     @property
     def is_open(self) -> bool:

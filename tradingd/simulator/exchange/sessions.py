@@ -8,11 +8,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from tradingd.instruments.calendar import ns_of, trading_day
 from tradingd.messages import Session, TradingDay
 
 _MINUTE = 60_000_000_000
 _DAY = 24 * 60 * _MINUTE
 GTC_DAYS_MAX = 90
+_AUCTION_ENTRY_AGAIN = "19:00"
+_LAST_ENTRY = {"opg": 2 * _MINUTE, "cls": 10 * _MINUTE}
+"""How long before its auction the venue stops taking an order."""
 
 
 class Sessions:
@@ -30,6 +34,7 @@ class Sessions:
         self.is_always_open = not edges
         self._at = [at for at, _ in edges]
         self._into = [session for _, session in edges]
+        self._opens = [at for at, into in edges if into is Session.REGULAR]
         self._closes = [at for at, into in edges if into is Session.AFTER]
         self._ends = [at for at, into in edges if into is Session.CLOSED]
 
@@ -50,6 +55,21 @@ class Sessions:
         index = bisect_right(self._closes, at) - 1
         return index >= 0 and self._closes[index] == at
 
+    def open_before(self, at: int) -> int:
+        """Return when the latest regular session up to an instant began."""
+        index = bisect_right(self._opens, at) - 1
+        return self._opens[index] if index >= 0 else at
+
+    def takes_auction_orders(self, time_in_force: str, now: int) -> bool:
+        """Tell whether the auction of this kind can still be reached: from seven in the evening on."""
+        day = trading_day(now)
+        auctions = self._opens if time_in_force == "opg" else self._closes
+        index = bisect_right(auctions, ns_of(day, "00:00"))
+        if index >= len(auctions) or trading_day(auctions[index]) != day:
+            return True
+        first, last = ns_of(day, _AUCTION_ENTRY_AGAIN), auctions[index] - _LAST_ENTRY[time_in_force]
+        return now < last or now >= first
+
     def day_order_end(self, now: int, *, extended: bool) -> int | None:
         """Return when a day order given now dies: at the close, or with the extended session."""
         ends = self._ends if extended else self._closes
@@ -60,6 +80,4 @@ class Sessions:
         """Return when a good-till-canceled equity order is aged out: 90 days, 16:15 that day."""
         if self.is_always_open:
             return None
-        aged = now + GTC_DAYS_MAX * _DAY
-        index = bisect_right(self._closes, aged)
-        return self._closes[index] + 15 * _MINUTE if index < len(self._closes) else aged
+        return ns_of(trading_day(now + GTC_DAYS_MAX * _DAY), "16:15")

@@ -29,11 +29,24 @@ class Asset:
     min_order_size: Decimal | None = None
     min_trade_increment: Decimal | None = None
     price_increment: Decimal | None = None
+    is_active: bool = True
+    is_easy_to_borrow: bool = True
+    attributes: tuple[str, ...] = ()
 
     @property
     def is_crypto(self) -> bool:
         """Tell whether the asset trades around the clock in pairs."""
         return self.asset_class == Market.CRYPTO
+
+
+@dataclass(slots=True)
+class Switches:
+    """What the account's owner may turn while it trades: the broker's account configuration."""
+
+    fractional_trading: bool = True
+    no_shorting: bool = False
+    suspend_trade: bool = False
+    max_margin_multiplier: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,4 +108,5 @@ def default_asset(symbol: str, asset_id: str) -> Asset:
         name=f"{symbol} Corporation",
         asset_class=ground.market.value,
         exchange="NYSE",
+        attributes=("fractional_eh_enabled",),
     )

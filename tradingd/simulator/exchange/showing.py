@@ -33,11 +33,11 @@ def account(engine: Engine, last_equity: Decimal, opened_at: int) -> AccountView
         non_marginable_buying_power=max(funds.power(engine, is_coin=True), ZERO),
         long_market_value=long_value,
         short_market_value=short_value,
-        initial_margin=gross / settings.multiplier,
+        initial_margin=gross / engine.multiplier,
         maintenance_margin=gross * _MAINTENANCE,
         accrued_fees=engine.activities.accrued_usd,
-        multiplier=settings.multiplier,
-        shorting_enabled=settings.shorting_enabled,
+        multiplier=engine.multiplier,
+        shorting_enabled=settings.shorting_enabled and not engine.switches.no_shorting,
         created_at=opened_at,
     )
 

@@ -136,7 +136,8 @@ class LocalAlpaca:
         updates = self.world.take_updates()
         if not updates:
             return
-        told = [update_json(update) for update in updates]
+        legs_of = self.world.exchange.legs_of
+        told = [update_json(update, legs_of(update.order)) for update in updates]
         for line in tuple(self.lines):
             if isinstance(line.stream, TradeStream):
                 self._send(line, line.stream.publish(told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import ExchangeOrder
@@ -11,6 +11,7 @@ from tradingd.simulator.exchange.settings import Asset
 from tradingd.simulator.wire.http import ErrorReply
 from tradingd.simulator.wire.record import MarketRecord
 from tradingd.simulator.wire.settings import WireSettings
+from tradingd.simulator.wire.views import Json, order_json
 
 
 class Desk:
@@ -21,7 +22,7 @@ class Desk:
         self.record = record
         self.settings = settings
         self.configuration: dict[str, object] = {
-            "fractional_trading": True,
+            "fractional_trading": exchange.switches.fractional_trading,
             "max_margin_multiplier": "4",
             "no_shorting": False,
             "suspend_trade": False,
@@ -30,6 +31,15 @@ class Desk:
             "max_options_trading_level": 0,
             "disable_overnight_trading": False,
         }
+
+    def configure(self, changes: Mapping[str, object]) -> None:
+        """Turn some of the account's switches; the exchange goes by them at once."""
+        self.configuration.update(changes)
+        known, switches = self.configuration, self.exchange.switches
+        switches.suspend_trade = known["suspend_trade"] is True
+        switches.no_shorting = known["no_shorting"] is True
+        switches.fractional_trading = known["fractional_trading"] is True
+        switches.max_margin_multiplier = int(str(known["max_margin_multiplier"]))
 
     def assets(self) -> Sequence[Asset]:
         """Return every asset, by symbol."""
@@ -46,6 +56,10 @@ class Desk:
             return self.exchange.open_orders()
         orders = self.exchange.orders()
         return orders if status == "all" else [order for order in orders if not order.is_open]
+
+    def order_json(self, order: ExchangeOrder) -> Json:
+        """Return an order object with its legs."""
+        return order_json(order, self.exchange.legs_of(order))
 
 
 def refusal(refused: Refused) -> ErrorReply:

@@ -11,6 +11,10 @@ from tradingd.simulator.wire.views import account_json, activity_json
 
 _PAGE_MAX = 100
 _DAY_NS = 86_400 * SECOND_NS
+_WORDS = {
+    "max_margin_multiplier": frozenset({"1", "2", "4"}),
+    "trade_confirm_email": frozenset({"all", "none"}),
+}
 
 
 class AccountRoutes:
@@ -41,12 +45,16 @@ class AccountRoutes:
 
     def _configure(self, call: Call) -> Response:
         known = self._desk.configuration
+        changes: dict[str, object] = {}
         for name, value in call.fields().items():
             if name not in known:
                 continue  # clients send the removed day-trading switches along
             if type(value) is not type(known[name]):
                 raise invalid(f"invalid {name}: {value}")
-            known[name] = value
+            if name in _WORDS and value not in _WORDS[name]:
+                raise invalid(f"invalid {name}: {value}")
+            changes[name] = value
+        self._desk.configure(changes)
         return json_response(known)
 
     def _activities(self, call: Call) -> Response:

@@ -9,8 +9,8 @@ from tradingd.simulator.exchange.orders import CancelResult, ExchangeOrder, NewO
 from tradingd.simulator.exchange.refusals import Refused
 from tradingd.simulator.wire.call import Call, Routes, decimal_of_field, text_of_field
 from tradingd.simulator.wire.desk import Desk, refusal
+from tradingd.simulator.wire.encoding import is_true
 from tradingd.simulator.wire.http import (
-    ErrorReply,
     Response,
     empty_response,
     invalid,
@@ -60,7 +60,15 @@ class OrderRoutes:
         found = self._selected(call, self._desk.orders(status))
         is_ascending = call.word("direction", "desc", ("asc", "desc")) == "asc"
         ordered = found if is_ascending else found[::-1]
+        if is_true(call.query.get("nested")):
+            return json_response(self._nested(ordered, limit))
         return json_response([order_json(order) for order in ordered[:limit]])
+
+    def _nested(self, ordered: Sequence[ExchangeOrder], limit: int) -> list[Json]:
+        """Put legs under their parent; a leg whose parent is not asked for stays a row."""
+        under = {leg for order in ordered for leg in order.legs}
+        rows = [order for order in ordered if order.id not in under][:limit]
+        return [self._desk.order_json(order) for order in rows]
 
     def _selected(self, call: Call, orders: Sequence[ExchangeOrder]) -> list[ExchangeOrder]:
         """Return the orders the query asks for, oldest first."""
@@ -97,13 +105,15 @@ class OrderRoutes:
         return order.submitted_at, order.id
 
     def _submit(self, call: Call) -> Response:
-        if self._desk.configuration["suspend_trade"]:
-            raise ErrorReply(403, 40310000, "new orders are rejected by user request")
         order = self._desk.exchange.submit(self._new_order(call.fields()), call.now)
-        return json_response(order_json(order))
+        return json_response(self._desk.order_json(order))
 
     def _new_order(self, fields: Mapping[str, object]) -> NewOrder:
         numbers = _numbers(fields, _NUMBERS)
+        target = _numbers(_object(fields, "take_profit"), {"limit_price": "limit"})
+        stop = _numbers(
+            _object(fields, "stop_loss"), {"stop_price": "stop", "limit_price": "limit"}
+        )
         words = {
             name: text_of_field(name, fields[name])
             for name in ("client_order_id", "position_intent", "order_class")
@@ -124,6 +134,9 @@ class OrderRoutes:
             client_order_id=words.get("client_order_id") or None,
             position_intent=words.get("position_intent") or None,
             order_class=words.get("order_class", ""),
+            take_profit_limit=target.get("limit"),
+            stop_loss_stop=stop.get("stop"),
+            stop_loss_limit=stop.get("limit"),
         )
 
     def _cancel_all(self, call: Call) -> Response:
@@ -133,10 +146,13 @@ class OrderRoutes:
     def _by_client_id(self, call: Call) -> Response:
         client_id = call.query.get("client_order_id", "")
         order = self._desk.exchange.order_by_client_id(client_id)
-        return json_response(order_json(order))
+        return json_response(self._desk.order_json(order))
 
     def _get(self, call: Call) -> Response:
-        return json_response(order_json(self._desk.exchange.order(call.tail)))
+        order = self._desk.exchange.order(call.tail)
+        if is_true(call.query.get("nested")):
+            return json_response(self._desk.order_json(order))
+        return json_response(order_json(order))
 
     def _replace(self, call: Call) -> Response:
         fields = call.fields()
@@ -153,7 +169,7 @@ class OrderRoutes:
             client_order_id=words.get("client_order_id"),
         )
         order = self._desk.exchange.replace(call.tail, changes, call.now)
-        return json_response(order_json(order))
+        return json_response(self._desk.order_json(order))
 
     def _cancel(self, call: Call) -> Response:
         self._desk.exchange.cancel(call.tail, call.now)
@@ -166,6 +182,14 @@ def _numbers(fields: Mapping[str, object], names: Mapping[str, str]) -> dict[str
         for theirs, ours in names.items()
         if theirs in fields
     }
+
+
+def _object(fields: Mapping[str, object], name: str) -> dict[str, object]:
+    """Return the prices of a leg without their nulls."""
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise invalid(f"{name} must be an object")
+    return {key: number for key, number in value.items() if number is not None}
 
 
 def _required(fields: Mapping[str, object], name: str) -> str:

@@ -6,6 +6,7 @@ Nothing about pattern day trading is here, since the broker dropped those fields
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from tradingd.instruments.symbols import without_slash
@@ -23,7 +24,7 @@ from tradingd.simulator.wire.encoding import (
 Json = dict[str, object]
 
 
-def order_json(order: ExchangeOrder) -> Json:
+def order_json(order: ExchangeOrder, legs: Sequence[ExchangeOrder] = ()) -> Json:
     """Return an order object; unset numbers are null, set ones strings."""
     average = order.filled_avg_price
     return {
@@ -58,7 +59,7 @@ def order_json(order: ExchangeOrder) -> Json:
         "stop_price": decimal_or_none(order.stop_price),
         "status": order.status.value,
         "extended_hours": order.extended_hours,
-        "legs": None,
+        "legs": [order_json(leg) for leg in legs] or None,
         "trail_percent": decimal_or_none(order.trail_percent),
         "trail_price": decimal_or_none(order.trail_price),
         "hwm": decimal_or_none(order.hwm),
@@ -67,7 +68,7 @@ def order_json(order: ExchangeOrder) -> Json:
     }
 
 
-def update_json(update: TradeUpdate) -> Json:
+def update_json(update: TradeUpdate, legs: Sequence[ExchangeOrder] = ()) -> Json:
     """Return the `data` of a trade update; prices and quantities only where something traded."""
     fields: Json = {
         "event": update.event,
@@ -82,7 +83,7 @@ def update_json(update: TradeUpdate) -> Json:
     ):
         if number is not None:
             fields[name] = decimal_text(number)
-    fields["order"] = order_json(update.order)
+    fields["order"] = order_json(update.order, legs)
     return fields
 
 

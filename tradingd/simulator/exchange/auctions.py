@@ -1,0 +1,50 @@
+"""The opening and the closing auction: one price for everything that waits for it.
+
+The open is the first print of the session, the close the last one; without prints the middle of the
+quote. Quantity is not limited and what the price does not reach is canceled, as the venue does.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from tradingd.instruments.money import decimal_of
+from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.orders import Status
+
+if TYPE_CHECKING:
+    from tradingd.simulator.exchange.engine import Engine
+
+AUCTIONS = frozenset({"opg", "cls"})
+OPENING_S_MAX = 60
+"""How long an opening auction waits for a print before the quote counts."""
+
+
+def close(engine: Engine, book: Book, opened_at: int, now: int) -> None:
+    """Hold the closing auction of a symbol."""
+    price = decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
+    for working in tuple(book.parked):
+        if working.order.time_in_force == "cls" and working.order.is_open:
+            cross(engine, working, price, now)
+
+
+def open_(engine: Engine, book: Book, price: float, now: int) -> None:
+    """Hold the opening auction of a symbol at its first print."""
+    for working in tuple(book.parked):
+        if working.order.time_in_force == "opg" and working.has_arrived:
+            cross(engine, working, decimal_of(price), now)
+
+
+def open_without_print(engine: Engine, working: Working, now: int) -> None:
+    """End the wait for a print."""
+    if working.order.is_open:
+        cross(engine, working, engine.books[working.order.symbol].mid(), now)
+
+
+def cross(engine: Engine, working: Working, price: Decimal | None, now: int) -> None:
+    """Fill an order at the auction's price, or cancel it."""
+    if price is not None and working.accepts(price):
+        engine.execute(working, working.remaining, price, is_maker=False, now=now)
+    else:
+        engine.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
