@@ -6,9 +6,9 @@ Beside `daemon.py`, because here alone configuration, house and API are seen at 
 from __future__ import annotations
 
 from tradingd.config import Settings, public
+from tradingd.config.mapping import limits_shown
 from tradingd.control.desk import SOURCE, Controls, Desk, Stop
 from tradingd.control.http import Api
-from tradingd.control.limits import Limits
 from tradingd.control.metrics import Metrics
 from tradingd.control.routing import Surface
 from tradingd.control.stream import Stream
@@ -35,7 +35,7 @@ def build_api(
         metrics=metrics,
         desk=Desk(bus, view, Controls(genesis, stop)),
         stream=stream,
-        limits=_limits(told),
+        limits=limits_shown(settings),
         strategies=tuple(settings.strategies),
         settings=public(settings),
     )
@@ -45,21 +45,3 @@ def build_api(
         bus.publish(SOURCE, AlertRaised(SOURCE, Severity.WARNING, "auth_failures", text))
 
     return Api(surface, tell_lockout)
-
-
-def _limits(told: CoreSettings) -> Limits:
-    risk, supervisor = told.risk, told.supervisor
-    return Limits(
-        order_value_usd_max=risk.order_value_usd_max,
-        order_quantity_max=risk.order_quantity_max,
-        position_pct_max=risk.position_pct_max,
-        exposure_pct_max=risk.exposure_pct_max,
-        positions_max=risk.positions_max,
-        orders_open_max=risk.orders_open_max,
-        orders_per_minute_max=risk.orders_per_minute_max,
-        daily_loss_pct=supervisor.daily_loss_pct,
-        daily_loss_usd=supervisor.daily_loss_usd,
-        confidence_min=risk.confidence_min,
-        collar_pct=risk.collar_pct,
-        quote_age_s_max=risk.quote_age_s_max,
-    )

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from tradingd import messages as m
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
+from tradingd.control.limits import Limits
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
-from tradingd.control.usage import Limits
 from tradingd.control.views import HouseView
 from tradingd.cores import CoreSettings, build_cores
 from tradingd.messages import (
@@ -41,7 +41,8 @@ AT = 1_709_649_000_000_000_000
 WALL = 1_800_000_000.0
 LIMITS = Limits(
     daily_loss_pct=D(5), daily_loss_usd=D(2000), position_pct_max=D(10), exposure_pct_max=D(80),
-    positions_max=20, orders_open_max=50, orders_per_minute_max=120,
+    positions_max=20, orders_open_max=50, orders_per_minute_max=120, order_value_usd_max=D(10_000),
+    order_quantity_max=D(1000), confidence_min=0.6, collar_pct=D(2), quote_age_s_max=30,
 )  # fmt: skip
 
 

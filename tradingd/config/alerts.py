@@ -85,9 +85,21 @@ Channel = Annotated[str, AfterValidator(_checked_channel)]
 class Route(Section):
     """Alerts of this severity or worse whose kind matches a pattern go to these channels."""
 
-    severity: Literal["info", "warning", "critical"] = "info"
-    kinds: tuple[str, ...] = Field(default=("*",), min_length=1, max_length=64)
-    channels: tuple[str, ...] = Field(default=("file",), min_length=1, max_length=16)
+    severity: Literal["info", "warning", "critical"] = Field(
+        default="info", description="The mildest severity that goes this way."
+    )
+    kinds: tuple[str, ...] = Field(
+        default=("*",),
+        min_length=1,
+        max_length=64,
+        description="Patterns of kinds, * and ? as in file names.",
+    )
+    channels: tuple[str, ...] = Field(
+        default=("file",),
+        min_length=1,
+        max_length=16,
+        description="Names under urls, file or command.",
+    )
 
 
 class Notify(Section):

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
-from tradingd.control.usage import Limits
+from tradingd.control.limits import Limits
 from tradingd.cores import CoreSettings, build_cores
 from tradingd.messages import Severity
 from tradingd.notify.settings import NotifySettings, Route
@@ -125,13 +125,18 @@ def limits_shown(settings: Settings) -> Limits:
     """Return the limits whose use is shown; the stations are told theirs by `core_settings`."""
     risk, supervisor = settings.risk, settings.supervisor
     return Limits(
-        daily_loss_pct=supervisor.daily_loss_pct,
-        daily_loss_usd=supervisor.daily_loss_usd,
+        order_value_usd_max=risk.order_value_usd_max,
+        order_quantity_max=risk.order_quantity_max,
         position_pct_max=risk.position_pct_max,
         exposure_pct_max=risk.exposure_pct_max,
         positions_max=risk.positions_max,
         orders_open_max=risk.orders_open_max,
         orders_per_minute_max=risk.orders_per_minute_max,
+        daily_loss_pct=supervisor.daily_loss_pct,
+        daily_loss_usd=supervisor.daily_loss_usd,
+        confidence_min=risk.confidence_min,
+        collar_pct=risk.collar_pct,
+        quote_age_s_max=risk.quote_age_s_max,
     )
 
 

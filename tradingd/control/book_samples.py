@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from tradingd.control.limits import Limits, risk
 from tradingd.control.meters import gauge_of
-from tradingd.control.usage import Limits, used
 from tradingd.control.views import HouseView, value_of
 from tradingd.messages import EquityMarked
 
@@ -30,12 +30,9 @@ _OF_EQUITY = {
 class BookSamples(Collector):
     """Samples equity, positions, orders and the use of limits."""
 
-    def __init__(
-        self, view: HouseView, limits: Limits | None, orders_per_minute: Callable[[], int]
-    ) -> None:
+    def __init__(self, view: HouseView, limits: Limits | None) -> None:
         self._view = view
         self._limits = limits
-        self._orders_per_minute = orders_per_minute
         self._peak = ZERO
 
     def mark(self, equity: Decimal) -> None:
@@ -47,10 +44,9 @@ class BookSamples(Collector):
         yield from self._orders()
         yield from self._money()
         yield from self._positions()
-        limits = self._limits
-        ratios = used(self._view, limits, self._orders_per_minute()) if limits else {}
-        by_limit = {(limit,): float(ratio) for limit, ratio in ratios.items()}
-        yield gauge_of("risk_limit_used_ratio", by_limit)
+        limits = () if self._limits is None else risk(self._view, self._limits).limits
+        shares = {(one.name,): float(one.used_pct) / 100 for one in limits if one.used_pct}
+        yield gauge_of("risk_limit_used_ratio", shares)
 
     def _orders(self) -> Iterator[Metric]:
         orders = self._view.open_orders()

@@ -16,9 +16,9 @@ from prometheus_client import Counter, Gauge, generate_latest
 from tradingd import messages as m
 from tradingd.control.book_samples import BookSamples
 from tradingd.control.house_samples import TRADE_UPDATES, House, HouseSamples
+from tradingd.control.limits import Limits
 from tradingd.control.meters import Bound, Meters
 from tradingd.control.order_meters import OrderMeters
-from tradingd.control.usage import Limits
 from tradingd.control.views import HouseView
 from tradingd.messages import Envelope, Level, Message, Session, Severity, Side
 from tradingd.runtime.ports import Clock, Tape
@@ -50,9 +50,7 @@ class Metrics:
         self._days: tuple[m.TradingDay, ...] = ()
         self._unexplained: set[tuple[str, str]] = set()
         self._orders = OrderMeters(meters, view.marks)
-        self._books = BookSamples(
-            view, limits, lambda: self._orders.approved_in_last_minute(view.at)
-        )
+        self._books = BookSamples(view, limits)
         self._registry.register(self._books)
         self._bind(meters)
         self._begin(strategies, markets)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -15,9 +14,6 @@ from tradingd.messages import Mark, Message, Role, Side
 BROKER = "alpaca"
 FLIGHTS_MAX = 4096
 """Orders, and intents, that are remembered at once; the oldest go first."""
-
-RATE_WINDOW_NS = 60 * 10**9
-APPROVALS_MAX = 1000
 
 ALGORITHMS = ("immediate", "twap", "iceberg")
 PLANNED = "planned"
@@ -59,7 +55,6 @@ class OrderMeters:
         self._flights: _Recent[_Flight] = _Recent()
         self._wished_at: _Recent[int] = _Recent()
         self._named: _Recent[str] = _Recent()
-        self._approved_at: deque[int] = deque(maxlen=APPROVALS_MAX)
         self._submitted: Bound[Counter] = Bound(meters.counter("orders_submitted_total"))
         self._closed: Bound[Counter] = Bound(meters.counter("orders_closed_total"))
         self._slices: Bound[Counter] = Bound(meters.counter("slices_total"))
@@ -90,12 +85,6 @@ class OrderMeters:
             m.OrderNotSent: self._closes("not_sent"),
         }
 
-    def approved_in_last_minute(self, now: int) -> int:
-        """Return how many orders were approved within a minute of market time before `now`."""
-        while self._approved_at and self._approved_at[0] <= now - RATE_WINDOW_NS:
-            self._approved_at.popleft()
-        return len(self._approved_at)
-
     def _intent(self, said: m.Intent, at: int) -> None:
         self._wished_at.keep(said.intent_id, at)
 
@@ -110,7 +99,6 @@ class OrderMeters:
         self._flights.keep(said.order_id, flight)
 
     def _order_approved(self, said: m.OrderApproved, at: int) -> None:
-        self._approved_at.append(at)
         flight, mark = self._flights.get(said.order_id), self._marks.get(said.symbol)
         if flight is not None and mark is not None:
             flight.middle = (mark.bid + mark.ask) / 2
