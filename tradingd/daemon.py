@@ -81,7 +81,9 @@ def run_daemon(
         return _refused(f"{error} {files.folder}", Exit.LOCKED)
     except (ConfigError, NotAdmitted, NotifyRefused) as error:
         return _refused(str(error), Exit.CONFIG)
-    except (FolderUnusable, StoreError, EndsUnreachable, ListenFailed, OSError) as error:
+    except StoreError as error:
+        return _refused(f"the order log {error}. {error.remedy}", Exit.FAILURE)
+    except (FolderUnusable, EndsUnreachable, ListenFailed, OSError) as error:
         return _refused(str(error), Exit.FAILURE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,31 +45,37 @@ def doctor(file: Path, as_json: bool, no_alerts: bool) -> None:
 
 
 def examine_now(
-    settings: Settings, file: Path, *, with_alerts: bool, network: Network | None = None
+    settings: Settings,
+    file: Path,
+    *,
+    with_alerts: bool,
+    connect: Callable[[], Network] | None = None,
 ) -> Report:
     """Examine, keep the answer, and return it; ends the process where that cannot even begin."""
     from tradingd.config import ConfigError
     from tradingd.ends import EndsUnreachable
     from tradingd.preflight import keep
-    from tradingd.statefiles import StateFiles
+    from tradingd.statefiles import FolderUnusable, StateFiles
 
     files = StateFiles(settings.state_dir)
     os.umask(0o077)
     try:
         files.make()
-        report = asyncio.run(_examine(settings, file, network, with_alerts=with_alerts))
+        report = asyncio.run(_examine(settings, file, connect, with_alerts=with_alerts))
         keep(report, files.doctor)
     except ConfigError as error:
         fail(str(error), Exit.CONFIG)
-    except EndsUnreachable as error:
+    except (EndsUnreachable, FolderUnusable, OSError) as error:
         fail(str(error), Exit.FAILURE)
-    except OSError as error:
-        fail(f"the state folder {files.folder} cannot be used: {error.strerror}", Exit.FAILURE)
     return report
 
 
 async def _examine(
-    settings: Settings, file: Path, network: Network | None, *, with_alerts: bool
+    settings: Settings,
+    file: Path,
+    connect: Callable[[], Network] | None,
+    *,
+    with_alerts: bool,
 ) -> Report:
     from tradingd.config.mapping import core_settings, warmup_of
     from tradingd.control import logs
@@ -77,7 +84,7 @@ async def _examine(
     from tradingd.runtime.network import AiohttpNetwork
 
     logs.silence()
-    network = network or AiohttpNetwork()
+    network = (connect or AiohttpNetwork)()
     try:
         ends = await open_ends(settings, warmup_of(core_settings(settings)), network)
         try:

@@ -31,13 +31,22 @@ _Row = tuple[int, int, str, str, bytes, bytes]
 class StoreError(Exception):
     """The order log cannot be used as it is; the daemon does not start on it."""
 
+    remedy = "Mend the file's mode or its disk, then start again"
+    """What a person does about it."""
+
 
 class StoreCorrupt(StoreError):  # noqa: N818 - it names the state of affairs
     """The file is damaged or no order log: restore it, or start in an empty state directory."""
 
+    remedy = (
+        "Restore it from a backup, or move it away: what the account holds is then adopted anew"
+    )
+
 
 class StoreTooNew(StoreError):  # noqa: N818 - it names the state of affairs
     """A later version wrote the file: run that version."""
+
+    remedy = "Run the version that wrote it, or restore the log of before"
 
 
 class SqliteStore:
@@ -53,7 +62,10 @@ class SqliteStore:
         """Open, migrate and check; raises `StoreError`."""
         if not self._is_read_only:
             # Created here, so that the file and its WAL never exist with the umask's mode.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            try:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                raise StoreError(f"{self.path}: {error.strerror or error}") from error
         mode = "ro" if self._is_read_only else "rw"
         try:
             self._connection = await aiosqlite.connect(
