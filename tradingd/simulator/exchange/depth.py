@@ -15,7 +15,7 @@ from tradingd.simulator.exchange.settings import Asset, ExchangeSettings
 
 COIN_LOT = Decimal("0.000000001")
 SHARE_LOT = Decimal(1)
-NO_PRICE = Decimal(0)
+NOTHING = Decimal(0)
 
 
 class Level:
@@ -33,7 +33,7 @@ class Working:
     """An open order of ours with what matching needs at hand; `order` is its latest frozen state."""
 
     __slots__ = (
-        "asset", "group", "has_arrived", "has_rested", "is_buy", "is_elected", "is_parked", "limit",
+        "asset", "chain_filled", "group", "has_arrived", "has_rested", "is_buy", "is_elected", "is_parked", "limit",
         "limit_float", "order", "rank", "ready_at", "remaining", "reserve_price", "stop_float",
         "successor", "value",
     )  # fmt: skip
@@ -47,7 +47,9 @@ class Working:
         self.limit = order.limit_price
         self.limit_float = 0.0 if self.limit is None else float(self.limit)
         self.remaining = quantity
-        self.value = NO_PRICE
+        self.chain_filled = NOTHING
+        """What the orders that this one replaces have filled."""
+        self.value = NOTHING
         """Quantity times price over all executions: the exact numerator of the average."""
         self.reserve_price = reserve
         self.has_arrived = False
@@ -83,7 +85,7 @@ class Working:
 def _rank(is_buy: bool, limit: Decimal | None, number: int) -> tuple[int, Decimal, int]:
     """Price, then time: market orders first, then the most generous limit, then the older."""
     if limit is None:
-        return (0, NO_PRICE, number)
+        return (0, NOTHING, number)
     return (1, -limit if is_buy else limit, number)
 
 

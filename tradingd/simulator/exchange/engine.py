@@ -279,9 +279,7 @@ class Engine:
         new, old.successor = old.successor, None
         assert new is not None, "a replacement has its successor"
         del self.coming[new.order.id]
-        wanted = new.order.qty
-        assert wanted is not None, "orders by notional are never replaced"
-        left = wanted - old.order.filled_qty
+        left = new.remaining - old.order.filled_qty
         if old.order.status is not Status.PENDING_REPLACE or left <= 0:
             self._refuse_replacement(old, new, now)
             return
@@ -291,6 +289,7 @@ class Engine:
         self.change(old, Status.REPLACED, "replaced", now, **fields)
         new.order = replace(new.order, qty=left)
         new.remaining = left
+        new.chain_filled = old.chain_filled + old.order.filled_qty
         new.is_elected = old.is_elected
         new.is_parked = new.is_parked and not old.is_elected
         self._enter(new)

@@ -108,17 +108,19 @@ class Judge:
         """Judge a change of an open order and make the order that is to follow it."""
         before = old.order
         self._check_replaceable(old, changes)
-        quantity = before.qty if changes.quantity is None else changes.quantity
-        assert quantity is not None, "orders by notional are refused above"
-        order = _changed(before, changes, quantity)
+        assert before.qty is not None, "orders by notional are refused above"
+        own = before.qty
+        if changes.quantity is not None:
+            own = changes.quantity - old.chain_filled  # it counts from the first order on
+        if own <= before.filled_qty:
+            raise business("unable to replace order, qty must be > filled_qty")
+        order = _changed(before, changes, own)
         checks.check_words(order)
         checks.check_numbers(order)
         checks.check_prices(order, book.asset)
         matrix.check_market_rules(order, book.asset, self._engine.switches)
-        if quantity <= before.filled_qty:
-            raise business("unable to replace order, qty must be > filled_qty")
         reserve = self._reserve_price(order, book, before.hwm)
-        left = quantity - before.filled_qty
+        left = own - before.filled_qty
         if self._engine.settings.wash_trade_check:
             funds.check_wash(book, order, without=old)
         if old.group is None or old is old.group.entry:
@@ -129,12 +131,12 @@ class Judge:
         else:
             reserve = ZERO
         position = self._engine.ledger.quantity(before.symbol)
-        made = self._make(order, book, quantity, position, now, best=before.hwm, replaces=before.id)
+        made = self._make(order, book, own, position, now, best=before.hwm, replaces=before.id)
         made = replace(
             made, legs=before.legs, position_intent=before.position_intent,
-            order_class=before.order_class,
+            order_class=before.order_class, qty=own + old.chain_filled,
         )  # fmt: skip
-        return self._working(made, book, quantity, reserve)
+        return self._working(made, book, own, reserve)
 
     def _check_replaceable(self, old: Working, changes: Replacement) -> None:
         before = old.order
