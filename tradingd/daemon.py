@@ -243,7 +243,6 @@ class Daemon:
         """Open the API; registered so that it closes after the house: HTTP goes last."""
         api = build_api(
             self._settings,
-            self._told,
             house.bus,
             view=self._view,
             metrics=self._metrics,

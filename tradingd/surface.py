@@ -13,14 +13,12 @@ from tradingd.control.metrics import Metrics
 from tradingd.control.routing import Surface
 from tradingd.control.stream import Stream
 from tradingd.control.views import HouseView
-from tradingd.cores import CoreSettings
 from tradingd.messages import AlertRaised, Severity
 from tradingd.runtime.bus import Bus
 
 
 def build_api(
     settings: Settings,
-    told: CoreSettings,
     bus: Bus,
     *,
     view: HouseView,
