@@ -23,6 +23,7 @@ FUNCTION_LINES_MAX = 60
 
 DECISION_PLACES = (
     "strategy", "risk", "router", "portfolio", "supervisor", "broker/reconciler", "broker/reconcile",
+    "broker/rate_budget",
     "quotes/core", "quotes/door", "quotes/bars", "quotes/sessions", "quotes/staleness", "quotes/marks",
     "notify/rules", "notify/limits", "notify/outbox", "notify/day",
     "simulator/exchange", "instruments", "messages", "wiring",

@@ -170,6 +170,9 @@ def _broker(
         secret_key=secret,
         quote_age_s_max=settings.risk.quote_age_s_max,
         request_s_max=settings.alpaca.request_deadline_s,
+        requests_per_min_max=settings.alpaca.requests_per_min_max,
+        data_requests_per_min_max=settings.alpaca.data_requests_per_min_max,
+        trace_folder=str(settings.state_dir / "traces"),
     )
 
 

@@ -68,7 +68,7 @@ class House:
         self.broker = AlpacaBroker(
             network, ends.clock, self.bus, self.journal, settings=ends.broker, rng=rng
         )
-        self.feed = AlpacaFeed(network, ends.clock, self.bus, settings=ends.feed, rng=rng)
+        self.feed = AlpacaFeed(self.broker.wire, ends.clock, self.bus, settings=ends.feed, rng=rng)
         latch = None if halt_file is None else HaltLatch(halt_file)
         self.pulse = Pulse(self.bus, ends.clock, latch=latch)
         strategy = cores.get("strategy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ import pytest
 from tests.broker.conftest import NOW, House, approved
 from tests.broker.twin import Fault
 from tradingd.messages import CancelOrder, EmergencyClose, Level, LevelChanged, Role, Side
+from tradingd.runtime.clock import ScaledClock
 from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane
 
@@ -138,7 +140,11 @@ async def test_a_connection_that_never_stood_is_retried_without_doubt(house: Hou
     assert house.all("OrderUnknown") == []
 
 
-async def test_a_proven_429_is_offered_again_after_its_headers_wait(house: House) -> None:
+async def test_a_proven_429_is_offered_again_after_its_headers_wait(
+    houses: Callable[..., House],
+) -> None:
+    house = await houses(clock=ScaledClock(NOW, time.monotonic_ns(), 20.0)).connected()
+    began = house.clock.now()
     body = b'{"code":42910000,"message":"rate limit exceeded"}'
     headers = {"retry-after": "1"}
     house.broker.faults.append(Fault("POST", "/orders", reply=(429, body), headers=headers))
@@ -146,6 +152,7 @@ async def test_a_proven_429_is_offered_again_after_its_headers_wait(house: House
     await house.until("OrderAccepted")
     assert house.all("OrderUnknown") == []
     assert house.broker.posts() == 2
+    assert house.clock.now() - began >= 1_000_000_000, "market time, as the headers mean it"
 
 
 async def test_a_limited_entry_past_its_age_is_rejected(houses: Callable[..., House]) -> None:

@@ -47,11 +47,11 @@ class Desk:
         settings: AlpacaSettings,
         rng: random.Random,
     ) -> None:
-        self.network = network
         self.clock = clock
         self.journal = journal
         self.settings = settings
         self.rest = AlpacaRest(network, clock, settings)
+        self.network = self.rest.wire
         self.known = KnownOrders()
         self.cell = LevelCell()
         self.order_events = 0

@@ -19,17 +19,20 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from tradingd.broker.account_wire import AccountWire
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.gap import Gap
 from tradingd.broker.orders import OrderPath
+from tradingd.broker.postmortem import PostMortem
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import (
+    AlertRaised,
     CancelOrder,
     EmergencyClose,
     Envelope,
@@ -73,6 +76,7 @@ class AlpacaBroker:
         bus.on(LevelChanged, self._desk.cell.set)
         bus.on(OperatorAsked, self._desk.cell.ask)
         bus.on(StationFailed, self._desk.cell.fail)
+        bus.on(AlertRaised, PostMortem(settings.trace_folder, self.wire.ring, clock).hear)
         self._handlers: dict[type[Message], Callable[[Envelope], None]] = {
             RunStarted: self._run_started,
             OrderApproved: self._approved,
@@ -107,6 +111,11 @@ class AlpacaBroker:
         return self._desk.rest.rate_limit_remaining
 
     @property
+    def wire(self) -> AccountWire:
+        """The account's wire: budget, counters and trace; the feed asks through it, too."""
+        return self._desk.rest.wire
+
+    @property
     def facts_ignored(self) -> int:
         """Duplicates, and news that would have gone backwards."""
         return self._desk.facts_ignored
@@ -137,6 +146,7 @@ class AlpacaBroker:
             for helper in helpers:
                 helper.cancel()
             await self._desk.stop()
+            await self.wire.close()
 
     def _hear(self, envelope: Envelope) -> None:
         try:

@@ -76,6 +76,7 @@ class OrderPath:
         except JournalFailed:
             desk.say(OrderNotSent(order_id, "journal"))
             return
+        await desk.rest.wire.pay(_lane(record))  # before the last look: it may take a while
         why = self._why_not(record)
         if why:
             desk.say(OrderNotSent(order_id, why))
@@ -95,24 +96,34 @@ class OrderPath:
         """Post until the broker has answered for sure, or nobody can tell."""
         attempt = 0
         while True:
-            outcome, wait_s = await self._post(record)
+            outcome, wait_s = await self._post(record, is_paid=True)
             if outcome.verdict not in {Verdict.LIMITED, Verdict.UNSENT}:
                 self._conclude(record, outcome)
                 return
             await asyncio.sleep(wait_s or self._desk.back_off_s(attempt))
             attempt += 1
-            why = self._why_not(record, self._desk.settings.retry_age_s_max)
+            why = await self._why_not_again(record)
             if why:
                 reason = f"{outcome.reason}; then {why}"
                 self._refused(record, Outcome(outcome.verdict, outcome.code, reason))
                 return
 
-    async def _post(self, record: Record) -> tuple[Outcome, float]:
-        order = record.order
-        lane = Lane.ENTRY if order.role is Role.ENTRY else Lane.EXIT
+    async def _why_not_again(self, record: Record) -> str:
+        """Return why an order must not be offered once more; if it may, its turn has been waited for."""
+        age_s_max = self._desk.settings.retry_age_s_max
+        why = self._why_not(record, age_s_max)
+        if not why:
+            await self._desk.rest.wire.pay(_lane(record))
+            why = self._why_not(record, age_s_max)
+        return why
+
+    async def _post(self, record: Record, *, is_paid: bool = False) -> tuple[Outcome, float]:
+        order, body = record.order, order_body(record.order)
         started = self._desk.clock.monotonic()
         try:
-            reply = await self._desk.rest.call("submit", "POST", "/orders", lane, order_body(order))
+            reply = await self._desk.rest.call(
+                "submit", "POST", "/orders", _lane(record), body, is_paid=is_paid
+            )
         except NetworkError as error:
             outcome, wait_s, status = of_failure(error), 0.0, 0
         else:
@@ -242,3 +253,7 @@ class OrderPath:
 
     def _is_late(self, record: Record) -> bool:
         return record.order.role is Role.ENTRY and self._desk.cell.why_no_entry != ""
+
+
+def _lane(record: Record) -> Lane:
+    return Lane.ENTRY if record.order.role is Role.ENTRY else Lane.EXIT

@@ -7,6 +7,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from tradingd import __version__
+from tradingd.broker.account_wire import AccountWire
 from tradingd.broker.alpaca_wire import (
     OrderView,
     Unreadable,
@@ -43,6 +44,19 @@ class CallFailed(Exception):  # noqa: N818 - it names the state of affairs
         self.status = status
 
 
+def wire_of(network: Network, clock: Clock, settings: AlpacaSettings) -> AccountWire:
+    """Return the account's wire over a network, unless it is one: nobody pays twice."""
+    if isinstance(network, AccountWire):
+        return network
+    return AccountWire(
+        network,
+        clock,
+        per_min_max=settings.requests_per_min_max,
+        data_per_min_max=settings.data_requests_per_min_max,
+        secrets=(settings.secret_key, settings.key_id),
+    )
+
+
 class AlpacaRest:
     """The calls of the trading API that the edge makes."""
 
@@ -54,7 +68,8 @@ class AlpacaRest:
         self.rate_limit_remaining: int | None = None
         """What the broker last said is left of the minute's quota."""
         self._remaining_at = 0
-        self._network = network
+        self.wire = wire_of(network, clock, settings)
+        """Everything leaves here: budgeted and traced."""
         self._clock = clock
         self._settings = settings
         self._base = f"{settings.trading_url.rstrip('/')}/v2"
@@ -73,11 +88,14 @@ class AlpacaRest:
         path: str,
         lane: Lane,
         body: bytes | None = None,
+        *,
+        is_paid: bool = False,
     ) -> Reply:
-        """Do one request and count it; raises `NetworkError`."""
+        """Do one request and count it; raises `NetworkError`. `is_paid`: its turn was waited for."""
         began = self._clock.monotonic()
+        request = self.wire.send if is_paid else self.wire.request
         try:
-            reply = await self._network.request(
+            reply = await request(
                 method,
                 self._base + path,
                 headers=self._headers,
@@ -118,16 +136,16 @@ class AlpacaRest:
 
     async def account(self) -> WireAccount:
         """Return the account."""
-        return _readable(await self.read("account", "/account"), WireAccount)
+        return _readable(await self.read("account", "/account", Lane.LOOKUP), WireAccount)
 
-    async def positions(self, lane: Lane = Lane.POLL) -> list[WirePosition]:
+    async def positions(self, lane: Lane = Lane.LOOKUP) -> list[WirePosition]:
         """Return every position; a row that cannot be read is a failure, since it is not flat."""
         rows, faults = _rows(await self.read("positions", "/positions", lane), WirePosition)
         if faults:
             raise CallFailed(f"positions: {faults[0]}")
         return rows
 
-    async def open_orders(self, lane: Lane = Lane.POLL) -> list[OrderView]:
+    async def open_orders(self, lane: Lane = Lane.LOOKUP) -> list[OrderView]:
         """Return every open order of the account, all pages."""
         found: dict[str, OrderView] = {}
         size = self._settings.page_size
@@ -169,7 +187,8 @@ class AlpacaRest:
             "page_size": str(size),
         }
         for _ in range(self._settings.pages_max):
-            body = await self.read("activities", f"/account/activities?{urlencode(query)}")
+            path = f"/account/activities?{urlencode(query)}"
+            body = await self.read("activities", path, Lane.LOOKUP)
             rows, _faults = _rows(body, WireActivity)
             found += rows
             if len(rows) < size or not rows[-1].id:

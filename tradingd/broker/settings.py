@@ -64,6 +64,12 @@ class AlpacaSettings:
     """Orders on a page; the broker's maximum."""
     pages_max: int = 40
     """Pages of any listing."""
+    requests_per_min_max: int = 180
+    """Market time; the broker takes 200 from the account, whoever sends them."""
+    data_requests_per_min_max: int = 180
+    """Market time; the quota of market data is one of its own."""
+    trace_folder: str = ""
+    """Where the last words on the wire are kept when something critical happens; empty keeps none."""
     poll_reserve: int = 40
     """Requests of the minute's quota that only orders, exits and cancels may use."""
 

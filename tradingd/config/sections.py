@@ -114,6 +114,8 @@ class Alpaca(Section):
     data_url: HttpUrl = "https://data.alpaca.markets"
     data_stream_url: SocketUrl = "wss://stream.data.alpaca.markets"
     request_deadline_s: float = Field(default=10, ge=1, le=60)
+    requests_per_min_max: int = Field(default=180, ge=20, le=1000)
+    data_requests_per_min_max: int = Field(default=180, ge=20, le=10_000)
 
 
 class Quotes(Section):

@@ -104,6 +104,7 @@ OF_THE_EDGES = frozenset({
     "reconcile.never_quiet", "reconcile.reading_failed", "stream.calendar_unread",
     "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
     "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
+    "trace.unwritten", "trace.written",
 })  # fmt: skip
 """What edges write beside the messages: a test compares it with the code."""
 

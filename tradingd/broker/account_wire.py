@@ -1,0 +1,184 @@
+"""The account's wire: every request of every caller pays the one budget here, and leaves a redacted trace.
+
+It is a network itself, so the feed and the preflight use it like any other. Trading and market data have
+quotas of their own at the broker, told apart by the path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from tradingd.broker.quota_headers import quota_said
+from tradingd.broker.rate_budget import RateBudget
+from tradingd.broker.ring import Ring, TracedSocket
+from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket
+
+DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
+"""Paths that count against the quota of market data."""
+
+WAIT_S_MIN = 0.001
+
+
+class Turnstile:
+    """Lets requests through as the budget allows, the most urgent first, each lane in its order."""
+
+    def __init__(self, budget: RateBudget, clock: Clock) -> None:
+        self.budget = budget
+        self.waited = 0
+        """Requests that had to wait."""
+        self._clock = clock
+        self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def try_pass(self, lane: Lane) -> bool:
+        """Pass now or not at all; nobody overtakes who waits with as much right."""
+        is_behind = any(self._waiting[each] for each in Lane if each <= lane)
+        return not is_behind and self.budget.take(lane, self._clock.now())
+
+    async def pass_through(self, lane: Lane) -> None:
+        """Pass, or wait for the turn."""
+        if self.try_pass(lane):
+            return
+        self.waited += 1
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[lane].append(turn)
+        self._serve()
+        try:
+            await turn
+        finally:
+            if turn in self._waiting[lane]:
+                self._waiting[lane].remove(turn)
+
+    def wake(self) -> None:
+        """Look again: the budget has learned something."""
+        if self._alarm is not None:
+            self._serve()
+
+    def close(self) -> None:
+        """Forget the alarm; who waits is canceled by its own task."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _serve(self) -> None:
+        self.close()
+        now = self._clock.now()
+        for lane, turns in self._waiting.items():
+            while turns and (turns[0].done() or self.budget.take(lane, now)):
+                turn = turns.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+        waits = [self.budget.wait_ns(lane, now) for lane, turns in self._waiting.items() if turns]
+        if waits:
+            wait_s = max(self._clock.real_seconds(min(waits)), WAIT_S_MIN)
+            self._alarm = asyncio.get_running_loop().call_later(wait_s, self._serve)
+
+
+class AccountWire:
+    """`ports.Network` of one account: budgeted and traced."""
+
+    def __init__(
+        self,
+        network: Network,
+        clock: Clock,
+        *,
+        per_min_max: int = 180,
+        data_per_min_max: int = 180,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
+        self.trading = Turnstile(RateBudget(per_min_max), clock)
+        self.data = Turnstile(RateBudget(data_per_min_max), clock)
+        self.ring = Ring(clock, secrets)
+        self._network = network
+        self._clock = clock
+
+    async def pay(self, lane: Lane) -> None:
+        """Wait for the turn of a request to the trading API that is then sent with `send`."""
+        await self.trading.pass_through(lane)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        lane: Lane = Lane.POLL,
+        deadline_s: float = 10.0,
+    ) -> Reply:
+        """Pay and do one request; the deadline covers the wait. An entry does not wait, it grows old."""
+        turnstile = self._turnstile(url)
+        if not turnstile.try_pass(lane):
+            if lane is Lane.ENTRY:
+                raise NetworkError("kept back: the rate budget is spent", was_sent=False)
+            started = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await turnstile.pass_through(lane)
+            except TimeoutError as error:
+                text = f"kept back: the rate budget left no room within {deadline_s} s"
+                raise NetworkError(text, was_sent=False) from error
+            deadline_s -= (self._clock.monotonic() - started) / 1e9
+        return await self.send(
+            method, url, headers=headers, body=body, lane=lane, deadline_s=max(deadline_s, 1.0)
+        )
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        lane: Lane = Lane.POLL,
+        deadline_s: float = 10.0,
+    ) -> Reply:
+        """Do one request that has been paid for."""
+        target = urlsplit(url)
+        asked = f"{method} {target.path}{'?' if target.query else ''}{target.query}"
+        self.ring.note(">", asked, body or b"")
+        try:
+            reply = await self._network.request(
+                method, url, headers=headers, body=body, lane=lane, deadline_s=deadline_s
+            )
+        except NetworkError as error:
+            self.ring.note("!", asked, str(error).encode())
+            raise
+        self.ring.note("<", f"{reply.status} {asked}", reply.body)
+        self._hear(self._turnstile(url), reply)
+        return reply
+
+    async def connect(
+        self, url: str, *, headers: Mapping[str, str], deadline_s: float = 10.0
+    ) -> Socket:
+        """Open a WebSocket; sockets are not counted by the quota. Frames of orders are traced."""
+        path = urlsplit(url).path
+        self.ring.note(">", f"CONNECT {path}", b"")
+        try:
+            socket = await self._network.connect(url, headers=headers, deadline_s=deadline_s)
+        except NetworkError as error:
+            self.ring.note("!", f"CONNECT {path}", str(error).encode())
+            raise
+        # The market's flood is on the tape already.
+        is_market = path.startswith(("/v2/", "/v1"))
+        return socket if is_market else TracedSocket(socket, self.ring)
+
+    async def close(self) -> None:
+        """Let go of nothing but the alarms: the network is closed by who opened it."""
+        await asyncio.sleep(0)
+        self.trading.close()
+        self.data.close()
+
+    def _hear(self, turnstile: Turnstile, reply: Reply) -> None:
+        now = self._clock.now()
+        said = quota_said(reply, now)
+        turnstile.budget.hear(said, now)
+        if reply.status == 429:
+            turnstile.budget.refuse(said, now)
+        turnstile.wake()
+
+    def _turnstile(self, url: str) -> Turnstile:
+        return self.data if urlsplit(url).path.startswith(DATA_PREFIXES) else self.trading

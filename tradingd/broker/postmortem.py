@@ -1,0 +1,58 @@
+"""What crossed the wire before something critical, kept as a file that nobody has to have asked for in time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+
+from tradingd.broker.ring import Ring
+from tradingd.messages import AlertRaised, Message, Severity
+from tradingd.runtime.ports import Clock
+
+log = structlog.get_logger(actor="broker")
+
+INTERVAL_NS_MIN = 60_000_000_000
+"""Real time between two files: one fault raises many alerts."""
+
+FILES_MAX = 20
+"""Files kept; the oldest goes."""
+
+
+class PostMortem:
+    """Writes the ring down on critical alerts: at most a file a minute, twenty in all."""
+
+    def __init__(self, folder: str, ring: Ring, clock: Clock) -> None:
+        self._folder = Path(folder) if folder else None
+        self._ring = ring
+        self._clock = clock
+        self._written_at: int | None = None
+
+    def hear(self, message: Message) -> None:
+        """Look at an alert; the bus calls this inside `publish`, so it never raises."""
+        assert isinstance(message, AlertRaised)
+        if self._folder is None or message.severity is not Severity.CRITICAL:
+            return
+        now = self._clock.monotonic()
+        if self._written_at is not None and now - self._written_at < INTERVAL_NS_MIN:
+            return
+        self._written_at = now
+        try:
+            name = self._write(self._folder, message)
+        except OSError as error:
+            log.warning("trace.unwritten", reason=str(error))
+            return
+        log.info("trace.written", file=name, alert=message.kind)
+
+    def _write(self, folder: Path, message: AlertRaised) -> str:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = "".join(char if char.isalnum() else "_" for char in message.kind)[:40]
+        path = folder / f"{self._clock.now()}_{kind}.txt"
+        lines = [f"{message.speaker} {message.kind}: {message.text}", *self._ring.lines()]
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        for old in sorted(folder.glob("*.txt"))[:-FILES_MAX]:
+            old.unlink()
+        return path.name
