@@ -29,7 +29,7 @@ class Activities:
         """When the fees that wait are posted."""
         self._is_at_once = settings.fees_posted == "at_once"
         self._waiting: list[TradeUpdate] = []
-        self._posted: list[_Row] = []
+        self._posted: list[_Row | Activity] = []
         self._read: list[Activity] = []
 
     @property
@@ -40,8 +40,34 @@ class Activities:
     def read(self) -> list[Activity]:
         """Return every activity, oldest first; rows become values when somebody asks."""
         fresh = self._posted[len(self._read) :]
-        self._read += [_activity(*row) for row in fresh]
+        self._read += [row if isinstance(row, Activity) else _activity(*row) for row in fresh]
         return self._read
+
+    def add(self, activity: Activity) -> None:
+        """Note something that is no trade."""
+        self._posted.append(activity)
+
+    def find(self, execution_id: str) -> TradeUpdate | None:
+        """Return an execution; None for one that never was."""
+        updates = (row[0] for row in self._posted if not isinstance(row, Activity))
+        return next((each for each in updates if each.execution_id == execution_id), None)
+
+    def take_back(self, execution_id: str) -> None:
+        """Strike an execution out, and its fee."""
+        self.read()
+        rows = [
+            at
+            for at, row in enumerate(self._posted)
+            if not isinstance(row, Activity) and row[0].execution_id == execution_id
+        ]
+        for at in reversed(rows):  # the execution, and its fee if that is posted
+            del self._posted[at], self._read[at]
+        self._waiting = [each for each in self._waiting if each.execution_id != execution_id]
+
+    @staticmethod
+    def id_of(at: int, execution: str) -> str:
+        """Return the id of a line: its time and a unique part, so that ids sort by time."""
+        return _activity_id(at, execution)
 
     def record(self, update: TradeUpdate, leaves: Decimal) -> None:
         """Note an execution, and its fee if it had one."""

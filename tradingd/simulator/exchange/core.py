@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from math import inf
 
+from msgspec.structs import replace
+
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Session, TradingDay
 from tradingd.simulator.exchange import auctions, checks, classes, funds, showing, stops
+from tradingd.simulator.exchange.closing import bust, closing_order
+from tradingd.simulator.exchange.dated import DatedEvent, problem
 from tradingd.simulator.exchange.depth import Book
 from tradingd.simulator.exchange.engine import NEVER, Engine
 from tradingd.simulator.exchange.judging import Judge
@@ -36,8 +40,6 @@ from tradingd.simulator.exchange.refusals import (
 from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, default_asset
 from tradingd.simulator.exchange.views import AccountView, Activity, PositionView
 
-_HUNDRED = Decimal(100)
-
 
 class Exchange:
     """One account at one venue. Quotes and requests must come in time order."""
@@ -57,6 +59,10 @@ class Exchange:
         self._last_equity = settings.cash_usd
         self._opened_at: int | None = None
         self.settings = settings
+        self.dated = list(settings.events)
+        """Everything that was put on a date, past and to come."""
+        for event in settings.events:
+            self._engine.add_dated(event)
         self.switches = self._engine.switches
         self.bad_quotes = 0
         """Quotes ignored for matching: a side missing, crossed, not finite."""
@@ -245,23 +251,8 @@ class Exchange:
         position = self._engine.ledger.quantity(symbol)
         if not position:
             raise position_not_found()
-        if quantity is not None and percentage is not None:
-            raise parameter("only one of qty or percentage is accepted")
-        size = abs(position)
-        if quantity is not None:
-            size = quantity
-        if percentage is not None:
-            if not 0 < percentage <= _HUNDRED:
-                raise parameter("percentage must be > 0 and <= 100")
-            size = abs(position) * percentage / _HUNDRED
         is_crypto = self._listed(symbol).is_crypto
-        order = NewOrder(
-            symbol=symbol,
-            side="sell" if position > 0 else "buy",
-            order_type="market",
-            time_in_force="gtc" if is_crypto else "day",
-            quantity=size,
-        )
+        order = closing_order(symbol, position, quantity, percentage, is_crypto=is_crypto)
         return self.submit(order, now)
 
     def close_all(self, now: int, *, cancel_orders: bool = False) -> list[CloseResult]:
@@ -346,6 +337,23 @@ class Exchange:
     def set_previous_close(self, symbol: str, price: Decimal) -> None:
         """Tell yesterday's close, which `lastday_price` of positions shows."""
         self._engine.ledger.lastday[symbol] = price
+
+    # what nobody of the account asked for
+
+    def happen(self, event: DatedEvent, now: int) -> None:
+        """Let a deposit, a withdrawal, a dividend or a split happen at its time, or now."""
+        wrong = problem(event)
+        if wrong is not None:
+            raise parameter(wrong)
+        event = event if event.at > now else replace(event, at=now)
+        self.dated.append(event)
+        self._engine.add_dated(event)
+        self.advance(now)
+
+    def bust(self, execution_id: str, now: int) -> TradeUpdate:
+        """Take an execution back as the venue does when it breaks a trade; return the event of it."""
+        self.advance(now)
+        return bust(self._engine, execution_id, now)
 
     # inside
 

@@ -6,6 +6,7 @@ levels: else one displayed lot would fill any order, and an algorithm would look
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 
@@ -69,6 +70,13 @@ class Working:
         self.limit, self.limit_float = limit, float(limit)
         self.rank = _rank(self.is_buy, limit, self.rank[2])
 
+    def set_prices(self, order: ExchangeOrder, limit: Decimal | None) -> None:
+        """Take other prices over; who keeps books by rank puts it into its place again."""
+        self.order = order
+        self.stop_float = 0.0 if order.stop_price is None else float(order.stop_price)
+        if limit is not None:
+            self.set_limit(limit)
+
     def is_marketable(self, touch: float) -> bool:
         """Tell whether the other side's touch is within the limit."""
         if self.limit is None:
@@ -87,6 +95,10 @@ def _rank(is_buy: bool, limit: Decimal | None, number: int) -> tuple[int, Decima
     if limit is None:
         return (0, NOTHING, number)
     return (1, -limit if is_buy else limit, number)
+
+
+def _by_rank(working: Working) -> tuple[int, Decimal, int]:
+    return working.rank
 
 
 class Group:
@@ -141,6 +153,17 @@ class Book:
         """Return every order that is not terminal."""
         return self.open + self.parked if self.parked else self.open
 
+    def place(self, working: Working) -> None:
+        """Put an order into the market by its rank, or beside it."""
+        if working.is_parked:
+            self.parked.append(working)
+        else:
+            insort(self.open, working, key=_by_rank)
+
+    def remove(self, working: Working) -> None:
+        """Take an order out."""
+        (self.parked if working.is_parked else self.open).remove(working)
+
     @property
     def has_quote(self) -> bool:
         """Tell whether a usable quote has been seen."""
@@ -158,6 +181,12 @@ class Book:
         if side.ladder is None:
             side.ladder = Ladder(self.asset, side, is_buy, settings)
         return side.ladder
+
+    def rescale(self, rate: float) -> None:
+        """Divide every price: one share became `rate` shares, and nobody quoted since."""
+        for side in (self.bid, self.ask):
+            side.price, side.size, side.ladder = side.price / rate, side.size * rate, None
+        self.last /= rate
 
     def reprice(self, price: float) -> None:
         """Move the quote to another price with the size that is left: the close of a bar's volume."""

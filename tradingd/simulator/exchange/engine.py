@@ -7,15 +7,15 @@ leaves an event. Judging a request is `core`'s, moving money the ledger's.
 from __future__ import annotations
 
 import heapq
-from bisect import insort
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from tradingd.messages import Session, TradingDay
-from tradingd.simulator.exchange import auctions, groups
+from tradingd.simulator.exchange import auctions, groups, happenings
 from tradingd.simulator.exchange.activities import Activities
+from tradingd.simulator.exchange.dated import DatedEvent, Payment
 from tradingd.simulator.exchange.depth import Book, Working
 from tradingd.simulator.exchange.ids import Ids
 from tradingd.simulator.exchange.ledger import Ledger
@@ -58,6 +58,7 @@ class Engine:
         self._heap: list[_Due] = []
         self._pushed = 0
         self._edge_at: int | None = None
+        self._dated: list[tuple[int, int, DatedEvent | Payment]] = []
         self._has_started = False
         self.events: list[Update] = []
         """What happened and was not taken yet; always the same list."""
@@ -94,6 +95,8 @@ class Engine:
             elif self._heap and self._heap[0][0] <= at:
                 _, _, act, working = heapq.heappop(self._heap)
                 act(working, at)
+            elif self._dated and self._dated[0][0] <= at:
+                happenings.happen(self, heapq.heappop(self._dated)[2], at)
             else:
                 self.activities.post_due(at)
         self.due_at = self._next_due()
@@ -102,12 +105,20 @@ class Engine:
         at = self._heap[0][0] if self._heap else NEVER
         if self._edge_at is not None and self._edge_at < at:
             at = self._edge_at
+        if self._dated and self._dated[0][0] < at:
+            at = self._dated[0][0]
         return min(at, self.activities.due_at)
 
     def _schedule(self, at: int, act: Callable[[Working, int], None], working: Working) -> None:
         self._pushed += 1
         heapq.heappush(self._heap, (at, self._pushed, act, working))
         self.due_at = min(self.due_at, at)
+
+    def add_dated(self, event: DatedEvent | Payment) -> None:
+        """Let something happen on a date."""
+        self._pushed += 1
+        heapq.heappush(self._dated, (event.at, self._pushed, event))
+        self.due_at = min(self.due_at, event.at)
 
     def _cross_edge(self, at: int) -> None:
         self.session = self.sessions.session(at)
@@ -167,11 +178,7 @@ class Engine:
         order = working.order
         self.working[order.id] = working
         self.orders[order.id] = order
-        book = self.books[order.symbol]
-        if working.is_parked:
-            book.parked.append(working)
-        else:
-            insort(book.open, working, key=_by_rank)
+        self.books[order.symbol].place(working)
 
     def wake(self, leg: Working, now: int) -> None:
         """Begin the life of a leg whose entry is filled."""
@@ -188,9 +195,9 @@ class Engine:
 
     def _unpark(self, working: Working) -> None:
         book = self.books[working.order.symbol]
-        book.parked.remove(working)
+        book.remove(working)
         working.is_parked = False
-        insort(book.open, working, key=_by_rank)
+        book.place(working)
 
     def _arrive(self, working: Working, now: int) -> None:
         if working.order.status in TERMINAL:
@@ -238,8 +245,7 @@ class Engine:
         self.orders[order.id] = order
         if order.status in TERMINAL:
             del self.working[order.id]
-            book = self.books[order.symbol]
-            (book.parked if working.is_parked else book.open).remove(working)
+            self.books[order.symbol].remove(working)
 
     def tell(self, event: str, order: ExchangeOrder, now: int) -> None:
         """Say what happened to an order."""
@@ -383,7 +389,3 @@ class Engine:
         self.due_at = min(self.due_at, self.activities.due_at)
         if working.group is not None:
             groups.after(self, working, working.group, now)
-
-
-def _by_rank(working: Working) -> tuple[int, Decimal, int]:
-    return working.rank

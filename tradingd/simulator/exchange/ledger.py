@@ -5,11 +5,13 @@ The only place of the exchange that moves money, so the only place that can be w
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from tradingd.instruments.money import crypto_fee
 from tradingd.messages import Side
 from tradingd.simulator.exchange.orders import ZERO
+
+_PART = Decimal("1E-9")
 
 
 class Holding:
@@ -54,6 +56,27 @@ class Ledger:
             self.cash += value - fee
             moved = -quantity
         return self._move(symbol, moved, price, is_coin=rate is not None), fee
+
+    def split(self, symbol: str, rate: Decimal) -> None:
+        """Make one share `rate` shares at the same value."""
+        if symbol in self.lastday:
+            self.lastday[symbol] /= rate
+        holding = self.holdings.get(symbol)
+        if holding is not None:
+            holding.quantity = (holding.quantity * rate).quantize(_PART, ROUND_DOWN)
+            holding.average /= rate
+
+    def take_back(
+        self, symbol: str, is_buy: bool, quantity: Decimal, price: Decimal, fee: Decimal
+    ) -> Decimal:
+        """Undo an execution with its fee; return the position after it."""
+        is_coin = bool(fee) or "/" in symbol
+        value = quantity * price
+        if is_buy:
+            self.cash += value
+            return self._move(symbol, fee - quantity, price, is_coin=is_coin)
+        self.cash -= value - fee
+        return self._move(symbol, quantity, price, is_coin=is_coin)
 
     def _move(self, symbol: str, moved: Decimal, price: Decimal, *, is_coin: bool) -> Decimal:
         holding = self.holdings.get(symbol)

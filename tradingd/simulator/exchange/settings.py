@@ -11,6 +11,7 @@ from typing import Literal
 
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Market
+from tradingd.simulator.exchange.dated import DatedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ class ExchangeSettings:
     market_collar_bps: Decimal = Decimal(250)
     """What a market buy reserves above the ask."""
     wash_trade_check: bool = True
+    events: tuple[DatedEvent, ...] = ()
+    """What happens to the account and its companies on a date."""
     assets: tuple[Asset, ...] = ()
     """Empty: every symbol exists, with the defaults of its market."""
 

@@ -54,14 +54,16 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line of account activity: FILL for every execution, CFEE for crypto fees."""
+    """One line of account activity: FILL for an execution, CFEE for a fee, DIV, SPLIT, CSD and CSW."""
 
     id: str
     activity_type: str
     at: int
-    symbol: str
-    qty: Decimal
-    price: Decimal
+    symbol: str = ""
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    activity_sub_type: str = ""
+    per_share_amount: Decimal | None = None
     side: str = ""
     type: str = ""
     """fill or partial_fill."""

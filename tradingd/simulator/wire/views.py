@@ -199,8 +199,8 @@ def activity_json(activity: Activity) -> Json:
             "transaction_time": time_text(activity.at),
             "symbol": activity.symbol,
             "side": activity.side,
-            "qty": decimal_text(activity.qty),
-            "price": decimal_text(activity.price),
+            "qty": decimal_or_none(activity.qty),
+            "price": decimal_or_none(activity.price),
             "cum_qty": decimal_or_none(activity.cum_qty),
             "leaves_qty": decimal_or_none(activity.leaves_qty),
             "order_id": activity.order_id,
@@ -209,14 +209,27 @@ def activity_json(activity: Activity) -> Json:
     return {
         "id": activity.id,
         "activity_type": activity.activity_type,
-        "activity_sub_type": "",
+        "activity_sub_type": activity.activity_sub_type,
         "date": time_text(activity.at)[:10],
         "net_amount": decimal_text(activity.net_amount or Decimal(0)),
-        "symbol": without_slash(activity.symbol),
-        "qty": decimal_text(activity.qty),
-        "price": decimal_text(activity.price),
+        **_share_fields(activity),
         "status": "executed",
         "currency": "USD",
         "description": activity.description,
         "created_at": time_text(activity.at),
     }
+
+
+def _share_fields(activity: Activity) -> Json:
+    """Return what only lines about a symbol have; deposits have none of it."""
+    numbers = {
+        "qty": activity.qty,
+        "price": activity.price,
+        "per_share_amount": activity.per_share_amount,
+    }
+    fields: Json = {
+        name: decimal_text(number) for name, number in numbers.items() if number is not None
+    }
+    if activity.symbol:
+        fields["symbol"] = without_slash(activity.symbol)
+    return fields

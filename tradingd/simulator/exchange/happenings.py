@@ -1,0 +1,154 @@
+"""What a dated event does to cash, positions, open orders and the activities that prove it.
+
+Apart from the engine's own transitions, because nobody of the account asked for any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from tradingd.instruments.money import tick_of
+from tradingd.simulator.exchange.dated import DatedEvent, Payment
+from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.orders import ZERO, Status
+from tradingd.simulator.exchange.views import Activity
+
+if TYPE_CHECKING:
+    from tradingd.simulator.exchange.engine import Engine
+
+_PART = Decimal("1E-9")
+_CENT = Decimal("0.01")
+_Rule = Callable[[Decimal], Decimal]
+
+
+def happen(engine: Engine, event: DatedEvent | Payment, now: int) -> None:
+    """Let an event of the calendar happen."""
+    if isinstance(event, Payment):
+        _pay(engine, event, now)
+    elif event.kind == "deposit":
+        _move_cash(engine, event, event.amount, now)
+    elif event.kind == "withdrawal":
+        _move_cash(engine, event, -event.amount, now)
+    elif event.kind == "dividend":
+        _go_ex(engine, event, now)
+    else:
+        _split(engine, event, now)
+
+
+def _move_cash(engine: Engine, event: DatedEvent, amount: Decimal, now: int) -> None:
+    engine.ledger.cash += amount
+    kind = "CSD" if amount > 0 else "CSW"
+    engine.activities.add(
+        Activity(
+            id=engine.activities.id_of(now, engine.ids.execution()),
+            activity_type=kind,
+            at=now,
+            net_amount=amount,
+            description=f"Cash {event.kind}",
+        )
+    )
+
+
+def _go_ex(engine: Engine, event: DatedEvent, now: int) -> None:
+    held = engine.ledger.quantity(event.symbol)
+    if held:
+        payment = Payment(at=max(event.paid_at, now), event=event, held=held)
+        engine.add_dated(payment)
+    book = engine.books.get(event.symbol)
+    if book is None:
+        return
+    for working in tuple(book.standing):
+        reduces = working.order.time_in_force == "gtc" and working.group is None
+        if reduces and _is_below_market(working):
+            _reprice(engine, book, working, lambda price: price - event.amount, now)
+
+
+def _pay(engine: Engine, payment: Payment, now: int) -> None:
+    event = payment.event
+    amount = (payment.held * event.amount).quantize(_CENT, ROUND_DOWN)
+    engine.ledger.cash += amount
+    engine.activities.add(
+        Activity(
+            id=engine.activities.id_of(now, engine.ids.execution()),
+            activity_type="DIV",
+            activity_sub_type="CDIV",
+            at=now,
+            symbol=event.symbol,
+            qty=payment.held,
+            per_share_amount=event.amount,
+            net_amount=amount,
+            description=f"Cash DIV @ {event.amount:f}",
+        )
+    )
+
+
+def _split(engine: Engine, event: DatedEvent, now: int) -> None:
+    held = engine.ledger.quantity(event.symbol)
+    rate = event.rate
+    engine.ledger.split(event.symbol, rate)
+    book = engine.books.get(event.symbol)
+    if book is not None:
+        book.rescale(float(rate))
+        for working in tuple(book.standing):
+            if working.order.is_open:
+                _split_order(engine, book, working, rate, now)
+    if held:
+        engine.activities.add(
+            Activity(
+                id=engine.activities.id_of(now, engine.ids.execution()),
+                activity_type="SPLIT",
+                activity_sub_type="FSPLIT" if rate > 1 else "RSPLIT",
+                at=now,
+                symbol=event.symbol,
+                qty=engine.ledger.quantity(event.symbol) - held,
+                net_amount=ZERO,
+                description=f"Split {event.new_rate:f} for {event.old_rate:f}",
+            )
+        )
+
+
+def _split_order(engine: Engine, book: Book, working: Working, rate: Decimal, now: int) -> None:
+    """Restate a plain order of a forward split; a reverse one ends every order of the symbol."""
+    if rate < 1:
+        engine.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
+        return
+    if working.group is not None or working.order.notional is not None:
+        return
+    working.remaining = (working.remaining * rate).quantize(_PART, ROUND_DOWN)
+    quantity = working.order.filled_qty + working.remaining
+    working.order = replace(working.order, qty=quantity)
+    working.reserve_price /= rate
+    _reprice(engine, book, working, lambda price: price / rate, now)
+
+
+def _is_below_market(working: Working) -> bool:
+    """Tell whether an order waits below the price: those are reduced by a dividend."""
+    kind = working.order.order_type
+    return kind == "limit" if working.is_buy else kind in {"stop", "stop_limit"}
+
+
+def _reprice(engine: Engine, book: Book, working: Working, moved: _Rule, now: int) -> None:
+    def tick(price: Decimal | None) -> Decimal | None:
+        if price is None:
+            return None
+        fresh = moved(price)
+        step = tick_of(book.asset.symbol, max(fresh, _CENT))
+        return max(fresh.quantize(step, ROUND_FLOOR), step)
+
+    before = working.order
+    order = replace(
+        before,
+        limit_price=tick(before.limit_price),
+        stop_price=tick(before.stop_price),
+        hwm=tick(before.hwm),
+        updated_at=now,
+    )
+    book.remove(working)
+    working.set_prices(order, tick(working.limit))
+    book.place(working)
+    engine.orders[order.id] = order
+    engine.tell("restated", order, now)
