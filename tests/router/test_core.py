@@ -174,6 +174,37 @@ def test_exits_of_equities_wait_for_the_regular_session() -> None:
     assert desk.propose(opened).reason == "stop_loss"
 
 
+def session(session: Session) -> m.SessionChanged:
+    return m.SessionChanged(market=Market.US_EQUITY, session=session, until_at=0)
+
+
+def test_a_flatten_waits_for_the_regular_session() -> None:
+    desk = Desk()
+    desk.holding()
+    desk.hear(session(Session.CLOSED))
+    assert desk.hear(level(Level.FLATTENING)) == []
+
+    assert desk.propose(session(Session.REGULAR)).role is Role.FLATTEN
+
+
+def test_a_flatten_may_be_queued_for_the_opening_and_rests_until_then() -> None:
+    desk = Desk(flatten_closed="queue", order_timeout_s=10)
+    desk.holding()
+    desk.hear(session(Session.CLOSED))
+    order = desk.work(desk.propose(level(Level.FLATTENING)))
+    assert desk.wait(36_000) == []
+
+    desk.hear(session(Session.REGULAR))
+    assert m.CancelOrder(order_id=order.order_id, reason="overdue") in desk.wait(10)
+
+
+def test_a_halted_symbol_is_not_queued() -> None:
+    desk = Desk(flatten_closed="queue")
+    desk.holding()
+    desk.hear(m.SymbolHalted(symbol="IBM", is_halted=True, reason="LUDP"))
+    assert of_kind(desk.hear(level(Level.FLATTENING)), m.OrderProposed) == []
+
+
 def test_a_strategy_exit_in_flight_holds_back_the_routers_own() -> None:
     desk = Desk()
     desk.holding()

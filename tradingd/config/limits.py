@@ -43,6 +43,7 @@ class Router(Section):
     stop_loss_pct: Percent | Literal["off"]
     take_profit_pct: Annotated[Decimal, Field(gt=0, lt=1000)] | Literal["off"]
     order_timeout_s: float = Field(default=10, ge=1, le=600)
+    flatten_closed: Literal["wait", "queue"] = "wait"
     algorithm: Literal["immediate", "twap", "iceberg", "by_value"] = "immediate"
     slice_exits: bool = False
     immediate_below_usd: Money = Decimal(1000)

@@ -94,6 +94,7 @@ def _router(settings: Settings) -> RouterSettings:
         stop_loss_pct=_or_off(router.stop_loss_pct),
         take_profit_pct=_or_off(router.take_profit_pct),
         order_timeout_s=router.order_timeout_s,
+        flatten_closed=router.flatten_closed,
         slicing=_slicing(settings),
     )
 

@@ -115,7 +115,7 @@ def _go_on(turn: Turn, order: Order) -> None:
 
 
 def _be_patient(turn: Turn, order: Order) -> None:
-    ends_at = slices.patience_ends_at(turn, order)
+    ends_at = 0 if turn.desk.is_resting(order) else slices.patience_ends_at(turn, order)
     if ends_at:
         turn.watch.orders[order.order_id] = ends_at
 
@@ -221,6 +221,9 @@ def _on_stopped(turn: Turn, said: m.StrategyStopped) -> None:
 def _on_session(turn: Turn, said: m.SessionChanged) -> None:
     for symbol in sorted(turn.desk.holdings.positions):
         if market_of(symbol) is said.market:
+            for order in turn.desk.live_in(symbol):
+                if order.role is Role.FLATTEN:
+                    _be_patient(turn, order)  # one that waited for the opening waits no longer
             _go_on_in(turn, symbol)
     _wake(turn, said.market)
 

@@ -134,6 +134,15 @@ class Desk:
         session = self.sessions.get(market_of(symbol), Session.CLOSED)
         return session is Session.REGULAR and symbol not in self.halted
 
+    def may_flatten(self, symbol: str) -> bool:
+        """Tell whether a flatten order may go out now: into the market, or into its queue if so configured."""
+        is_queued = self.settings.flatten_closed == "queue" and symbol not in self.halted
+        return is_queued or self.is_open(symbol)
+
+    def is_resting(self, order: Order) -> bool:
+        """Tell whether an order waits for its market to open: its patience has not begun."""
+        return order.role is Role.FLATTEN and not self.is_open(order.symbol)
+
     def is_flattening(self, symbol: str) -> bool:
         """Tell whether all of `symbol` must go."""
         return self.level is Level.FLATTENING or symbol in self.flatten_asked

@@ -36,7 +36,7 @@ def flatten(turn: Turn, symbol: str) -> None:
         if parent.symbol == symbol and parent.role is not Role.FLATTEN:
             _close_idle(turn, parent)
     _tell_of_halt(turn, symbol)
-    if desk.is_open(symbol) and _is_clear(turn, symbol):
+    if desk.may_flatten(symbol) and _is_clear(turn, symbol):
         for strategy in sorted(desk.holdings.positions.get(symbol, {})):
             _sell(turn, strategy, symbol)
 

@@ -79,6 +79,8 @@ class RouterSettings:
     """After so long without an answer a cancel is asked for again."""
     entry_grace_s: float = 5.0
     """How long working entries survive NO_ENTRIES: short hiccups cost no orders."""
+    flatten_closed: Literal["wait", "queue"] = "wait"
+    """What a flatten does with a closed market: wait for it, or queue at the broker for its opening auction."""
     retry_s: float = 1.0
     """The pause after a refused or rejected exit or slice; doubled each time."""
     retry_s_max: float = 60.0
@@ -96,5 +98,7 @@ class RouterSettings:
         for name in ("order_timeout_s", "cancel_timeout_s", "retry_s", "retry_s_max"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.flatten_closed not in ("wait", "queue"):
+            raise ValueError(f"flatten_closed must be wait or queue, not {self.flatten_closed}")
         if self.entry_grace_s < 0:
             raise ValueError(f"entry_grace_s must not be negative, not {self.entry_grace_s}")
