@@ -95,6 +95,11 @@ class Book:
             handler(message)
 
     @property
+    def concerns(self) -> frozenset[type[Message]]:
+        """Return what `apply` folds; every other message changes nothing."""
+        return frozenset(self._handlers)
+
+    @property
     def state(self) -> _State:
         """The numbers, for comparing."""
         return self._state

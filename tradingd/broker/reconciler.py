@@ -64,6 +64,12 @@ class ReconcilerCore:
             self.apply(word, now)
         return said
 
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message] | None] | None:
+        """Return what `handle` calls for `kind`."""
+        if kind in self._handlers:
+            return self.handle
+        return self.apply if kind in self._book.concerns else None
+
     def apply(self, message: Message, now: int) -> None:
         """Fold one fact, heard or said."""
         del now

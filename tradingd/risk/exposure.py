@@ -13,6 +13,9 @@ from tradingd.instruments.money import decimal_of
 from tradingd.messages import Role, Side
 from tradingd.risk.book import ZERO, Book
 
+# In Python 3.11 each mention of a member goes through its metaclass, and the loop over parents needs two.
+ENTRY, BUY = Role.ENTRY, Side.BUY
+
 
 class Exposure(msgspec.Struct, frozen=True, gc=False):
     """US dollars at one moment; `symbol_*` are of the one symbol being judged."""
@@ -52,23 +55,33 @@ def measure(book: Book, symbol: str) -> Exposure | None:
             return None
         for quantity in holders.values():
             value = quantity * mid
+            worth = abs(value)
             equity += value
-            held += abs(value)
+            held += worth
             if name == symbol:
-                symbol_held += abs(value)
-    reserved, symbol_reserved, claimed = ZERO, ZERO, ZERO
+                symbol_held += worth
     symbols = set(book.positions)
-    for parent in book.reservations.values():
-        if parent.role is not Role.ENTRY:
-            continue
-        value = book.open_quantity(parent) * parent.limit_price
-        reserved += value
-        symbols.add(parent.symbol)
-        if parent.symbol == symbol:
-            symbol_reserved += value
-        if parent.side is Side.BUY:
-            claimed += value
+    reserved, symbol_reserved, claimed = _reserved(book, symbol, symbols)
     power = book.cash if book.power is None else min(book.cash, book.power)
     return Exposure(
         equity, held, reserved, symbol_held, symbol_reserved, power - claimed, frozenset(symbols)
     )
+
+
+def _reserved(book: Book, symbol: str, symbols: set[str]) -> tuple[Decimal, Decimal, Decimal]:
+    """Return what approved entries may still add: in all, in `symbol`, of cash; note their symbols."""
+    reserved, symbol_reserved, claimed = ZERO, ZERO, ZERO
+    for parent in book.reservations.values():
+        if parent.role is not ENTRY:
+            continue
+        symbols.add(parent.symbol)
+        left = book.open_quantity(parent) if parent.is_closed else parent.quantity - parent.filled
+        if left <= ZERO:
+            continue
+        value = left * parent.limit_price
+        reserved += value
+        if parent.symbol == symbol:
+            symbol_reserved += value
+        if parent.side is BUY:
+            claimed += value
+    return reserved, symbol_reserved, claimed

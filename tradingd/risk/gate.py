@@ -106,7 +106,8 @@ class RiskCore:
         return self._settle(order, verdict, now)
 
     def _settle(self, question: Question, verdict: Verdict, now: int) -> Sequence[Message]:
-        self.apply(question, now)
+        if isinstance(question, OrderProposed):
+            self.book.ask(question.order_id, question, now)  # its time is the one the rate counts
         self.apply(verdict, now)
         return (verdict,)
 

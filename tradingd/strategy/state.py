@@ -5,6 +5,9 @@ Indicators come from market data, which the log does not hold; they are warmed u
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import msgspec
 
 from tradingd.messages import (
@@ -60,24 +63,13 @@ class HostState:
         self.stale: set[str] = set()
         self.stopped: dict[str, str] = {}
         """Strategy -> why it says nothing."""
+        self._folds = self._fold_table()
 
     def fold(self, message: Message) -> None:
         """Fold one journaled message, heard or said."""
-        match message:
-            case OrderFilled() | TradeBusted() | FeeCharged() | CorporateAction():
-                self._fold_trade(message)
-            case BookAdopted():
-                self.book.adopt(message)
-            case DifferenceExplained():
-                self.book.explain(message)
-            case Intent() | IntentRefused() | IntentClosed():
-                self._fold_intent(message)
-            case StrategyStopped():
-                self.stopped[message.strategy] = message.reason
-            case StrategyStarted():
-                self.stopped.pop(message.strategy, None)
-            case _:
-                self._fold_house(message)
+        fold = self._folds.get(type(message))
+        if fold is not None:
+            fold(message)
 
     def is_open(self, market: Market) -> bool:
         """Tell whether orders of a market can trade: crypto always, equities in the regular session."""
@@ -120,43 +112,49 @@ class HostState:
         self.stale = set(saved.stale)
         self.stopped = dict(saved.stopped)
 
-    def _fold_trade(
-        self, message: OrderFilled | TradeBusted | FeeCharged | CorporateAction
-    ) -> None:
-        match message:
-            case OrderFilled():
-                self.book.fill(message)
-            case TradeBusted():
-                self.book.bust(message)
-            case FeeCharged():
-                self.book.fee(message)
-            case CorporateAction():
-                self.book.split(message)
+    def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
+        return {
+            OrderFilled: self.book.fill,
+            TradeBusted: self.book.bust,
+            FeeCharged: self.book.fee,
+            CorporateAction: self.book.split,
+            BookAdopted: self.book.adopt,
+            DifferenceExplained: self.book.explain,
+            Intent: self._ask,
+            IntentRefused: self._end,
+            IntentClosed: self._end,
+            StrategyStarted: self._resume,
+            StrategyStopped: self._stop,
+            RunStarted: self._start,
+            LevelChanged: self._change_level,
+            SessionChanged: self._change_session,
+            FeedStale: lambda said: self.stale.add(said.symbol),
+            FeedRecovered: lambda said: self.stale.discard(said.symbol),
+        }
 
-    def _fold_intent(self, message: Intent | IntentRefused | IntentClosed) -> None:
-        if isinstance(message, Intent):
-            number = int(message.intent_id.rpartition("-")[2])
-            self.counters[message.strategy] = number
-            self._wait(message.intent_id, message.strategy, message.symbol)
-            return
-        owner = self.waiting.pop(message.intent_id, None)
+    def _ask(self, intent: Intent) -> None:
+        self.counters[intent.strategy] = int(intent.intent_id.rpartition("-")[2])
+        self._wait(intent.intent_id, intent.strategy, intent.symbol)
+
+    def _end(self, said: IntentRefused | IntentClosed) -> None:
+        owner = self.waiting.pop(said.intent_id, None)
         if owner is not None:
             self.book.view(*owner).is_waiting = False
 
-    def _fold_house(self, message: Message) -> None:
-        match message:
-            case RunStarted():
-                self.genesis = message.genesis
-            case LevelChanged():
-                self.level = message.level
-            case SessionChanged():
-                self.sessions[message.market] = message.session
-            case FeedStale():
-                self.stale.add(message.symbol)
-            case FeedRecovered():
-                self.stale.discard(message.symbol)
-            case _:
-                pass
+    def _resume(self, said: StrategyStarted) -> None:
+        self.stopped.pop(said.strategy, None)
+
+    def _stop(self, said: StrategyStopped) -> None:
+        self.stopped[said.strategy] = said.reason
+
+    def _start(self, said: RunStarted) -> None:
+        self.genesis = said.genesis
+
+    def _change_level(self, said: LevelChanged) -> None:
+        self.level = said.level
+
+    def _change_session(self, said: SessionChanged) -> None:
+        self.sessions[said.market] = said.session
 
     def _wait(self, intent_id: str, strategy: str, symbol: str) -> None:
         self.waiting[intent_id] = (strategy, symbol)
