@@ -7,7 +7,7 @@ lives only in memory and starts anew with the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -62,12 +62,12 @@ class Desk:
         self.marks: dict[str, Mark] = {}
         self.holdings = Holdings(settings)
         self._take(DeskState())
-        self._folds = self._fold_table()
-        self._folds_at: dict[type[Message], Callable[[Any, int], None]] = {
+        self._folds_at: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.IntentApproved: self._open,
             m.OrderFilled: self._fill,
             **dict.fromkeys(get_args(OrderFact), self._step),
         }
+        self._folds = self._fold_table()
 
     def _take(self, state: DeskState) -> None:
         self.genesis = state.genesis
@@ -78,6 +78,10 @@ class Desk:
         self.stopped = state.stopped
         self.flatten_asked = state.flatten_asked
         self.orders = state.orders
+        self._children: dict[str, list[Order]] = {}
+        """Parent -> its live orders, oldest first: the same as in `orders`, found without looking at all."""
+        for order in self.orders.values():
+            self._children.setdefault(order.intent_id, []).append(order)
         self.parents = state.parents
         self.holdings.take(state.holdings)
 
@@ -106,13 +110,14 @@ class Desk:
 
         `now` may be kept of what is heard only: what we say is stamped after we have folded it.
         """
-        fold = self._folds.get(type(message))
-        if fold is not None:
-            fold(message)
-            return
-        fold_at = self._folds_at.get(type(message))
+        kind = type(message)
+        fold_at = self._folds_at.get(kind)  # most of what comes here
         if fold_at is not None:
             fold_at(message, now)
+            return
+        fold = self._folds.get(kind)
+        if fold is not None:
+            fold(message)
 
     @property
     def concerns(self) -> frozenset[type[Message]]:
@@ -121,9 +126,9 @@ class Desk:
 
     # What the deciders ask.
 
-    def live_of(self, intent_id: str) -> Iterator[Order]:
-        """Yield the live children of a parent."""
-        return (order for order in self.orders.values() if order.intent_id == intent_id)
+    def live_of(self, intent_id: str) -> Sequence[Order]:
+        """Return the live children of a parent; copy it before anything is heard of one."""
+        return self._children.get(intent_id, ())
 
     def live_in(self, symbol: str) -> Iterator[Order]:
         """Yield the live orders of a symbol."""
@@ -212,7 +217,7 @@ class Desk:
         self.parents.pop(said.intent_id, None)
 
     def _propose(self, said: m.OrderProposed) -> None:
-        self.orders[said.order_id] = Order(
+        order = self.orders[said.order_id] = Order(
             said.order_id,
             said.intent_id,
             said.strategy,
@@ -222,6 +227,7 @@ class Desk:
             said.quantity,
             said.limit_price,
         )
+        self._children.setdefault(said.intent_id, []).append(order)
         parent = self.parents.get(said.intent_id)
         if parent is None:
             parent = self._adopt_own(said)
@@ -272,6 +278,10 @@ class Desk:
 
     def _end(self, order: Order, said: OrderFact | m.OrderFilled, now: int) -> None:
         del self.orders[order.order_id]
+        siblings = self._children[order.intent_id]
+        siblings.remove(order)
+        if not siblings:
+            del self._children[order.intent_id]
         parent = self.parents.get(order.intent_id)
         if parent is not None:
             detail = getattr(said, "reason", "")
@@ -294,6 +304,6 @@ class Desk:
         self.marks.pop(said.symbol, None)
 
 
-def remaining(orders: Iterator[Order]) -> Decimal:
+def remaining(orders: Iterable[Order]) -> Decimal:
     """Return what these orders may still fill."""
     return sum((order.remaining for order in orders), ZERO)

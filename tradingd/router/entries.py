@@ -42,6 +42,8 @@ def advance(turn: Turn, parent: Parent) -> None:
             reason = step.reason
             break
         _place(turn, parent, step)
+        if not algorithm.is_sliced:
+            return  # all of it is out; its end will tell
     _finish(turn, parent, reason)
 
 
