@@ -254,7 +254,7 @@ def test_activities_prove_every_execution_and_fee() -> None:
     assert due % (86_400 * SECOND) == 0, "fees are posted at the end of the UTC day"
     venue.advance(due)
     fees = [a for a in venue.activities() if a.activity_type == "CFEE"]
-    assert sum(a.qty for a in fees) == -D("0.00025")
+    assert sum(a.qty or 0 for a in fees) == -D("0.00025")
     assert {a.order_id for a in fees} == {order.id}
     assert venue.account(due).accrued_fees == 0
     assert len({a.id for a in venue.activities()}) == 4

@@ -43,7 +43,8 @@ class Counter:
         )
         self.bars: list[BarReceived] = []
         self.record = MarketRecord(100, self._finished)
-        self.rest = Rest(Desk(self.exchange, self.record, settings or WireSettings()))
+        self.desk = Desk(self.exchange, self.record, settings or WireSettings())
+        self.rest = Rest(self.desk)
         self.now = NOW
         for symbol in SYMBOLS:
             self.quote(symbol, 100.0, 100.1)

@@ -56,7 +56,8 @@ def test_the_curve_of_equity_starts_at_its_base() -> None:
     counter = Counter()
     assert told(counter.ask("GET", "/v2/account/portfolio/history"))["timestamp"] == []
     counter.record.equity.append((counter.now, Decimal(100)))
-    counter.record.equity.append((counter.now + 60_000_000_000, Decimal(110)))
+    counter.pass_seconds(60)
+    counter.record.equity.append((counter.now, Decimal(110)))
     history = told(counter.ask("GET", "/v2/account/portfolio/history?period=1D"))
     assert history["equity"] == [100.0, 110.0]
     assert history["profit_loss_pct"] == [0.0, 0.1]
@@ -116,5 +117,6 @@ def test_the_calendar_has_early_closes_and_settlement() -> None:
 def test_there_is_no_news() -> None:
     answer = told(Counter().ask("GET", "/v1beta1/news"))
     assert answer == {"news": [], "next_page_token": None}
-    assert told(Counter().ask("GET", "/v2/corporate_actions/announcements")) == []
+    asked = "ca_types=dividend,split&since=2026-03-01&until=2026-03-31"
+    assert told(Counter().ask("GET", f"/v2/corporate_actions/announcements?{asked}")) == []
     assert told(Counter().ask("GET", "/v1/corporate-actions"))["corporate_actions"] == {}

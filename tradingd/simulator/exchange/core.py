@@ -64,6 +64,7 @@ class Exchange:
         for event in settings.events:
             self._engine.add_dated(event)
         self.switches = self._engine.switches
+        self.account_id = self._engine.ids.account
         self.bad_quotes = 0
         """Quotes ignored for matching: a side missing, crossed, not finite."""
 

@@ -56,8 +56,11 @@ def _move_cash(engine: Engine, event: DatedEvent, amount: Decimal, now: int) -> 
 def _go_ex(engine: Engine, event: DatedEvent, now: int) -> None:
     held = engine.ledger.quantity(event.symbol)
     if held:
-        payment = Payment(at=max(event.paid_at, now), event=event, held=held)
-        engine.add_dated(payment)
+        payment = Payment(at=event.paid_at, event=event, held=held)
+        if event.paid_at > now:
+            engine.add_dated(payment)
+        else:
+            _pay(engine, payment, now)
     book = engine.books.get(event.symbol)
     if book is None:
         return

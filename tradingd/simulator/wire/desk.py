@@ -9,6 +9,7 @@ from tradingd.simulator.exchange.orders import ExchangeOrder
 from tradingd.simulator.exchange.refusals import Refused
 from tradingd.simulator.exchange.settings import Asset
 from tradingd.simulator.wire.http import ErrorReply
+from tradingd.simulator.wire.news import NewsDesk
 from tradingd.simulator.wire.record import MarketRecord
 from tradingd.simulator.wire.settings import WireSettings
 from tradingd.simulator.wire.views import Json, order_json
@@ -21,6 +22,7 @@ class Desk:
         self.exchange = exchange
         self.record = record
         self.settings = settings
+        self.news = NewsDesk()
         self.configuration: dict[str, object] = {
             "fractional_trading": exchange.switches.fractional_trading,
             "max_margin_multiplier": "4",

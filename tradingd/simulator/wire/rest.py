@@ -15,10 +15,12 @@ from tradingd.simulator.wire.desk import Desk, refusal
 from tradingd.simulator.wire.http import ErrorReply, Request, Response
 from tradingd.simulator.wire.quota import Quota, exceeded
 from tradingd.simulator.wire.routes_account import AccountRoutes
+from tradingd.simulator.wire.routes_actions import ActionRoutes
 from tradingd.simulator.wire.routes_market import MarketRoutes
 from tradingd.simulator.wire.routes_orders import OrderRoutes
 from tradingd.simulator.wire.routes_positions import PositionRoutes
 from tradingd.simulator.wire.routes_reference import ReferenceRoutes
+from tradingd.simulator.wire.routes_watchlists import WatchlistRoutes
 
 _DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
 _OPEN_PREFIX = "/v1beta3/crypto/"
@@ -34,9 +36,13 @@ class Rest:
         self._data = Quota(desk.settings.data_requests_per_minute_max)
         self._answered = 0
         self._routes: dict[tuple[str, str], Route] = {}
-        groups = (OrderRoutes, PositionRoutes, AccountRoutes, ReferenceRoutes, MarketRoutes)
+        groups = (
+            OrderRoutes, PositionRoutes, AccountRoutes, ReferenceRoutes, MarketRoutes,
+            WatchlistRoutes, ActionRoutes,
+        )  # fmt: skip
         for group in groups:
             self._routes.update(group(desk).routes())
+        self._routes.update(desk.news.routes())
         self._paths = {path for _, path in self._routes}
 
     def handle(self, request: Request, now: int) -> Response:

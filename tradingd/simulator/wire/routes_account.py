@@ -5,7 +5,8 @@ from __future__ import annotations
 from tradingd.simulator.exchange.views import Activity
 from tradingd.simulator.wire.call import Call, Routes
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS, time_text
+from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.simulator.wire.history import history_json, span_of
 from tradingd.simulator.wire.http import Response, invalid, json_response
 from tradingd.simulator.wire.views import account_json, activity_json
 
@@ -72,7 +73,9 @@ class AccountRoutes:
 
     def _selected(self, call: Call) -> list[Activity]:
         kinds = set(call.names("activity_types")) | ({call.tail} if call.tail else set())
-        category = call.query.get("category")
+        category = call.word("category", "", ("", "trade_activity", "non_trade_activity"))
+        if category and kinds:
+            raise invalid("only one of category or activity_types is accepted")
         after, until = _span(call)
         order_id = call.query.get("order_id")
         return [
@@ -86,20 +89,9 @@ class AccountRoutes:
         ]
 
     def _history(self, call: Call) -> Response:
-        del call
-        curve = self._desk.record.equity
-        base = float(curve[0][1]) if curve else 0.0
-        gains = [float(equity) - base for _, equity in curve]
-        return json_response({
-            "timestamp": [at // SECOND_NS for at, _ in curve],
-            "equity": [float(equity) for _, equity in curve],
-            "profit_loss": gains,
-            "profit_loss_pct": [gain / base if base else None for gain in gains],
-            "base_value": base,
-            "base_value_asof": time_text(curve[0][0])[:10] if curve else None,
-            "timeframe": "1Min",
-            "cashflow": {},
-        })  # fmt: skip
+        kinds = set(call.names("cashflow_types"))
+        curve, activities = self._desk.record.equity, self._desk.exchange.activities()
+        return json_response(history_json(curve, span_of(call), activities, kinds))
 
 
 def _is_trade(activity: Activity) -> bool:

@@ -1,4 +1,4 @@
-"""What does not depend on the account: assets, the clock, the calendar, and news, of which there is none."""
+"""What does not depend on the account: assets, the clock, the calendar."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ class ReferenceRoutes:
             ("GET", "/v2/assets/"): self._asset,
             ("GET", "/v2/clock"): self._clock,
             ("GET", "/v2/calendar"): self._calendar,
-            ("GET", "/v1beta1/news"): _no_news,
-            ("GET", "/v1/corporate-actions"): _no_corporate_actions,
-            ("GET", "/v2/corporate_actions/announcements"): _no_announcements,
         }
 
     def _assets(self, call: Call) -> Response:
         wanted = {name: call.query.get(name) for name in ("status", "asset_class", "exchange")}
+        attributes = set(call.names("attributes"))
         has_field = self._desk.settings.has_easy_to_borrow
         return json_response([
             asset_json(asset, has_easy_to_borrow=has_field)
             for asset in self._desk.assets()
-            if wanted["status"] in {None, "", "active"}
+            if wanted["status"] in {None, "", "active" if asset.is_active else "inactive"}
             and wanted["asset_class"] in {None, "", asset.asset_class}
             and wanted["exchange"] in {None, "", asset.exchange}
+            and (not attributes or attributes & set(asset.attributes))
         ])  # fmt: skip
 
     def _asset(self, call: Call) -> Response:
@@ -89,18 +88,3 @@ def _day_json(day: TradingDay, settles: TradingDay) -> Json:
         "session_close": at(day.after_at).replace(":", ""),
         "settlement_date": settles.date,
     }
-
-
-def _no_news(call: Call) -> Response:
-    del call
-    return json_response({"news": [], "next_page_token": None})
-
-
-def _no_corporate_actions(call: Call) -> Response:
-    del call
-    return json_response({"corporate_actions": {}, "next_page_token": None})
-
-
-def _no_announcements(call: Call) -> Response:
-    del call
-    return json_response([])

@@ -163,16 +163,16 @@ def asset_json(asset: Asset, *, has_easy_to_borrow: bool) -> Json:
         "exchange": asset.exchange,
         "symbol": asset.symbol,
         "name": asset.name,
-        "status": "active",
+        "status": "active" if asset.is_active else "inactive",
         "tradable": asset.is_tradable,
         "marginable": asset.is_marginable,
         "shortable": asset.is_shortable,
         "fractionable": asset.is_fractionable,
-        "attributes": [],
+        "attributes": list(asset.attributes),
         "cusip": None,
     }
     if has_easy_to_borrow:
-        fields["easy_to_borrow"] = asset.is_shortable
+        fields["easy_to_borrow"] = asset.is_shortable and asset.is_easy_to_borrow
     if asset.is_crypto:
         return {
             **fields,
@@ -182,7 +182,9 @@ def asset_json(asset: Asset, *, has_easy_to_borrow: bool) -> Json:
         }
     return {
         **fields,
-        "borrow_status": "easy_to_borrow" if asset.is_shortable else "hard_to_borrow",
+        "borrow_status": "easy_to_borrow"
+        if asset.is_shortable and asset.is_easy_to_borrow
+        else "hard_to_borrow",
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
