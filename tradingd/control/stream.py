@@ -88,6 +88,7 @@ class Stream:
             if self._view.seq == sent and not self._closing.is_set():
                 self._moved.clear()
                 await _within(KEEPALIVE_REAL_S, self._moved)
+        await _write(response, b"event: bye\ndata: {}\n\n")
 
     def _event(self, seen: int | None) -> bytes:
         data = msgspec.json.encode(change(self._view, seen))
