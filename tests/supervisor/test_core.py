@@ -226,15 +226,18 @@ def test_what_is_not_proven_stops_entries_but_sells_nothing(
     assert house.level() is Level.NORMAL
 
 
-def test_a_feared_loss_is_told_and_the_broker_asked_until_it_is_known() -> None:
+def test_while_a_loss_is_feared_the_broker_is_asked_and_the_owner_told_once_marks_are_old() -> None:
     house = open_house()
     said = house.hear(equity(90_000, doubt=6_000))
-    assert alerts(said) == ["daily_loss_near", "daily_loss_unproven"]
+    assert alerts(said) == ["daily_loss_near"]
     assert m.SnapshotAsked(why="loss") in said
-    assert m.SnapshotAsked(why="loss") in house.later(5, "loss")
+    assert m.SnapshotAsked(why="loss") in house.later(15, "loss")
 
+    old = equity(90_000, doubt=6_000, is_stale=True)
+    assert alerts(house.hear(old)) == ["daily_loss_unproven"]
+    assert alerts(house.hear(old)) == []
     house.hear(equity(99_000))
-    assert house.later(5, "loss") == []
+    assert house.later(15, "loss") == []
 
 
 @pytest.mark.parametrize("blindness", ["stale", "silent"])

@@ -58,7 +58,7 @@ class SupervisorCore:
             self._ledger.fold(message, now)
             return NOTHING
         before, was_flattening = self.said, self._state.flattening
-        was_near = self._state.loss.is_near
+        was_near, was_blind = self._state.loss.is_near, self._is_blind
         refusal = self._refusal(message)
         self._ledger.fold(message, now)
         said: list[Message] = []
@@ -69,7 +69,10 @@ class SupervisorCore:
         if self._state.loss.is_near and not was_near:
             said.append(self._alert_near())
         if "loss" in self._state.causes and "loss" not in before[1]:
-            said += self._fear(now)
+            said += self._ask_theirs(now)
+        if self._is_blind and not was_blind:
+            text = f"{self._loss_text()}, by marks that are old"
+            said.append(_alert(Severity.WARNING, "daily_loss_unproven", text))
         said += self._suspend()
         decide = self._decide.get(type(message))
         return [*said, *refusal, *(decide(message, now) if decide else ())]
@@ -130,14 +133,13 @@ class SupervisorCore:
     def _loss_text(self) -> str:
         return f"lost {self._state.loss.loss_usd} of {self._ledger.loss_usd_max} USD today"
 
-    def _fear(self, now: int) -> list[Message]:
-        """Ask the broker what our marks cannot tell, and let the owner know."""
-        why = "old marks" if self._state.loss.is_stale else "marks seen once"
-        return [
-            m.SnapshotAsked(why="loss"),
-            _timer("loss", now, self._settings.blind_check_s),
-            _alert(Severity.WARNING, "daily_loss_unproven", f"{self._loss_text()}, by {why}"),
-        ]
+    @property
+    def _is_blind(self) -> bool:
+        return "loss" in self._state.causes and self._state.loss.is_stale
+
+    def _ask_theirs(self, now: int) -> list[Message]:
+        """Ask the broker what our marks cannot tell."""
+        return [m.SnapshotAsked(why="loss"), _timer("loss", now, self._settings.blind_check_s)]
 
     def _suspend(self) -> list[Message]:
         """Say whom the latest fold switched off."""
@@ -221,7 +223,7 @@ class SupervisorCore:
         if fired.key == "stop" and "stop" in state.causes:
             return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
         if fired.key == "loss" and "loss" in state.causes:
-            return [m.SnapshotAsked(why="loss"), _timer("loss", now, self._settings.blind_check_s)]
+            return self._ask_theirs(now)
         if fired.key == "flatten_alert" and state.flattening:
             return self._alert_not_flat(now)
         return []

@@ -35,7 +35,7 @@ class SupervisorSettings:
     clock_clear_s: float = 60.0
     blind_after_s: float = 60.0
     """Without fresh marks of the account for this long, the broker's equity is held against the loss limit."""
-    blind_check_s: float = 5.0
+    blind_check_s: float = 15.0
     """How often it is asked for while a loss is feared."""
     strategy_executions_max: int | None = None
     """Executions of one strategy within the window that switch it off; None counts nothing."""
