@@ -245,7 +245,7 @@ class PortfolioCore:
                 doubt += abs(float(holding.quantity * price))
             else:
                 doubt += self._doubt(mark, holding)
-                price = (decimal_of(mark.bid) + decimal_of(mark.ask)) * _HALF
+                price = _mid(mark)
                 oldest_at = min(oldest_at, mark.quoted_at)
             worth = holding.quantity * price
             value += worth
@@ -282,3 +282,9 @@ class PortfolioCore:
             self._fold(said[0])
         self._day_ends_at = next_midnight(now)
         return said
+
+
+def _mid(mark: Mark) -> Decimal:
+    bid = decimal_of(mark.bid)
+    # The mark of a bar has no spread, and a bar backtest marks its holdings at every bar.
+    return bid if mark.bid == mark.ask else (bid + decimal_of(mark.ask)) * _HALF

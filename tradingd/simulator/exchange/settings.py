@@ -13,6 +13,8 @@ from tradingd.instruments.symbols import instrument
 from tradingd.messages import Market
 from tradingd.simulator.exchange.dated import DatedEvent
 
+_CRYPTO = Market.CRYPTO.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
@@ -37,7 +39,7 @@ class Asset:
     @property
     def is_crypto(self) -> bool:
         """Tell whether the asset trades around the clock in pairs."""
-        return self.asset_class == Market.CRYPTO
+        return self.asset_class == _CRYPTO
 
 
 @dataclass(slots=True)
