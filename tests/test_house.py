@@ -59,7 +59,7 @@ LAYERS: dict[str, set[str]] = {
     "notify": {"notify", "instruments", "messages", "runtime", "control"},
     "control": {"control", "instruments", "messages", "runtime", "portfolio", "wiring"},
 }
-"""Package -> what it may import. daemon, config, cli and research see both sides and are not listed."""
+"""Package -> what it may import. daemon, config, cli, research and simulation see both sides and are not listed."""
 
 
 def _is_decision(path: Path) -> bool:

@@ -1,0 +1,96 @@
+"""`python -m tradingd.simulation`: seeds, hours and planted bugs; the last line is one JSON record."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from tradingd.simulation.planted import BUGS, planted
+from tradingd.simulation.script import Script, draw
+from tradingd.simulation.session import Result, play
+from tradingd.simulation.shrink import shrink
+from tradingd.simulation.total import Total
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play the seeds; 1 as soon as one breaks a law, 0 when none does."""
+    told = _parser().parse_args(arguments)
+    if told.plant == "list":
+        for name, (text, _) in BUGS.items():
+            _say(f"{name:24} {text}")
+        return 0
+    _silence()
+    total, broken, script = Total(), None, None
+    began = time.perf_counter()
+    with planted(told.plant):
+        for seed in range(told.seed, told.seed + told.seeds):
+            script = draw(seed, told.hours)
+            result = play(script, told.config, is_audited=seed % told.audit_every == 0)
+            total.add(result, told.hours)
+            if told.verbose:
+                _say(total.line(result))
+            if result.findings:
+                broken = result
+                break
+        if broken is not None and script is not None:
+            _tell(broken, script, told)
+    record = {**total.record(), "seconds": round(time.perf_counter() - began, 1)}
+    _say(json.dumps(record | ({"plant": told.plant} if told.plant else {})))
+    return 1 if broken is not None else 0
+
+
+def _tell(broken: Result, script: Script, told: argparse.Namespace) -> None:
+    """Name the seed, what it broke, and the fewest troubles that break it."""
+    _say(f"seed {broken.seed} breaks the law:")
+    for finding in broken.findings[:5]:
+        _say(f"  {finding}")
+    if told.no_shrink:
+        return
+    law = broken.findings[0].law
+
+    def breaks(shorter: Script) -> bool:
+        return any(each.law == law for each in play(shorter, told.config).findings)
+
+    short = shrink(script, breaks, told.shrink_plays)
+    _say(f"with {len(short.troubles)} of {len(script.troubles)} troubles:")
+    for trouble in short.troubles:
+        _say(f"  {trouble}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
+    parser.add_argument("--hours", type=float, default=1.0, help="market hours of each")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument(
+        "--plant", default="", choices=["", "list", *BUGS], help="a bug to be found, or list"
+    )
+    parser.add_argument("--config", type=Path, default=Path("config/mock.toml"))
+    parser.add_argument("--audit-every", type=int, default=1, help="replay the log of every n-th")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for fewer troubles")
+    parser.add_argument("--shrink-plays", type=int, default=80, help="sessions spent on that")
+    parser.add_argument("--verbose", action="store_true", help="a line for each seed")
+    return parser
+
+
+def _silence() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(50),
+        processors=[lambda *_: ""],
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

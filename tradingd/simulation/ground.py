@@ -1,0 +1,139 @@
+"""The ground of a simulated session: a thin market, an account, the stations' settings and the two ends.
+
+The mock configuration with other strategies and tighter waits. The secret key is a canary: it must turn up in
+no log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+from tradingd.broker.settings import AlpacaSettings
+from tradingd.config import load
+from tradingd.config.mapping import core_settings
+from tradingd.cores import CoreSettings
+from tradingd.ends import Ends
+from tradingd.instruments.calendar import ns_of
+from tradingd.messages import Trade
+from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.runtime.ports import Clock
+from tradingd.simulation.wishes import Restless
+from tradingd.simulator.exchange.core import Exchange
+from tradingd.simulator.exchange.settings import ExchangeSettings
+from tradingd.simulator.market.events import MarketEvent, time_of
+from tradingd.simulator.market.generator import GeneratedMarket
+from tradingd.simulator.market.universe import CALM_SYMBOLS, assets
+from tradingd.simulator.settings import calendar_around
+from tradingd.simulator.wire.alpaca import LocalAlpaca
+from tradingd.simulator.wire.session import Keys
+from tradingd.simulator.wire.settings import WireSettings
+from tradingd.simulator.world import World
+from tradingd.strategy import STRATEGIES
+from tradingd.strategy.settings import StrategySettings
+
+SYMBOLS = CALM_SYMBOLS
+START_NS = ns_of("2024-03-05", "09:35")
+CASH_USD = Decimal(250_000)
+CANARY = "canary-7f3a-secret"
+KEYS = Keys("SIMULATION", CANARY)
+GAP_NS = 3_200_000_000
+"""The market is thinned to a quote of each symbol this often: over 4,000 an hour of five."""
+TICK_S = 10
+"""How often the strategies are asked, all at the same instant."""
+_HOST = "simulation"
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every life of a session stands on."""
+
+    told: CoreSettings
+    alpaca: LocalAlpaca
+
+
+def lay(seed: int, hours: float, config: Path) -> Ground:
+    """Return the ground of a seed."""
+    return Ground(_told(seed, config), _alpaca(seed, hours))
+
+
+def ends(clock: Clock) -> Ends:
+    """Return both ends, on the local Alpaca of the session."""
+    url, ws = f"http://{_HOST}", f"ws://{_HOST}"
+    broker = AlpacaSettings(
+        trading_url=url,
+        trading_stream_url=f"{ws}/stream",
+        key_id=KEYS.key_id,
+        secret_key=KEYS.secret_key,
+    )
+    feed = FeedSettings(
+        symbols=SYMBOLS,
+        key_id=KEYS.key_id,
+        secret_key=KEYS.secret_key,
+        trading_url=url,
+        data_url=url,
+        equity_stream_url=f"{ws}/v2/iex",
+        crypto_stream_url=f"{ws}/v1beta3/crypto/us",
+    )
+    return Ends(clock, broker, feed)
+
+
+@cache
+def _configured(config: Path) -> CoreSettings:
+    return core_settings(load(config))
+
+
+def _told(seed: int, config: Path) -> CoreSettings:
+    told = _configured(config)
+    slicing = replace(told.router.slicing, algorithm="by_value")
+    return replace(
+        told,
+        kinds={**STRATEGIES, "restless": Restless},
+        strategies=(
+            _strategy("alpha", SYMBOLS[:4], f"{seed}:a", Decimal(40)),
+            _strategy("beta", SYMBOLS[:4], f"{seed}:b", Decimal(25)),
+            _strategy("coins", SYMBOLS[4:], f"{seed}:c", Decimal("0.02")),
+        ),
+        quotes=replace(told.quotes, bar_spans_s=(60,)),
+        router=replace(told.router, slicing=slicing),
+    )
+
+
+def _strategy(
+    name: str, symbols: tuple[str, ...], salt: str, quantity: Decimal
+) -> StrategySettings:
+    return StrategySettings(
+        name=name,
+        kind="restless",
+        symbols=symbols,
+        params={"salt": salt, "quantity": quantity},
+        when="every",
+        span_s=TICK_S,
+        refusal_wait_s=15.0,
+    )
+
+
+def _alpaca(seed: int, hours: float) -> LocalAlpaca:
+    minutes = hours * 60 + 60
+    market = GeneratedMarket("calm", seed, SYMBOLS, START_NS, minutes)
+    settings = ExchangeSettings(cash_usd=CASH_USD, latency_ms=20, assets=assets(SYMBOLS))
+    exchange = Exchange(settings, calendar_around(START_NS), seed)
+    world = World(
+        exchange, _thinned(market.events()), start_ns=START_NS, history=market.history_bars
+    )
+    return LocalAlpaca(world, WireSettings(keys=KEYS))
+
+
+def _thinned(events: Iterator[MarketEvent]) -> Iterator[MarketEvent]:
+    """Let through a quote of each symbol now and then, and a print beside it."""
+    latest: dict[tuple[str, bool], int] = {}
+    for event in events:
+        key = event.symbol, isinstance(event, Trade)
+        at = time_of(event)
+        if at - latest.get(key, 0) >= GAP_NS * (3 if key[1] else 1):
+            latest[key] = at
+            yield event

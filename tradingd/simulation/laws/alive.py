@@ -1,0 +1,46 @@
+"""Nothing dies unnoticed, nothing overflows, what must be told is told in time, and nothing is unexplained."""
+
+from __future__ import annotations
+
+from tradingd import messages as m
+from tradingd.messages import Message
+from tradingd.simulation.laws.finding import Findings
+
+ALERT_NS_MAX = 5_000_000_000
+BROKEN = frozenset({
+    "edge_unheard", "edge_task_failed", "edge_stream_failed", "order_vanished", "order_id_clash",
+    "unknown_own_order", "overfill", "emergency_close", "halt_latch",
+})  # fmt: skip
+"""Alerts of what cannot happen against this broker, unless the house is wrong."""
+
+
+class AliveLaws:
+    """I13, I17 and I18; and I5 as far as the house itself finds its books wrong."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._owed: int | None = None
+        """Since when an alert of a difference is due."""
+
+    def hear(self, message: Message, at: int) -> None:
+        """Take one word."""
+        if self._owed is not None and at - self._owed > ALERT_NS_MAX:
+            self._findings.add("I13", "a difference and no alert within 5 s")
+            self._owed = None
+        if isinstance(message, m.AlertRaised):
+            self._alert(message)
+        elif isinstance(message, m.StationFailed):
+            self._findings.add("I17", f"station {message.station} failed: {message.error}")
+        elif isinstance(message, m.StationStalled):
+            self._findings.add("I17", f"station {message.station} stalled")
+        elif isinstance(message, m.WordUnknown) and message.where != "stream.frame":
+            self._findings.add("I17", f"word unknown: {message.where} {message.word}")
+        elif isinstance(message, m.DifferenceUnexplained):
+            self._owed = at
+            text = f"{message.kind} {message.symbol}: ours {message.ours}, theirs {message.theirs}"
+            self._findings.add("I5", f"unexplained {text}")
+
+    def _alert(self, said: m.AlertRaised) -> None:
+        if said.kind == "mismatch":
+            self._owed = None
+        self._findings.check(said.kind not in BROKEN, "I17", f"alert {said.kind}: {said.text}")

@@ -1,0 +1,167 @@
+"""Known bugs, put in on purpose: each is a mistake that somebody made somewhere, and the laws must see it.
+
+A bug is a patch of the running house for the time of a run. What no law notices is a hole in the laws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from tradingd import messages as m
+from tradingd.broker import orders as order_path
+from tradingd.broker import teller
+from tradingd.broker.alpaca_wire import order_body
+from tradingd.broker.edge import AlpacaBroker
+from tradingd.broker.facts import facts_of
+from tradingd.broker.gap import Gap
+from tradingd.broker.snapshot import Snapshots
+from tradingd.messages import Message
+from tradingd.risk import brief, gate
+from tradingd.risk.book import Book
+from tradingd.risk.case import Case, Refusal
+from tradingd.risk.exposure import measure
+from tradingd.risk.gate import RiskCore
+from tradingd.risk.limits import RiskLimits
+from tradingd.risk.rules import EXIT_RULES
+from tradingd.runtime.journal import Journal
+from tradingd.supervisor import state as supervisor_state
+from tradingd.supervisor.latch import HaltLatch
+
+Plant = Callable[[ExitStack], None]
+
+
+def _replace(stack: ExitStack, place: object, name: str, value: object) -> None:
+    """Put `value` in the place of an attribute."""
+    stack.enter_context(patch.object(place, name, value))
+
+
+def _new_id_per_retry(stack: ExitStack) -> None:
+    seen: dict[str, int] = {}
+
+    def with_new_id(order: m.OrderApproved) -> bytes:
+        tries = seen[order.order_id] = seen.get(order.order_id, 0) + 1
+        if tries > 1:
+            order = msgspec.structs.replace(order, order_id=f"{order.order_id}r{tries}")
+        return order_body(order)
+
+    _replace(stack, order_path, "order_body", with_new_id)
+
+
+def _no_replay_at_start(stack: ExitStack) -> None:
+    _replace(stack, AlpacaBroker, "apply", lambda *_: None)
+
+
+def _unsynced_order(stack: ExitStack) -> None:
+    async def at_once(*_: object) -> None:
+        return
+
+    _replace(stack, Journal, "durable", at_once)
+
+
+def _count_on_ack(stack: ExitStack) -> None:
+    acked: set[str] = set()
+    folds = gate._folds  # noqa: SLF001 - a bug keeps no manners
+
+    def with_ack(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
+        return {**folds(book), m.OrderAccepted: lambda fact, _: acked.add(fact.order_id)}
+
+    def of_acked(book: Book, symbol: str) -> object:
+        everything = book.reservations
+        sent = {order.intent_id for order in book.orders.values() if order.order_id in acked}
+        book.reservations = {key: row for key, row in everything.items() if key in sent}
+        try:
+            return measure(book, symbol)
+        finally:
+            book.reservations = everything
+
+    _replace(stack, gate, "_folds", with_ack)
+    _replace(stack, brief, "measure", of_acked)
+
+
+def _await_before_reserve(stack: ExitStack) -> None:
+    """What is approved is reserved a turn later: the next intent of a burst is judged without it."""
+    late: list[tuple[RiskCore, Message, int]] = []
+    handle, settle = RiskCore.handle, RiskCore._settle  # noqa: SLF001 - a bug keeps no manners
+
+    def handled(self: RiskCore, message: Message, now: int) -> Sequence[Message]:
+        if not isinstance(message, m.Intent | m.OperatorOrder):
+            for core, verdict, at in late:
+                core.apply(verdict, at)
+            late.clear()
+        return handle(self, message, now)
+
+    def settled(self: RiskCore, question: Any, verdict: Any, now: int) -> Sequence[Message]:  # noqa: ANN401
+        if not isinstance(verdict, m.IntentApproved):
+            return settle(self, question, verdict, now)
+        self.apply(question, now)
+        late.append((self, verdict, now))
+        return (verdict,)
+
+    _replace(stack, RiskCore, "handle", handled)
+    _replace(stack, RiskCore, "_settle", settled)
+
+
+def _fill_twice(stack: ExitStack) -> None:
+    def without_memory(record: Any, view: Any, now: int, **more: Any) -> list[Message]:  # noqa: ANN401
+        execution = more.get("execution")
+        if execution is not None and record.cumulative == view.cumulative:
+            record.cumulative -= execution.quantity
+        return facts_of(record, view, now, **more)
+
+    _replace(stack, teller, "facts_of", without_memory)
+
+
+def _fill_lost_on_reconnect(stack: ExitStack) -> None:
+    _replace(stack, Gap, "_say_missed", lambda *_: None)
+
+
+def _halt_lost_on_restart(stack: ExitStack) -> None:
+    _replace(stack, supervisor_state, "_survives", lambda _: False)
+    _replace(stack, HaltLatch, "look", lambda _: None)
+
+
+def _snapshot_while_moving(stack: ExitStack) -> None:
+    async def read_once(self: Snapshots, why: str) -> m.BrokerSnapshot:
+        desk = self._desk
+        account, positions = await desk.rest.account(), await desk.rest.positions()
+        return self._build(why, account, positions, await desk.rest.open_orders())
+
+    _replace(stack, Snapshots, "take", read_once)
+
+
+def _exit_blocked(stack: ExitStack) -> None:
+    def entry_level(_case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
+        if book.level is m.Level.NORMAL:
+            return None
+        return Refusal(book.level, m.Level.NORMAL, "not now")
+
+    _replace(stack, gate, "EXIT_RULES", {**EXIT_RULES, "level": entry_level})
+
+
+BUGS: Mapping[str, tuple[str, Plant]] = {
+    "new-id-per-retry": ("an order offered again gets another id", _new_id_per_retry),
+    "no-replay-at-start": ("the edge forgets its orders at a restart", _no_replay_at_start),
+    "unsynced-order": ("an order leaves before its approval is durable", _unsynced_order),
+    "count-on-ack": ("exposure counts what the broker has acknowledged only", _count_on_ack),
+    "await-before-reserve": ("a pause between check and reservation", _await_before_reserve),
+    "fill-twice": ("an execution told twice counts twice", _fill_twice),
+    "fill-lost-on-reconnect": ("what was executed while away is not read", _fill_lost_on_reconnect),
+    "halt-lost-on-restart": ("a restart forgets the halt", _halt_lost_on_restart),
+    "snapshot-while-moving": ("books are read while orders move", _snapshot_while_moving),
+    "exit-blocked": ("an exit is judged by a rule for entries", _exit_blocked),
+}
+"""Name -> what it does wrong, and the patch."""
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Run with one bug; no name is no bug."""
+    with ExitStack() as stack:
+        if name:
+            BUGS[name][1](stack)
+        yield

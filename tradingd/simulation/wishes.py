@@ -1,0 +1,49 @@
+"""A strategy that knows nothing and wants much: it keeps the gate busy, and busy at the same instant.
+
+What it wishes for follows from the time and the symbol, so it needs no memory and the audit can ask it again.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from zlib import crc32
+
+from tradingd.messages import Side
+from tradingd.strategy.protocol import PositionView, Strategy, Wish
+
+ALGORITHMS = (None, None, None, "immediate", "twap:60:5", "twap:40:4", "iceberg", "iceberg")
+SECOND = 1_000_000_000
+RUSH_TICKS = 30
+"""About every so many ticks all symbols are wanted at once."""
+
+
+class Restless(Strategy):
+    """Buys and sells by the digits of a checksum."""
+
+    def __init__(self, *, salt: str = "", quantity: Decimal | None = None, eager: int = 3) -> None:
+        self._salt = salt
+        self._quantity = quantity
+        self._eager = eager
+        """In percent: how often it acts on a tick."""
+
+    def on_timer(self, now: int, view: PositionView) -> Wish | None:
+        """Act now and then, and in every rush."""
+        quote = view.quote
+        if view.is_waiting or quote is None:
+            return None
+        at_s = now // SECOND
+        dice = crc32(f"{self._salt}:{quote.symbol}:{at_s}".encode())
+        is_rush = crc32(f"{self._salt[:3]}:{at_s}".encode()) % RUSH_TICKS == 0
+        if not is_rush and dice % 100 >= self._eager:
+            return None
+        algorithm = ALGORITHMS[dice // 100 % len(ALGORITHMS)]
+        if view.is_long and (dice // 1000) % 3:
+            return Wish(side=Side.SELL, reason="restless", algorithm=algorithm)
+        return Wish(
+            side=Side.BUY, reason="restless", quantity=self._sized(dice), algorithm=algorithm
+        )
+
+    def _sized(self, dice: int) -> Decimal | None:
+        if self._quantity is None or not (dice // 7) % 4:
+            return None  # the gate sizes it, up to the limit
+        return self._quantity * (1 + dice // 11 % 4)
