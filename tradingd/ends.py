@@ -102,6 +102,7 @@ def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
 
 
 async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
+    from tradingd.simulator.bad_days import NoSuchDay  # noqa: PLC0415 - mock only
     from tradingd.simulator.exchange.settings import ExchangeSettings  # noqa: PLC0415 - mock only
     from tradingd.simulator.server import SimulatorServer, SimulatorSettings  # noqa: PLC0415 - mock only
 
@@ -115,9 +116,13 @@ async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
         minutes=mock.minutes,
         symbols=settings.quotes.symbols,
         exchange=ExchangeSettings(cash_usd=mock.cash),
+        faults=mock.faults,
         port=0,
     )
-    server = SimulatorServer(told)
+    try:
+        server = SimulatorServer(told)
+    except NoSuchDay as error:
+        raise EndsUnreachable(f"[mock] faults: {error}") from error
     keys = told.wire.keys
     port = await server.start()
     ends = _local(

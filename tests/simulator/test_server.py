@@ -223,6 +223,45 @@ async def test_a_mute_socket_loses_what_was_due() -> None:
         assert heard["id"] == told["id"] != lost["id"]
 
 
+async def test_replies_are_cut_short_reset_and_never_come() -> None:
+    async with client() as each:
+        for fault in ("truncate", "reset"):
+            await each.arm(fault, path="/v2/orders", count=1)
+            with pytest.raises(aiohttp.ClientError):
+                await each.ask("POST", "/v2/orders", ORDER)
+        await each.arm("hang", path="/v2/account", count=1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await each.ask("GET", "/v2/account")
+        assert (await each.ask("GET", "/v2/account"))[0] == 200
+        told = await each.ask("GET", "/sim/faults")
+        assert told == (200, {"armed": [], "fired": {"truncate": 1, "reset": 1, "hang": 1}})
+
+
+async def test_a_named_bad_day_begins_over_the_admin_route_and_no_file_can_be_chosen() -> None:
+    async with client() as each:
+        assert (await each.ask("POST", "/sim/faults", {"day": "keys_revoked"}))[0] == 200
+        assert len((await each.ask("GET", "/sim/faults"))[1]["armed"]) == 3
+        assert (await each.ask("POST", "/sim/faults", {"day": "config/mock.toml"}))[0] == 422
+
+
+async def test_a_socket_is_refused_by_number_and_told_what_nobody_knows() -> None:
+    async with client() as each:
+        await each.arm("error", code=406, count=1)
+        socket = await each.socket("/v2/iex")
+        assert (await socket.receive_json())[0]["msg"] == "connected"
+        assert (await socket.receive_json())[0]["msg"] == "authenticated"  # keys in the headers
+        keys = {"key": SIMULATOR_KEYS.key_id, "secret": SIMULATOR_KEYS.secret_key}
+        await socket.send_json({"action": "auth", **keys})
+        assert (await socket.receive_json())[0]["code"] == 406
+        other = await each.quotes("/v2/sip")
+        await each.arm("inject", socket="data", body='[{"T":"z","S":"ACMX"}]')
+        while True:
+            told = await other.receive_json()
+            if told[0]["T"] == "z":
+                break
+
+
 async def test_nonsense_is_no_fault_and_no_route() -> None:
     async with client() as each:
         assert (await each.ask("POST", "/sim/faults", {"fault": "flood"}))[0] == 422

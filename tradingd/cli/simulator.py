@@ -33,6 +33,8 @@ _START_FORMATS = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
               help="New York wall time at which it begins; a tape's own beginning without it.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0, min_open=True),
               help="Market minutes; the whole tape, or an hour, without it.")  # fmt: skip
+@click.option("--faults", default="", metavar="NAME|FILE",
+              help="A bad day: a name of config/faults, or a file of one's own.")  # fmt: skip
 @click.option("--symbols", default="", help="IBM,AIG,...; all of the tape or scenario without it.")
 def simulator(
     *,
@@ -43,6 +45,7 @@ def simulator(
     speed: float,
     start: datetime | None,
     minutes: float | None,
+    faults: str,
     symbols: str,
 ) -> None:
     """Run a local Alpaca that any client of the broker can trade against.
@@ -64,6 +67,7 @@ def simulator(
         speed=speed,
         start=start_ns,
         minutes=minutes,
+        faults=faults,
         symbols=tuple(word.strip() for word in symbols.split(",") if word.strip()),
     )
     try:

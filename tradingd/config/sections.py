@@ -102,6 +102,7 @@ class Mock(Section):
     start: Annotated[str, AfterValidator(_checked_start)] = "2024-03-05 09:30"
     minutes: int = Field(default=60, ge=1, le=1440)
     cash: Money = Decimal(100_000)
+    faults: str = Field(default="", max_length=200)
 
 
 class Alpaca(Section):

@@ -13,11 +13,13 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from tradingd.simulator.bad_days import NoSuchDay, begin, names, read_day
 from tradingd.simulator.clock import SimulatorClock
 from tradingd.simulator.connection import Connection
 from tradingd.simulator.settings import SimulatorSettings, Stage, build_stage, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.faults import Fault, Faults
+from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.faults import Faults, Plan
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response, not_found
 from tradingd.simulator.wire.pacing import Pacer
 
@@ -45,6 +47,7 @@ class SimulatorServer:
         self._stage = stage or build_stage(settings)
         self.world = self._stage.world
         self.faults = Faults()
+        self._day = read_day(settings.faults) if settings.faults else None
         self.alpaca = LocalAlpaca(self.world, settings.wire, self.faults)
         self.connections: list[Connection] = []
         self._clock: SimulatorClock | None = None
@@ -67,6 +70,8 @@ class SimulatorServer:
         """Listen and let time run; returns the port (0 picks a free one)."""
         self._clock = SimulatorClock(self._stage.starts_ns, self._settings.speed)
         self._pacer = Pacer(self.alpaca, self._clock, self._is_lagging)
+        if self._day is not None:
+            begin(self._day, self.faults)
         self._runner = web.ServerRunner(
             web.Server(self._serve, access_log=None), shutdown_timeout=_SHUTDOWN_S_MAX
         )
@@ -117,19 +122,29 @@ class SimulatorServer:
         request = await _read(raw)
         if request.path.startswith("/sim/"):
             return _http(self._administer(request))
-        plan = self.faults.plan(request)
-        if plan.delay_s:
-            await asyncio.sleep(plan.delay_s)
-        if plan.is_refused:
+        plan = self.faults.plan(request, self.clock.now())
+        await asyncio.sleep(plan.delay_s)
+        if plan.is_refused or plan.is_reset:
             return _cut(raw)
         if plan.instead is not None:
-            return _http(plan.instead)
+            await asyncio.sleep(plan.hang_s)
+            return _http(self.faults.finish(plan, plan.instead))
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._serve_socket(raw, request)
         response = self.alpaca.handle(request, self.clock.now())
         assert self._pacer is not None, "requests come after the start"
         self._pacer.poke()
-        return _cut(raw) if plan.is_dropped else _http(plan.afterwards or response)
+        return await self._reply(raw, plan, plan.afterwards or response)
+
+    async def _reply(
+        self, raw: web.BaseRequest, plan: Plan, response: Response
+    ) -> web.StreamResponse:
+        """Send a reply as the faults let it leave."""
+        await asyncio.sleep(plan.hang_s)
+        if plan.is_dropped:
+            return _cut(raw)
+        response = self.faults.finish(plan, response)
+        return await _cut_short(raw, response) if plan.is_truncated else _http(response)
 
     async def _serve_socket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:
         connection = Connection(self.alpaca)
@@ -148,6 +163,9 @@ class SimulatorServer:
         match request.method, request.path:
             case "GET", "/sim/clock":
                 return json_response(self._told_clock())
+            case "GET", "/sim/faults":
+                armed = msgspec.to_builtins(self.faults.armed)
+                return json_response({"armed": armed, "fired": self.faults.fired})
             case "POST", "/sim/faults":
                 return self._arm(request)
             case _:
@@ -163,9 +181,14 @@ class SimulatorServer:
         }
 
     def _arm(self, request: Request) -> Response:
+        """Arm one fault, or let a bad day begin: `{"day": NAME}`."""
+        self.faults.advance(self.clock.now())
         try:
+            if (named := _named_day(request.body)) is not None:
+                begin(read_day(named), self.faults)
+                return json_response({"day": named})
             fault = msgspec.json.decode(request.body, type=Fault)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, NoSuchDay) as error:
             return ErrorReply(422, 40010001, f"invalid fault: {error}").response()
         self.faults.arm(fault)
         return json_response({"armed": fault.fault})
@@ -194,6 +217,32 @@ async def _read(raw: web.BaseRequest) -> Request:
 
 def _http(response: Response) -> web.Response:
     return web.Response(status=response.status, headers=response.headers, body=response.body)
+
+
+class _DayAsked(msgspec.Struct, forbid_unknown_fields=True):
+    day: str
+
+
+def _named_day(body: bytes) -> str | None:
+    """Return the day a request names; names only, for no request may choose a file."""
+    try:
+        name = msgspec.json.decode(body, type=_DayAsked).day
+    except msgspec.DecodeError:
+        return None
+    if name not in names():
+        raise NoSuchDay(f"no bad day {name!r}; there are {', '.join(names())}")
+    return name
+
+
+async def _cut_short(raw: web.BaseRequest, response: Response) -> web.StreamResponse:
+    """Announce the whole reply, send half of it and cut the connection off."""
+    headers = {**response.headers, "Content-Length": str(len(response.body))}
+    stream = web.StreamResponse(status=response.status, headers=headers)
+    await stream.prepare(raw)
+    await stream.write(response.body[: len(response.body) // 2])
+    if raw.transport is not None:
+        raw.transport.close()
+    return stream
 
 
 def _cut(raw: web.BaseRequest) -> web.Response:

@@ -48,6 +48,8 @@ class SimulatorSettings:
     """The account (cash among it) and the manners of the exchange; its assets come from the market."""
     wire: WireSettings = field(default_factory=WireSettings)
     """Keys, quota and manners of the wire."""
+    faults: str = ""
+    """A bad day by name, or its file; empty is a good one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,11 @@ from tradingd.messages import BarReceived
 from tradingd.simulator.market.events import MarketEvent
 from tradingd.simulator.wire.data_stream import CRYPTO_ENDPOINT, STOCK_ENDPOINTS, DataStream
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.faults import Fault, Faults
+from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault_effects import FATAL, error_frame, injected, status_frame
+from tradingd.simulator.wire.faults import Faults
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, not_found
+from tradingd.simulator.wire.points import JSON
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest
 from tradingd.simulator.wire.session import Connections, Frame, Session
@@ -56,7 +59,7 @@ class LocalAlpaca:
         self.world = world
         self.settings = settings or WireSettings()
         self.faults = faults or Faults()
-        self.faults.on_close = self._end_lines
+        self.faults.on_sockets = self._disturb
         self.record = MarketRecord(self.settings.points_kept_max, self._bars)
         self._rest = Rest(Desk(world.exchange, self.record, self.settings))
         self._connections = Connections(is_single=self.settings.is_single_connection)
@@ -65,6 +68,7 @@ class LocalAlpaca:
         self._sampled_at = 0
         self.at = world.now
         """How far the world has been told to go."""
+        self.faults.advance(self.at)
 
     def handle(self, request: Request, now: int) -> Response:
         """Answer a request at a market time; the world goes there first."""
@@ -92,7 +96,13 @@ class LocalAlpaca:
 
     def receive(self, line: Line, frame: Frame) -> None:
         """Answer one frame of a client."""
-        self._send(line, line.session.receive(frame))
+        code = self.faults.refusal(line.session.kind, line.path) if _is_auth(frame) else None
+        if code is None:
+            self._send(line, line.session.receive(frame))
+            return
+        self._send(line, [error_frame(line.session.kind, code, _encoding(line))])
+        if code in FATAL:
+            line.outlet.end(1000)
 
     def expire(self, line: Line) -> None:
         """Turn a client away that did not authenticate in time."""
@@ -107,6 +117,7 @@ class LocalAlpaca:
     def step(self, now: int) -> None:
         """Let the world go on to `now` and tell every socket what happened; never goes back."""
         self.at = max(self.at, now)
+        self.faults.advance(self.at)
         self.world.step(self.at)
         self._publish_market(self.world.take_market())
         self._publish_orders()
@@ -117,7 +128,8 @@ class LocalAlpaca:
 
     def next_due(self) -> int | None:
         """Return when something happens next by itself."""
-        return self.world.next_at()
+        dues = (self.world.next_at(), self.faults.next_due())
+        return min((due for due in dues if due is not None), default=None)
 
     def _bars(self, symbol: str, span_s: int, start: int, end: int) -> Sequence[BarReceived]:
         if self.world.exchange.asset(symbol) is None:
@@ -128,16 +140,18 @@ class LocalAlpaca:
         if not events:
             return
         points = [point for event in events for point in self.record.add(event)]
+        points = self.faults.points(points)
         for line in tuple(self.lines):
             if isinstance(line.stream, DataStream):
                 self._send(line, line.stream.publish(points))
 
     def _publish_orders(self) -> None:
         updates = self.world.take_updates()
-        if not updates:
-            return
         legs_of = self.world.exchange.legs_of
-        told = [update_json(update, legs_of(update.order)) for update in updates]
+        news = [update_json(update, legs_of(update.order)) for update in updates]
+        told = self.faults.updates.pass_on(news, self.at)
+        if not told:
+            return
         for line in tuple(self.lines):
             if isinstance(line.stream, TradeStream):
                 self._send(line, line.stream.publish(told))
@@ -148,7 +162,31 @@ class LocalAlpaca:
         if line.session.close_code is not None:
             line.outlet.end(line.session.close_code)
 
-    def _end_lines(self, fault: Fault) -> None:
+    def _disturb(self, fault: Fault) -> None:
+        """Do to open sockets what a fault says."""
         for line in tuple(self.lines):
-            if fault.socket in {"", line.session.kind} and line.path.startswith(fault.path):
+            kind, encoding = line.session.kind, _encoding(line)
+            if fault.socket not in {"", kind} or not line.path.startswith(fault.path):
+                continue
+            if fault.fault == "close":
                 line.outlet.end(fault.code)
+            elif fault.fault == "inject":
+                line.outlet.send([injected(fault, kind, self.at, encoding)])
+            elif kind == "data":
+                line.outlet.send(
+                    [
+                        status_frame(
+                            symbol, is_halted=not fault.is_processed, at=self.at, encoding=encoding
+                        )
+                        for symbol in fault.symbols
+                    ]
+                )
+
+
+def _encoding(line: Line) -> str:
+    return line.stream.encoding if isinstance(line.stream, DataStream) else JSON
+
+
+def _is_auth(frame: Frame) -> bool:
+    text = frame.encode() if isinstance(frame, str) else frame
+    return b"auth" in text[:40]

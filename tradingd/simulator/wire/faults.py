@@ -1,45 +1,28 @@
-"""What may be made to go wrong, consulted around every request and every frame.
+"""The armed faults, consulted around every request and every frame: by hand, by the clock, or by chance.
 
-A test or an operator arms a fault; each firing is counted down, so a scenario ends by itself.
+Each firing is counted down and each fault may end by itself, so a bad day passes; chance comes from a seed,
+so it can be lived through again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
+from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.simulator.wire.fault import AT_ONCE, REQUEST_FAULTS, Fault, FaultName
+from tradingd.simulator.wire.fault_effects import concerns, dated, instead_of, rewrite_body
 from tradingd.simulator.wire.http import Request, Response
+from tradingd.simulator.wire.points import Point
+from tradingd.simulator.wire.update_faults import UpdateFaults
 
-FaultName = Literal["refuse", "close", "mute", "delay", "drop_reply", "status", "clear"]
+__all__ = ["Fault", "FaultName", "Faults", "Plan"]
 
-
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One armed fault; which fields count depends on its name."""
-
-    fault: FaultName
-    """refuse: cut requests and handshakes off unread. close: end open sockets now. mute: send nothing on
-    sockets, what was due is lost. delay: hold requests back. drop_reply: process the request, then cut
-    the connection. status: answer with `status` instead. clear: disarm everything."""
-    method: str = ""
-    """Only requests of this method; empty = any."""
-    path: str = ""
-    """Only requests and sockets whose path begins like this; empty = any."""
-    count: int | None = None
-    """Fires so often, then is gone; None = until cleared."""
-    status: int = 503
-    body: str = ""
-    """The reply of `status`; empty is an empty body."""
-    is_processed: bool = False
-    """`status`: whether the request takes effect first (a gateway that gives up on a slow back end)."""
-    seconds: float = 0.0
-    """`delay`: real time."""
-    socket: Literal["", "data", "trade"] = ""
-    """`close`, `mute`: only sockets of this kind; empty = both."""
-    code: int = 1011
-    """`close`: the close code; 1006 cuts the connection without one."""
+HANG_S = 3600.0
+"""Real time that stands for ever."""
 
 
 @dataclass(slots=True)
@@ -47,83 +30,190 @@ class Plan:
     """What shall happen to one request."""
 
     is_refused: bool = False
+    is_reset: bool = False
+    """Cut the connection off; the client had sent its request."""
     delay_s: float = 0.0
+    hang_s: float = 0.0
+    """After processing or not (`instead`), answer only after this long."""
     instead: Response | None = None
     """Answer with this and do not process the request."""
     is_dropped: bool = False
     """Process the request, then cut the connection."""
     afterwards: Response | None = None
     """Process the request, then answer with this."""
+    is_truncated: bool = False
+    rewrites: list[Fault] = field(default_factory=list)
+    skew_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Timed:
+    at: int
+    fault: Fault
 
 
 class Faults:
-    """The armed faults. Who owns sockets registers `on_close`."""
+    """The armed faults. Who owns sockets registers `on_sockets`."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 7) -> None:
+        self.at = 0
+        """Market time as last heard."""
+        self.fired: dict[str, int] = {}
+        """Name -> firings, to see what a bad day really did."""
+        self.on_sockets: Callable[[Fault], None] = _nobody
+        """Called for what happens to open sockets: `close`, `inject`, `halt` and its end."""
         self._armed: list[Fault] = []
-        self.on_close: Callable[[Fault], None] = _nobody
+        self._starts: list[_Timed] = []
+        self._ends: list[_Timed] = []
+        self._rng = random.Random(seed)
+        self.updates = UpdateFaults(self._firing)
+
+    @property
+    def armed(self) -> Sequence[Fault]:
+        """What is armed or still to come."""
+        return (*self._armed, *(timed.fault for timed in self._starts))
+
+    def seed(self, seed: int) -> None:
+        """Draw chance from this seed from here on."""
+        self._rng.seed(seed)
 
     def arm(self, fault: Fault) -> None:
-        """Arm a fault; closing sockets happens at once and is not kept."""
-        if fault.fault == "clear":
-            self._armed.clear()
-        elif fault.fault == "close":
-            self.on_close(fault)
+        """Take a fault: now, or at its time from now."""
+        fault = msgspec.structs.replace(fault)  # counted down here, and nowhere else
+        if fault.fault == "clear" and not fault.at_s:
+            self._clear()
+        elif fault.at_s > 0:
+            self._starts.append(_Timed(self.at + int(fault.at_s * SECOND_NS), fault))
         else:
-            self._armed.append(fault)
+            self._begin(fault)
 
-    def plan(self, request: Request) -> Plan:
+    def advance(self, now: int) -> None:
+        """Begin and end what is due by the clock."""
+        self.at = max(self.at, now)
+        if not self._starts and not self._ends:
+            return
+        for timed in [timed for timed in self._starts if timed.at <= self.at]:
+            self._starts.remove(timed)
+            self.arm(msgspec.structs.replace(timed.fault, at_s=0.0))
+        for timed in [timed for timed in self._ends if timed.at <= self.at]:
+            self._ends.remove(timed)
+            self._disarm(timed.fault)
+
+    def next_due(self) -> int | None:
+        """Return when something begins, ends, or is told late."""
+        dues = [timed.at for timed in (*self._starts, *self._ends)]
+        held = self.updates.next_due()
+        return min([*dues, held] if held is not None else dues, default=None)
+
+    def plan(self, request: Request, now: int = 0) -> Plan:
         """Return what shall happen to a request, counting down the faults that fire."""
+        self.advance(now)
         plan = Plan()
-        if not self._armed:
-            return plan
         for fault in tuple(self._armed):
-            if fault.fault != "mute" and _concerns(fault, request):
-                self._spend(fault)
+            is_meant = fault.fault in REQUEST_FAULTS and not fault.socket
+            if is_meant and concerns(fault, request) and self._fires(fault):
                 _add(fault, plan)
                 if plan.is_refused:
                     break
         return plan
 
+    def finish(self, plan: Plan, response: Response) -> Response:
+        """Return a reply as it leaves: rewritten where that was planned, with the broker's date."""
+        for fault in plan.rewrites:
+            body = rewrite_body(response.body, fault)
+            response = Response(response.status, response.headers, body)
+        return dated(response, self.at, plan.skew_s)
+
     def is_mute(self, kind: str, path: str) -> bool:
         """Say whether the frames due on a socket are lost, counting down by one."""
-        for fault in self._armed:
-            is_meant = fault.fault == "mute" and fault.socket in {"", kind}
-            if is_meant and path.startswith(fault.path):
-                self._spend(fault)
-                return True
-        return False
+        return self._socket_fault("mute", kind, path) is not None
 
-    def _spend(self, fault: Fault) -> None:
-        if fault.count is None:
+    def refusal(self, kind: str, path: str) -> int | None:
+        """Return the error an authentication is answered with, if any."""
+        fault = self._socket_fault("error", kind, path)
+        return None if fault is None else fault.code
+
+    def points(self, points: list[Point]) -> list[Point]:
+        """Return the points that still reach the sockets."""
+        frozen = [fault for fault in self._armed if fault.fault in {"freeze", "halt"}]
+        if not frozen:
+            return points
+        if any(not fault.symbols for fault in frozen):
+            return []
+        names = {symbol for fault in frozen for symbol in fault.symbols}
+        return [point for point in points if point.symbol not in names]
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.fault in AT_ONCE:
+            self._note(fault)
+            self.on_sockets(fault)
             return
-        fault.count -= 1
-        if fault.count <= 0:
+        self._armed.append(fault)
+        if fault.fault == "halt":
+            self._note(fault)
+            self.on_sockets(fault)
+        if fault.for_s is not None:
+            self._ends.append(_Timed(self.at + int(fault.for_s * SECOND_NS), fault))
+
+    def _disarm(self, fault: Fault) -> None:
+        if fault in self._armed:
             self._armed.remove(fault)
+            if fault.fault == "halt":
+                self.on_sockets(msgspec.structs.replace(fault, is_processed=True))
 
+    def _clear(self) -> None:
+        self._starts.clear()
+        self._ends.clear()
+        for fault in tuple(self._armed):
+            self._disarm(fault)
 
-def _concerns(fault: Fault, request: Request) -> bool:
-    return fault.method in {"", request.method} and request.path.startswith(fault.path)
+    def _socket_fault(self, name: str, kind: str, path: str) -> Fault | None:
+        for fault in tuple(self._armed):
+            is_meant = fault.fault == name and fault.socket in {"", kind}
+            if is_meant and path.startswith(fault.path) and self._fires(fault):
+                return fault
+        return None
+
+    def _firing(self, names: Iterable[str], event: str) -> list[Fault]:
+        """Return the faults that fire for one trade update."""
+        return [
+            fault
+            for fault in tuple(self._armed)
+            if fault.fault in names
+            and (fault.fault != "rewrite" or fault.socket == "trade")
+            and fault.event in {"", event}
+            and self._fires(fault)
+        ]
+
+    def _fires(self, fault: Fault) -> bool:
+        if fault.probability < 1.0 and self._rng.random() >= fault.probability:
+            return False
+        self._note(fault)
+        if fault.count is not None:
+            fault.count -= 1
+            if fault.count <= 0:
+                self._disarm(fault)
+        return True
+
+    def _note(self, fault: Fault) -> None:
+        self.fired[fault.fault] = self.fired.get(fault.fault, 0) + 1
 
 
 def _add(fault: Fault, plan: Plan) -> None:
-    match fault.fault:
-        case "refuse":
-            plan.is_refused = True
-        case "delay":
-            plan.delay_s += fault.seconds
-        case "drop_reply":
-            plan.is_dropped = True
-        case "status":
-            body = fault.body.encode()
-            kind = "application/json" if body.startswith((b"{", b"[")) else "text/html"
-            reply = Response(fault.status, {"Content-Type": kind}, body)
-            if fault.is_processed:
-                plan.afterwards = reply
-            else:
-                plan.instead = reply
-        case _:
-            raise AssertionError(fault.fault)
+    name = fault.fault
+    plan.is_refused |= name == "refuse"
+    plan.is_reset |= name == "reset"
+    plan.is_dropped |= name == "drop_reply"
+    plan.is_truncated |= name == "truncate"
+    plan.hang_s = HANG_S if name == "hang" else plan.hang_s
+    plan.delay_s += fault.seconds if name == "delay" else 0.0
+    plan.skew_s += fault.seconds if name == "skew" else 0.0
+    if name == "rewrite":
+        plan.rewrites.append(fault)
+    elif name in {"hang", "status"} and not fault.is_processed:
+        plan.instead = instead_of(fault)
+    elif name == "status":
+        plan.afterwards = instead_of(fault)
 
 
 def _nobody(fault: Fault) -> None:

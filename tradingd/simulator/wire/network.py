@@ -99,10 +99,10 @@ class SimulatorNetwork:
         del lane  # nothing competes for a line that does not exist
         self._start()
         request = request_of(method, url, headers, body)
-        plan = self.alpaca.faults.plan(request)
+        plan = self.alpaca.faults.plan(request, self._clock.now())
         try:
             async with asyncio.timeout(deadline_s):
-                if plan.delay_s:
+                if plan.delay_s or plan.hang_s:
                     response = await asyncio.shield(self._later(request, plan))
                 else:
                     await asyncio.sleep(0)
@@ -119,13 +119,13 @@ class SimulatorNetwork:
         self._start()
         path = urlsplit(url).path
         lower = {name.lower(): value for name, value in headers.items()}
-        plan = self.alpaca.faults.plan(Request("GET", path, {}, lower))
+        plan = self.alpaca.faults.plan(Request("GET", path, {}, lower), self._clock.now())
         try:
             async with asyncio.timeout(deadline_s):
-                await asyncio.sleep(plan.delay_s)
+                await asyncio.sleep(plan.delay_s + plan.hang_s)
         except TimeoutError as error:
             raise NetworkError(f"no handshake within {deadline_s} s", was_sent=True) from error
-        if plan.is_refused or plan.is_dropped:
+        if plan.is_refused or plan.is_reset or plan.is_dropped:
             raise NetworkError("connection refused", was_sent=False)
         if plan.instead is not None:
             status = plan.instead.status
@@ -161,7 +161,9 @@ class SimulatorNetwork:
 
         async def answer() -> Response:
             await asyncio.sleep(plan.delay_s)
-            return self._answer(request, plan)
+            response = self._answer(request, plan)
+            await asyncio.sleep(plan.hang_s)
+            return response
 
         task = asyncio.get_running_loop().create_task(answer(), name="simulator-delayed")
         self._delayed.add(task)
@@ -176,14 +178,19 @@ class SimulatorNetwork:
     def _answer(self, request: Request, plan: Plan) -> Response:
         if plan.is_refused:
             raise NetworkError("connection refused", was_sent=False)
+        if plan.is_reset:
+            raise NetworkError("connection reset", was_sent=True)
         if plan.instead is not None:
-            return plan.instead
+            return self.alpaca.faults.finish(plan, plan.instead)
         response = self.alpaca.handle(request, self._clock.now())
         if self._pacer is not None:
             self._pacer.poke()
         if plan.is_dropped:
             raise NetworkError("connection reset before the reply", was_sent=True)
-        return plan.afterwards or response
+        response = self.alpaca.faults.finish(plan, plan.afterwards or response)
+        if plan.is_truncated:
+            raise NetworkError("reply shorter than announced", was_sent=True)
+        return response
 
     def _start(self) -> None:
         if self._is_paced and self._pacing is None:
