@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.calendar import next_midnight, trading_day
-from tradingd.instruments.money import decimal_of
+from tradingd.instruments.money import CENT, decimal_of
 from tradingd.messages import (
     NOTHING,
     BookAdopted,
@@ -136,8 +136,9 @@ class PortfolioCore:
 
     def _on_mark(self, mark: Mark, now: int) -> Sequence[Message]:
         symbol, marks = mark.symbol, self._marks
-        if symbol in marks:
-            self._before[symbol] = marks[symbol]
+        before = marks.get(symbol)
+        if before is not None:
+            self._before[symbol] = before
         marks[symbol] = mark
         # While everything is flat no mark can change equity.
         if now < self._due_at or not (self.ledger.open or self._is_news):
@@ -264,7 +265,7 @@ class PortfolioCore:
             unrealized_usd=value - cost,
             fees_usd=ledger.fees,
             is_stale=now - oldest_at > self._stale_ns,
-            doubt_usd=decimal_of(round(doubt, 2)) if doubt else ZERO,
+            doubt_usd=round(doubt * 100) * CENT if doubt else ZERO,
         )
         return (*day, marked)
 
@@ -272,7 +273,10 @@ class PortfolioCore:
         """Return what the mark before (or the last trade, before there are two) would make it worth more."""
         before = self._before.get(mark.symbol)
         both = 2 * float(holding.last_price) if before is None else before.bid + before.ask
-        return max(0.0, (both - mark.bid - mark.ask) * float(holding.quantity) / 2)
+        fall = both - mark.bid - mark.ask
+        if (fall > 0.0) is not (holding.quantity > ZERO):
+            return 0.0  # it was worth less, or the same
+        return fall * float(holding.quantity) / 2
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)
