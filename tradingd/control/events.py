@@ -103,7 +103,7 @@ OF_THE_EDGES = frozenset({
     "order.lookup_failed", "order.task_failed", "order.unheard", "order.unwanted", "quote.refused",
     "reconcile.never_quiet", "reconcile.reading_failed", "stream.calendar_unread",
     "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
-    "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
+    "stream.gap_read", "stream.gap_unread", "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
     "trace.unwritten", "trace.written",
 })  # fmt: skip
 """What edges write beside the messages: a test compares it with the code."""

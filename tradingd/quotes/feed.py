@@ -36,6 +36,11 @@ _LOG = structlog.get_logger(actor="feed")
 
 SECOND = 1_000_000_000
 
+MINUTE = 60 * SECOND
+
+GAP_NS_MAX = 86_400 * SECOND
+"""Market time that is read back at most; what is older warms nobody up any more."""
+
 CONNECTION_LIMIT = 406
 PERSON_NEEDED = frozenset({400, 402, 405, 408, 409, 410, 411, 412, 413})
 """Refusals that trying again does not cure: keys, plan, number of symbols, our own request."""
@@ -69,6 +74,10 @@ class AlpacaFeed:
         """Attempts since a socket of this market last gave a frame."""
         self.is_connected: dict[Market, bool] = {}
         """Only markets with symbols; missing until the first attempt has ended."""
+        self.gap_bars = 0
+        """Minutes that a socket missed and that were read back."""
+        self._heard_until: dict[Market, int] = {}
+        """Market time up to which a market was heard without a gap."""
         self._clock = clock
         self._bus = bus
         self._settings = settings
@@ -163,6 +172,9 @@ class AlpacaFeed:
         return wanted
 
     async def _say_history(self, symbol: str, bars: list[BarReceived]) -> None:
+        self._say(HistoryRead(symbol, await self._say_bars(bars)))
+
+    async def _say_bars(self, bars: list[BarReceived]) -> int:
         said = 0
         for start in range(0, len(bars), CHUNK):
             await self.intake.room()
@@ -171,17 +183,18 @@ class AlpacaFeed:
                     self._say(bar)
                     said += 1
             await asyncio.sleep(0)
-        self._say(HistoryRead(symbol, said))
+        return said
 
     # The sockets
 
     async def _serve(self, stream: MarketStream) -> None:
         market = stream.market
+        self._heard_until[market] = self._clock.now()
         await self._warm_up(stream.symbols)
         while True:
             before = stream.frames
             try:
-                await stream.run(lambda: self._connected(market))
+                await stream.run(lambda: self._back(stream))
             except StreamLost as error:
                 if stream.frames > before:
                     self.attempts[market] = 0
@@ -189,6 +202,31 @@ class AlpacaFeed:
                 pause = self._pause_after(market, error)
             self.attempts[market] += 1
             await asyncio.sleep(pause)
+
+    async def _back(self, stream: MarketStream) -> None:
+        """Say the minutes that nobody heard, then that the market is heard again."""
+        await self._read_gap(stream.market, stream.symbols)
+        self._connected(stream.market)
+
+    async def _read_gap(self, market: Market, symbols: tuple[str, ...]) -> None:
+        """Read the bars of the gap back: history, for they come too late to be acted on."""
+        since, now = self._heard_until[market], self._clock.now()
+        if "bars" not in self._settings.channels or since // MINUTE == now // MINUTE:
+            return
+        try:
+            async with asyncio.timeout(self._settings.gap_s_max):
+                found = await self.history.minutes(symbols, max(since, now - GAP_NS_MAX))
+        except HistoryUnread as error:
+            _LOG.warning("stream.gap_unread", market=market, reason=str(error))
+            return
+        except TimeoutError:
+            reason = f"not read within {self._settings.gap_s_max} s"
+            _LOG.warning("stream.gap_unread", market=market, reason=reason)
+            return
+        bars = in_time_order(bar for each in found.values() for bar in each)
+        said = await self._say_bars(bars)
+        self.gap_bars += said
+        _LOG.info("stream.gap_read", market=market, bars=said)
 
     def _connected(self, market: Market) -> None:
         self.connects[market] += 1
@@ -200,6 +238,8 @@ class AlpacaFeed:
     def _lost(self, market: Market, reason: str) -> None:
         was_connected = self.is_connected.get(market)
         self.is_connected[market] = False
+        if was_connected:
+            self._heard_until[market] = self._clock.now()
         if was_connected is False:
             return  # the loss itself was said; this was an attempt to come back
         self.losses[market] += 1

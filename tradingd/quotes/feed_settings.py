@@ -51,6 +51,8 @@ class FeedSettings:
     """Attempts at one page of history, or at the calendar before the start goes on without it."""
     history_s_max: float = 60.0
     """Real time for all of the warm-up history of one market."""
+    gap_s_max: float = 5.0
+    """Real time a socket that is back waits for the bars it missed."""
     pages_max: int = 100
     """Pages of one reading of history."""
     calendar_days_back: int = 7

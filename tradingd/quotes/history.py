@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableSequence, Sequence
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from tradingd.instruments.calendar import next_midnight, ns_of, trading_day, utc
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import BarReceived, Market, TradingDay
 from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.settings import MINUTE_S
 from tradingd.quotes.wire import SECOND, ns_of_text
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 
@@ -90,24 +91,42 @@ class History:
         if timeframe is None:
             return {}
         market = market_of(next(iter(wanted)))
+        start = self._clock.now() - max(_look_back(market, span_s, n) for n in wanted.values())
+        kept = {symbol: deque[BarReceived](maxlen=count) for symbol, count in wanted.items()}
+        await self._fill(kept, timeframe, span_s, start)
+        return {symbol: sorted(bars, key=_opening) for symbol, bars in kept.items()}
+
+    async def minutes(
+        self, symbols: Sequence[str], since: int
+    ) -> dict[str, MutableSequence[BarReceived]]:
+        """Return the finished minute bars of symbols of one market that end after `since`, oldest first."""
+        kept: dict[str, MutableSequence[BarReceived]] = {symbol: [] for symbol in symbols}
+        await self._fill(kept, "1Min", MINUTE_S, since - since % (MINUTE_S * SECOND))
+        return kept
+
+    async def _fill(
+        self,
+        kept: Mapping[str, MutableSequence[BarReceived]],
+        timeframe: str,
+        span_s: int,
+        start: int,
+    ) -> None:
         now = self._clock.now()
         query = {
-            "symbols": ",".join(sorted(wanted)),
+            "symbols": ",".join(sorted(kept)),
             "timeframe": timeframe,
-            "start": _text_of(now - max(_look_back(market, span_s, n) for n in wanted.values())),
+            "start": _text_of(start),
             "limit": str(PAGE_SIZE),
         }
-        if market is Market.CRYPTO:
+        if market_of(next(iter(kept))) is Market.CRYPTO:
             url = f"{self._settings.data_url}/v1beta3/crypto/us/bars"
         else:
             url = f"{self._settings.data_url}/v2/stocks/bars"
             query |= {"adjustment": "split", "feed": self._settings.data_feed}
-        kept = {symbol: deque[BarReceived](maxlen=count) for symbol, count in wanted.items()}
         async for page in self._pages(url, query):
             for symbol, rows in (page.bars or {}).items():
                 if symbol in kept:
                     kept[symbol].extend(_finished(symbol, span_s, rows, now))
-        return {symbol: sorted(bars, key=_opening) for symbol, bars in kept.items()}
 
     async def _pages(self, url: str, query: dict[str, str]) -> AsyncIterator[_BarPage]:
         for _ in range(self._settings.pages_max):

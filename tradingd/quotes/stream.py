@@ -7,7 +7,7 @@ and the feed decides what follows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import msgspec
@@ -80,8 +80,11 @@ class MarketStream:
         names = settings.channels
         self._channels = [n for n in names if n != "statuses" or market is Market.US_EQUITY]
 
-    async def run(self, on_connected: Callable[[], None]) -> NoReturn:
-        """Connect, subscribe, read until it ends; raises `StreamLost` in every case."""
+    async def run(self, on_connected: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Connect, subscribe, read until it ends; raises `StreamLost` in every case.
+
+        `on_connected` is awaited before the first point is taken: what was missed comes before what follows.
+        """
         socket: Socket | None = None
         deadline = self._settings.handshake_s_max
         try:
@@ -92,7 +95,7 @@ class MarketStream:
                     deadline_s=deadline,
                 )
                 await self._handshake(socket)
-            on_connected()
+            await on_connected()
             await self._listen(socket)
         except NetworkError as error:
             raise StreamLost(str(error)) from error
