@@ -17,10 +17,11 @@ from tradingd.simulator.bad_days import NoSuchDay, begin, names, read_day
 from tradingd.simulator.clock import SimulatorClock
 from tradingd.simulator.connection import Connection
 from tradingd.simulator.settings import SimulatorSettings, Stage, build_stage, build_world
+from tradingd.simulator.wire.admin import Admin
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.faults import Faults, Plan
-from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response, not_found
+from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response
 from tradingd.simulator.wire.pacing import Pacer
 
 HOST = "127.0.0.1"
@@ -49,6 +50,7 @@ class SimulatorServer:
         self.faults = Faults()
         self._day = read_day(settings.faults) if settings.faults else None
         self.alpaca = LocalAlpaca(self.world, settings.wire, self.faults)
+        self._admin = Admin(self.alpaca)
         self.connections: list[Connection] = []
         self._clock: SimulatorClock | None = None
         self._pacer: Pacer | None = None
@@ -153,6 +155,8 @@ class SimulatorServer:
         except ErrorReply as error:
             return _http(error.response())
         self.connections.append(connection)
+        assert self._pacer is not None, "sockets come after the start"
+        self._pacer.poke()
         try:
             return await connection.serve(raw, line)
         finally:
@@ -169,7 +173,7 @@ class SimulatorServer:
             case "POST", "/sim/faults":
                 return self._arm(request)
             case _:
-                return not_found("endpoint not found.").response()
+                return self._admin.answer(request, self.clock.now())
 
     def _told_clock(self) -> dict[str, object]:
         return {

@@ -129,7 +129,8 @@ def test_latest_and_snapshots_know_what_there_is() -> None:
     assert crypto["snapshots"]["BTC/USD"]["latestQuote"]["bp"] == 100.0
     url = "/v1beta3/crypto/us/latest/orderbooks?symbols=BTC%2FUSD"
     book = told(counter.ask("GET", url))["orderbooks"]["BTC/USD"]
-    assert book["a"] == [{"p": 100.1, "s": 500.0}]
+    assert book["a"][0] == {"p": 100.1, "s": 500.0}
+    assert [level["p"] for level in book["b"][:2]] == [100.0, 99.99]
 
 
 @settings(derandomize=True, max_examples=60)

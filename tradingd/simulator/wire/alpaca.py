@@ -12,13 +12,20 @@ from typing import Final
 
 from tradingd.messages import BarReceived
 from tradingd.simulator.market.events import MarketEvent
-from tradingd.simulator.wire.data_stream import CRYPTO_ENDPOINT, STOCK_ENDPOINTS, DataStream
+from tradingd.simulator.wire.always_on import TestFeed
+from tradingd.simulator.wire.data_stream import (
+    CRYPTO_ENDPOINT,
+    NEWS_ENDPOINT,
+    STOCK_ENDPOINTS,
+    TEST_ENDPOINT,
+    DataStream,
+)
 from tradingd.simulator.wire.desk import Desk
 from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.fault_effects import FATAL, error_frame, injected, status_frame
 from tradingd.simulator.wire.faults import Faults
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, not_found
-from tradingd.simulator.wire.points import JSON
+from tradingd.simulator.wire.points import JSON, Point
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest
 from tradingd.simulator.wire.session import Connections, Frame, Session
@@ -27,7 +34,7 @@ from tradingd.simulator.wire.trade_stream import ENDPOINT, TradeStream
 from tradingd.simulator.wire.views import update_json
 from tradingd.simulator.world import World
 
-DATA_ENDPOINTS: Final = (*STOCK_ENDPOINTS, CRYPTO_ENDPOINT)
+DATA_ENDPOINTS: Final = (*STOCK_ENDPOINTS, CRYPTO_ENDPOINT, NEWS_ENDPOINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,9 @@ class LocalAlpaca:
         self.faults = faults or Faults()
         self.faults.on_sockets = self._disturb
         self.record = MarketRecord(self.settings.points_kept_max, self._bars)
-        self._rest = Rest(Desk(world.exchange, self.record, self.settings))
+        self.desk = Desk(world.exchange, self.record, self.settings)
+        self._rest = Rest(self.desk)
+        self._test_feed = TestFeed()
         self._connections = Connections(is_single=self.settings.is_single_connection)
         self.lines: list[Line] = []
         """The open sockets."""
@@ -86,11 +95,15 @@ class LocalAlpaca:
                 raise ErrorReply(429, 42910000, "too many requests.")
         elif path in DATA_ENDPOINTS:
             rules = self.settings.feed
-            stream = DataStream(path, headers, keys, self._connections, rules)
+            stream = DataStream(
+                path, headers, keys, self._connections, rules, books=self.record.books
+            )
         else:
             raise not_found("endpoint not found.")
         line = Line(path, stream, outlet)
         self.lines.append(line)
+        if path == TEST_ENDPOINT:
+            self._test_feed.points(self.at, is_heard=True)
         self._send(line, stream.open())
         return line
 
@@ -121,6 +134,8 @@ class LocalAlpaca:
         self.world.step(self.at)
         self._publish_market(self.world.take_market())
         self._publish_orders()
+        is_heard = any(line.path == TEST_ENDPOINT for line in self.lines)
+        self.tell(self._test_feed.points(self.at, is_heard=is_heard))
         if self.at - self._sampled_at >= MINUTE_NS:
             self._sampled_at = self.at - self.at % MINUTE_NS
             equity = self.world.exchange.account(self.at).equity
@@ -128,7 +143,7 @@ class LocalAlpaca:
 
     def next_due(self) -> int | None:
         """Return when something happens next by itself."""
-        dues = (self.world.next_at(), self.faults.next_due())
+        dues = (self.world.next_at(), self._test_feed.next_due(), self.faults.next_due())
         return min((due for due in dues if due is not None), default=None)
 
     def _bars(self, symbol: str, span_s: int, start: int, end: int) -> Sequence[BarReceived]:
@@ -144,6 +159,20 @@ class LocalAlpaca:
         for line in tuple(self.lines):
             if isinstance(line.stream, DataStream):
                 self._send(line, line.stream.publish(points))
+
+    def tell(self, points: Sequence[Point]) -> None:
+        """Publish points to whoever subscribed to them."""
+        if not points:
+            return
+        for line in tuple(self.lines):
+            if isinstance(line.stream, DataStream):
+                self._send(line, line.stream.publish(points))
+
+    def tell_news(self, article: Mapping[str, object], at: int) -> None:
+        """Publish an article."""
+        for line in tuple(self.lines):
+            if isinstance(line.stream, DataStream):
+                self._send(line, line.stream.publish_news(article, at))
 
     def _publish_orders(self) -> None:
         updates = self.world.take_updates()

@@ -11,17 +11,23 @@ from typing import Final
 
 import msgspec
 
+from tradingd.simulator.wire.encoding import timestamp_ext
+from tradingd.simulator.wire.order_books import OrderBooks
 from tradingd.simulator.wire.points import JSON, MSGPACK, Point, frame_of
 from tradingd.simulator.wire.session import Connections, Frame, Keys
 
 STOCK_ENDPOINTS: Final = ("/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v2/test")
 CRYPTO_ENDPOINT: Final = "/v1beta3/crypto/us"
+NEWS_ENDPOINT: Final = "/v1beta1/news"
+TEST_ENDPOINT: Final = "/v2/test"
+TEST_SYMBOL: Final = "FAKEPACA"
 _POINTS_A_FRAME_MAX = 512
 _BOTH = ("trades", "quotes", "bars", "updatedBars", "dailyBars")
 _STOCK_CHANNELS = (*_BOTH, "statuses", "lulds")
+_NEWS_CHANNELS = ("news",)
 _CRYPTO_CHANNELS = (*_BOTH, "orderbooks")
 _FOLLOWERS = ("corrections", "cancelErrors")
-_KNOWN = {*_STOCK_CHANNELS, *_CRYPTO_CHANNELS, *_FOLLOWERS, "imbalances", "news"}
+_KNOWN = {*_STOCK_CHANNELS, *_CRYPTO_CHANNELS, *_FOLLOWERS, "imbalances", *_NEWS_CHANNELS}
 _ERRORS: Final = {
     400: "invalid syntax",
     401: "not authenticated",
@@ -58,18 +64,24 @@ class DataStream:
         keys: Keys,
         connections: Connections,
         rules: FeedRules | None = None,
+        *,
+        books: OrderBooks | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._headers = headers
         self._keys = keys
         self._connections = connections
         self._rules = rules or FeedRules()
+        self._books = books or OrderBooks()
         self._is_crypto = endpoint == CRYPTO_ENDPOINT
+        self._is_news = endpoint == NEWS_ENDPOINT
         is_msgpack = headers.get("content-type", "").startswith("application/msgpack")
         self.encoding = MSGPACK if is_msgpack else JSON
         self._is_authorized = False
         self.close_code: int | None = None
-        names = _CRYPTO_CHANNELS if self._is_crypto else _STOCK_CHANNELS
+        names: tuple[str, ...] = _CRYPTO_CHANNELS if self._is_crypto else _STOCK_CHANNELS
+        if self._is_news:
+            names = _NEWS_CHANNELS
         self._wanted: dict[str, dict[str, None]] = {name: {} for name in names}
 
     def open(self) -> list[Frame]:
@@ -92,7 +104,7 @@ class DataStream:
         if not self._is_authorized:
             return [self._error(401)]
         if action == "subscribe":
-            return [self._subscribe(request)]
+            return [self._subscribe(request), *self._whole_books(request)]
         if action == "unsubscribe":
             return [self._unsubscribe(request)]
         return [self._error(400)]
@@ -110,6 +122,18 @@ class DataStream:
         starts = range(0, len(parts), _POINTS_A_FRAME_MAX)
         return [frame_of(parts[i : i + _POINTS_A_FRAME_MAX], encoding) for i in starts]
 
+    def publish_news(self, article: Mapping[str, object], at: int) -> list[Frame]:
+        """Return the frame of an article this client asked for."""
+        wanted = self._wanted.get("news", {})
+        symbols = article.get("symbols")
+        about = symbols if isinstance(symbols, list) else []
+        if not self._is_authorized or not ("*" in wanted or wanted.keys() & set(about)):
+            return []
+        if self.encoding == MSGPACK:
+            stamp = timestamp_ext(at)
+            article = {**article, "created_at": stamp, "updated_at": stamp}
+        return [self._say(article)]
+
     def expire(self) -> list[Frame]:
         """Turn away a client that never authenticated."""
         return [] if self._is_authorized else [self._error(404)]
@@ -120,7 +144,17 @@ class DataStream:
         self._connections.release(self._endpoint, self)
 
     def _carries(self, point: Point) -> bool:
-        return point.is_crypto == self._is_crypto
+        return point.is_crypto == self._is_crypto and (
+            (point.symbol == TEST_SYMBOL) == (self._endpoint == TEST_ENDPOINT)
+        )
+
+    def _whole_books(self, request: Mapping[str, object]) -> list[Frame]:
+        """Return the books just asked for as they stand; what follows are changes."""
+        symbols = request.get("orderbooks")
+        if not isinstance(symbols, list) or not self._is_crypto:
+            return []
+        parts = [point.encoded(self.encoding) for point in self._books.whole(symbols)]
+        return [frame_of(parts, self.encoding)] if parts else []
 
     def _authenticate(self, *, is_known: bool) -> Frame:
         if self._is_authorized:
@@ -141,7 +175,7 @@ class DataStream:
         wider = {name: dict(symbols) for name, symbols in self._wanted.items()}
         for name, symbols in _channels(request):
             wider[name].update(dict.fromkeys(symbols))
-        watched = wider["trades"].keys() | wider["quotes"].keys()
+        watched = wider.get("trades", {}).keys() | wider.get("quotes", {}).keys()
         if 0 < self._rules.symbols_max < len(watched):
             return self._error(405)
         self._wanted = wider
@@ -166,7 +200,9 @@ class DataStream:
 
     def _subscription(self) -> Frame:
         lists = {name: list(symbols) for name, symbols in self._wanted.items()}
-        followers = {} if self._is_crypto else dict.fromkeys(_FOLLOWERS, lists["trades"])
+        followers = (
+            {} if self._is_crypto or self._is_news else dict.fromkeys(_FOLLOWERS, lists["trades"])
+        )
         return self._say({"T": "subscription", **lists, **followers})
 
     def _error(self, code: int) -> Frame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -89,7 +89,11 @@ class DailyBar(BarBody, tag="d", gc=False):
     """The running day."""
 
 
-Body = StockQuote | CryptoQuote | StockTrade | CryptoTrade | BarBody
+class Body(Protocol):
+    """What every point has."""
+
+    S: str
+    t: object
 
 
 class Point:
@@ -99,7 +103,7 @@ class Point:
 
     def __init__(self, channel: str, at: int, body: Body) -> None:
         self.channel = channel
-        self.symbol: str = body.S
+        self.symbol = body.S
         self.at = at
         self.body = body
         self.is_crypto = "/" in body.S

@@ -13,6 +13,8 @@ from math import isfinite
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.market.spans import DAY_S, bucket_start
 from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.simulator.wire.notices import CancelError, Correction
+from tradingd.simulator.wire.order_books import OrderBooks
 from tradingd.simulator.wire.points import (
     BarBody,
     CryptoQuote,
@@ -46,6 +48,7 @@ class MarketRecord:
         self._kept: dict[tuple[str, str], deque[Point]] = {}
         self._days: dict[str, Point] = {}
         self._trades = 0
+        self.books = OrderBooks()
         self.equity: deque[tuple[int, Decimal]] = deque(maxlen=_EQUITY_KEPT_MAX)
 
     def quote(self, quote: Quote) -> Point:
@@ -54,6 +57,7 @@ class MarketRecord:
             quote = _with_zeros(quote)
         body: StockQuote | CryptoQuote
         if "/" in quote.symbol:
+            self.books.note(quote)
             body = CryptoQuote(
                 S=quote.symbol,
                 bp=quote.bid,
@@ -99,6 +103,21 @@ class MarketRecord:
         self._days[bar.symbol] = day
         return [minute, day]
 
+    def restate(self, notice: object) -> None:
+        """Let the kept prints follow a correction or a cancel."""
+        if not isinstance(notice, Correction | CancelError):
+            return
+        kept = self._kept.get(("trades", notice.S), deque())
+        number = notice.i if isinstance(notice, CancelError) else notice.oi
+        for point in tuple(kept):
+            body = point.body
+            if not isinstance(body, StockTrade) or body.i != number:
+                continue
+            if isinstance(notice, CancelError):
+                kept.remove(point)
+            else:
+                body.p, body.s = notice.cp, notice.cs
+
     def points(self, channel: str, symbol: str) -> Sequence[Point]:
         """Return what is kept of one channel of one symbol, oldest first."""
         return self._kept.get((channel, symbol), ())
@@ -119,7 +138,8 @@ class MarketRecord:
     def add(self, event: Quote | Trade | BarReceived) -> list[Point]:
         """Remember any event and return its points."""
         if type(event) is Quote:
-            return [self.quote(event)]
+            point = self.quote(event)
+            return [point, *self.books.change(event)] if point.is_crypto else [point]
         if type(event) is Trade:
             return [self.trade(event)]
         assert isinstance(event, BarReceived), "the market says nothing else"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tradingd.simulator.market.spans import DAY_S, bucket_start
 from tradingd.simulator.wire.call import Call, Route, Routes
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.simulator.wire.encoding import SECOND_NS, time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
 from tradingd.simulator.wire.paging import page_of
 from tradingd.simulator.wire.points import Point
@@ -107,14 +107,9 @@ class MarketRoutes:
     def _orderbooks(self, call: Call) -> Response:
         books: dict[str, Json] = {}
         for symbol in _symbols(call):
-            quote = self._record.latest("quotes", symbol)
-            if quote is not None:
-                top = quote.rest()
-                books[symbol] = {
-                    "t": top["t"],
-                    "b": [{"p": top["bp"], "s": top["bs"]}],
-                    "a": [{"p": top["ap"], "s": top["as"]}],
-                }
+            quote, book = self._record.latest("quotes", symbol), self._record.books.latest(symbol)
+            if quote is not None and book is not None:
+                books[symbol] = {"t": time_text(quote.at), **book}
         return json_response({"orderbooks": books})
 
 

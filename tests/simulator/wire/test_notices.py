@@ -1,0 +1,166 @@
+"""What sockets tell beside the market itself, and the admin routes that let it happen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.simulator.stage import START, scripted_stage
+from tests.simulator.wire.counter import KEY_HEADERS
+from tradingd.simulator.wire.admin import Admin
+from tradingd.simulator.wire.alpaca import LocalAlpaca, Outlet
+from tradingd.simulator.wire.http import request_of
+from tradingd.simulator.wire.session import Frame
+
+SECOND = 1_000_000_000
+HEADERS = {name.lower(): value for name, value in KEY_HEADERS.items()}
+
+
+class Room:
+    """A local Alpaca, its admin routes and its clients."""
+
+    def __init__(self) -> None:
+        self.alpaca = LocalAlpaca(scripted_stage().world)
+        self.admin = Admin(self.alpaca)
+        self.now = START
+
+    def client(self, path: str, **channels: list[str]) -> list[dict[str, Any]]:
+        """Connect and subscribe; return the list that its messages go to."""
+        heard: list[dict[str, Any]] = []
+
+        def hear(frames: Sequence[Frame]) -> None:
+            for frame in frames:
+                heard.extend(msgspec.json.decode(frame))
+
+        line = self.alpaca.connect(path, HEADERS, Outlet(hear, lambda code: None))
+        self.alpaca.receive(line, msgspec.json.encode({"action": "subscribe", **channels}))
+        return heard
+
+    def do(self, path: str, **fields: object) -> tuple[int, Any]:
+        """Ask an admin route."""
+        body = msgspec.json.encode(fields)
+        response = self.admin.answer(request_of("POST", path, {}, body), self.now)
+        return response.status, msgspec.json.decode(response.body)
+
+    def rest(self, method: str, path: str, **fields: object) -> Any:
+        body = msgspec.json.encode(fields) if fields else None
+        response = self.alpaca.handle(request_of(method, path, KEY_HEADERS, body), self.now)
+        return msgspec.json.decode(response.body)
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+        self.alpaca.step(self.now)
+
+
+def of(heard: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [each for each in heard if each["T"] == kind]
+
+
+NOTICES: list[tuple[str, str, dict[str, Any]]] = [
+    ("statuses", "s", {"sc": "H", "sm": "Trading Halt", "rc": "T12", "rm": "News"}),
+    ("lulds", "l", {"u": 105.0, "d": 95.0}),
+    ("trades", "c", {"oi": 1, "op": 100.0, "os": 1.0, "cp": 99.0, "cs": 2.0}),
+    ("trades", "x", {"i": 1, "p": 100.0, "s": 1.0}),
+    ("updatedBars", "u", {"o": 1.0, "h": 2.0, "l": 1.0, "c": 2.0, "v": 5.0, "n": 1, "vw": 1.5,
+                          "t": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("channel", "kind", "fields"), NOTICES)
+def test_a_notice_reaches_who_subscribed(channel: str, kind: str, fields: dict[str, Any]) -> None:
+    room = Room()
+    mine = room.client("/v2/iex", **{channel: ["ACMX"]})
+    others = room.client("/v2/sip", **{channel: ["ZORB"]})
+    status, _ = room.do("/sim/market", T=kind, S="ACMX", **fields)
+    assert status == 200
+    (told,) = of(mine, kind)
+    assert told["t"].startswith("2026-03-04T15:00:00")
+    assert {name: told[name] for name in fields if name != "t"} == {
+        name: value for name, value in fields.items() if name != "t"
+    }
+    assert of(others, kind) == []
+
+
+def test_corrected_and_canceled_prints_change_what_is_kept() -> None:
+    room = Room()
+    room.pass_seconds(3)
+    path = "/v2/stocks/trades?symbols=ACMX"
+    first, second, *_ = room.rest("GET", path)["trades"]["ACMX"]
+    room.do("/sim/market", T="c", S="ACMX", oi=first["i"], op=100.0, os=1.0, cp=99.0, cs=2.0)
+    room.do("/sim/market", T="x", S="ACMX", i=second["i"], p=100.0, s=1.0)
+    left = room.rest("GET", path)["trades"]["ACMX"]
+    assert (left[0]["p"], left[0]["s"]) == (99.0, 2.0)
+    assert second["i"] not in {each["i"] for each in left}
+
+
+def test_a_book_comes_whole_and_then_in_changes() -> None:
+    room = Room()
+    room.pass_seconds(1)
+    heard = room.client("/v1beta3/crypto/us", orderbooks=["BTC/USD"])
+    (whole,) = of(heard, "o")
+    assert whole["r"] is True
+    assert [level["p"] for level in whole["b"]] == [100.0, 99.99, 99.98, 99.97, 99.96, 99.95]
+    book = {level["p"]: level["s"] for level in whole["b"]}
+    room.pass_seconds(1)
+    changes = of(heard, "o")[1:]
+    assert changes
+    assert all("r" not in change for change in changes)
+    for change in changes:
+        book |= {level["p"]: level["s"] for level in change["b"]}
+    rest = room.rest("GET", "/v1beta3/crypto/us/latest/orderbooks?symbols=BTC%2FUSD")
+    latest = rest["orderbooks"]["BTC/USD"]["b"]
+    assert {p: s for p, s in book.items() if s} == {each["p"]: each["s"] for each in latest}
+
+
+def test_the_test_stream_beats_at_any_hour() -> None:
+    room = Room()
+    heard = room.client("/v2/test", quotes=["FAKEPACA"], trades=["*"], bars=["FAKEPACA"])
+    other = room.client("/v2/iex", quotes=["*"])
+    room.pass_seconds(125)
+    assert (len(of(heard, "q")), len(of(heard, "t")), len(of(heard, "b"))) == (125, 125, 2)
+    assert {each["S"] for each in heard if "S" in each} == {"FAKEPACA"}
+    assert "FAKEPACA" not in {each["S"] for each in of(other, "q")}
+    assert room.alpaca.next_due() is not None
+
+
+def test_news_reach_the_socket_and_the_list() -> None:
+    room = Room()
+    heard = room.client("/v1beta1/news", news=["ACMX"])
+    assert heard[-1] == {"T": "subscription", "news": ["ACMX"]}
+    room.do("/sim/news", headline="Up", symbols=["ACMX", "ZORB"])
+    room.do("/sim/news", headline="Down", symbols=["ZORB"])
+    assert [each["headline"] for each in of(heard, "n")] == ["Up"]
+    assert [each["headline"] for each in room.rest("GET", "/v1beta1/news")["news"]] == [
+        "Down",
+        "Up",
+    ]
+
+
+def test_cash_and_busts_by_the_admin_routes() -> None:
+    room = Room()
+    assert room.do("/sim/events", kind="deposit", amount="500")[0] == 200
+    assert room.rest("GET", "/v2/account")["cash"] == "100500"
+    room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
+              time_in_force="day")  # fmt: skip
+    room.pass_seconds(1)
+    (fill,) = room.rest("GET", "/v2/account/activities/FILL")
+    status, update = room.do("/sim/busts", execution_id=fill["id"].partition("::")[2])
+    assert (status, update["event"], update["position_qty"]) == (200, "trade_bust", "0")
+    assert room.rest("GET", "/v2/account")["cash"] == "100500"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("/sim/events", {"kind": "party"}, 422),
+        ("/sim/events", {"kind": "deposit"}, 422),
+        ("/sim/busts", {"execution_id": "none"}, 404),
+        ("/sim/market", {"T": "q", "S": "ACMX"}, 422),
+        ("/sim/nothing", {}, 404),
+    ],
+)
+def test_admin_requests_that_make_no_sense(path: str, fields: dict[str, Any], status: int) -> None:
+    assert Room().do(path, **fields)[0] == status
