@@ -215,9 +215,10 @@ class Desk:
         *,
         target: str = "",
         is_waiting: bool = True,
-        patience_s: float = ANSWER_REAL_S_MAX,
+        patience_s: float | None = None,
     ) -> Message | None:
         asked = m.OperatorAsked(ask, who, reason, target)
+        patience_s = ANSWER_REAL_S_MAX if patience_s is None else patience_s
         return await self._say(asked, kinds, is_answer, patience_s if is_waiting else 0.0)
 
     async def _say(
