@@ -121,7 +121,7 @@ async def ours(frames: Sequence[bytes], count: int) -> None:
     )
     working = asyncio.create_task(station.run())
     try:
-        await stream.run(lambda: None)
+        await stream.run(_connected)
     except StreamLost:
         while not bus.is_quiet():  # noqa: ASYNC110 - the loop is to be busy here
             await asyncio.sleep(0)  # the station works between
@@ -129,6 +129,10 @@ async def ours(frames: Sequence[bytes], count: int) -> None:
     intake.close()
     counts = intake.door.counts
     assert station.turns + counts["conflated"] >= count == intake.quotes, counts
+
+
+async def _connected() -> None:
+    return
 
 
 def _fail(failed: StationFailed) -> None:
