@@ -49,6 +49,7 @@ from tradingd.identity import build, new_run_id
 from tradingd.messages import Core, RunStarted
 from tradingd.notify import Notify, NotifyRefused, build_notify
 from tradingd.preflight.admit import NotAdmitted, admit, check_account
+from tradingd.recall import recall
 from tradingd.recorder import Recorder
 from tradingd.runtime.lock import AlreadyRunning, InstanceLock
 from tradingd.runtime.network import AiohttpNetwork
@@ -166,7 +167,8 @@ class Daemon:
             self._metrics.attach(house, ends.clock, tape, files)
             await check_account(self._settings, house.broker)
             notify = await self._build_notify(house, ends.clock, network)
-            await self._restore(house, store, notify)
+            readers = ((self._view, self._view.kinds), (notify, notify.day.kinds))
+            await recall(store, recovered, house.broker, cores, readers)
             stream = Stream(self._view)
             session = Session(
                 house,
@@ -210,14 +212,6 @@ class Daemon:
         stack.push_async_callback(tape.close)
         recovered = await recover(store, cores, random.SystemRandom(), tape.last_seq())
         return store, tape, recovered
-
-    async def _restore(self, house: House, store: SqliteStore, notify: Notify) -> None:
-        """Let the edges and the view fold the earlier log; cores have done so already."""
-        envelopes = await store.read()
-        for envelope in envelopes:
-            house.broker.apply(envelope)
-        self._view.restore(envelopes)
-        notify.restore(envelopes)
 
     async def _build_notify(self, house: House, clock: Clock, network: Network) -> Notify:
         """Build the way out for alerts; started when the API is, and closed before it."""

@@ -36,6 +36,13 @@ STRATEGY_NS_MAX = 250_000_000
 """Real time that one call of a strategy may take; a strategy that takes more is switched off."""
 
 
+CHECKPOINT_REAL_S = 300.0
+"""A crash costs the next start the facts of this long, and not those of the whole run."""
+
+_QUIET_TRIES_MAX = 100
+_QUIET_WAIT_REAL_S = 0.01
+
+
 class House:
     """Stations and edges of one run, from `start` to `stop`."""
 
@@ -85,6 +92,7 @@ class House:
         self._spawn("timers", self.timers.run())
         self._spawn("broker", self.broker.run())
         self._spawn("pulse", self.pulse.run())
+        self._spawn("checkpoint", self._keep_checkpoints())
 
     def open_market(self) -> None:
         """Start the feed: after `RunStarted`, so that nobody hears a market before the run."""
@@ -97,17 +105,41 @@ class House:
                 return
             await asyncio.sleep(0)
 
+    async def _checkpoint(self) -> bool:
+        return await save_checkpoint(
+            self.store,
+            self.journal,
+            self.bus,
+            self.stations,
+            self.timers.heap,
+            more={"broker": self.broker.save},
+        )
+
+    async def _keep_checkpoints(self) -> None:
+        """Keep one now and then, in a moment in which no station has anything left to handle."""
+        while True:
+            await asyncio.sleep(CHECKPOINT_REAL_S)
+            with contextlib.suppress(JournalFailed):  # said already, and the house is coming down
+                await self._checkpoint_soon()
+
+    async def _checkpoint_soon(self) -> None:
+        for _ in range(_QUIET_TRIES_MAX):
+            if await self._checkpoint():
+                return
+            await asyncio.sleep(_QUIET_WAIT_REAL_S)
+
     async def stop(self) -> None:
         """Keep a checkpoint, end every task and write the log to its end."""
         by_name = {task.get_name(): task for task in self._tasks}
-        await _ended([by_name[name] for name in ("feed", "pulse", "broker") if name in by_name])
+        first = ("feed", "pulse", "broker", "checkpoint")
+        await _ended([by_name[name] for name in first if name in by_name])
+        self.broker.fold_rest()
         await self.settle()
+        self.broker.fold_rest()
         with contextlib.suppress(
             JournalFailed
         ):  # said already; the log is as long as the disk allowed
-            await save_checkpoint(
-                self.store, self.journal, self.bus, self.stations, self.timers.heap
-            )
+            await self._checkpoint()
         await _ended(self._tasks)
         self.journal.close()
         if self._writer is not None:

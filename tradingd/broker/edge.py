@@ -24,6 +24,7 @@ from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.gap import Gap
+from tradingd.broker.known import Record
 from tradingd.broker.orders import OrderPath
 from tradingd.broker.postmortem import PostMortem
 from tradingd.broker.rest import CallFailed
@@ -132,6 +133,30 @@ class AlpacaBroker:
     def apply(self, envelope: Envelope) -> None:
         """Fold one envelope of the order log at recovery, before `run`."""
         self._desk.known.apply(envelope.message, envelope.at)
+
+    @property
+    def kinds(self) -> frozenset[type[Message]]:
+        """The message types that `apply` folds."""
+        return self._desk.known.kinds
+
+    def unfinished(self) -> list[Record]:
+        """Return our orders without a terminal fact, oldest first."""
+        return self._desk.known.unfinished()
+
+    def save(self) -> bytes:
+        """Return what a restart goes on from; the inbox is empty, or was folded by `fold_rest`."""
+        return self._desk.known.save()
+
+    def load(self, state: bytes) -> None:
+        """Take up what `save` returned, before `apply` and `run`."""
+        self._desk.known.load(state)
+
+    def fold_rest(self) -> None:
+        """Fold what came after `run` had ended: it is in the log, and a checkpoint must know it."""
+        while not self._inbox.empty():
+            item = self._inbox.get_nowait()
+            if isinstance(item, Envelope):
+                self.apply(item)
 
     async def run(self) -> None:
         """Hear the inbox until canceled; then stop all that was begun."""

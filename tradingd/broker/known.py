@@ -5,9 +5,12 @@ Live and at recovery the same `apply` sees the same messages. There is no other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
+
+import msgspec
 
 from tradingd.instruments.money import signed
 from tradingd.messages import (
@@ -39,6 +42,9 @@ NOT_FOUND = "not_found"
 SETTLED_MAX = 10_000
 """Finished orders that are still recognized; later news of an older one is only counted."""
 
+SETTLED_SAVED_MAX = 2_000
+"""Those of them that a checkpoint keeps."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -66,6 +72,18 @@ class Record:
         return self.is_sent and not self.is_terminal
 
 
+class _Saved(msgspec.Struct):
+    genesis: str
+    snapshot_at: int
+    activity_ids: set[str]
+    coins: dict[str, Decimal]
+    records: list[Record]
+
+
+_ENCODE = msgspec.msgpack.Encoder(order="deterministic").encode
+_DECODE = msgspec.msgpack.Decoder(_Saved).decode
+
+
 class KnownOrders:
     """All our orders of this genesis, and what else the log says of the account."""
 
@@ -79,7 +97,7 @@ class KnownOrders:
         """Net position of each symbol since the latest snapshot: what an exact coin fee is read from."""
         self._records: dict[str, Record] = {}
         self._unfinished: dict[str, Record] = {}
-        self._handlers = {
+        self._handlers: dict[type[Message], Callable[[Any, int], None]] = {
             RunStarted: self._run_started,
             OrderApproved: self._approved,
             OrderSent: self._sent,
@@ -103,7 +121,36 @@ class KnownOrders:
         """Fold one message of the order log, heard or said."""
         handler = self._handlers.get(type(message))
         if handler is not None:
-            handler(message, at)  # type: ignore[operator]  # the table pairs each type with its handler
+            handler(message, at)
+
+    @property
+    def kinds(self) -> frozenset[type[Message]]:
+        """The message types that are folded."""
+        return frozenset(self._handlers)
+
+    def save(self) -> bytes:
+        """Return what a restart goes on from; of finished orders only the latest."""
+        settled = len(self._records) - len(self._unfinished)
+        spared = max(0, settled - SETTLED_SAVED_MAX)
+        records = []
+        for record in self._records.values():
+            if record.is_terminal and spared:
+                spared -= 1
+            else:
+                records.append(record)
+        return _ENCODE(
+            _Saved(self.genesis, self.snapshot_at, self.activity_ids, self.coins, records)
+        )
+
+    def load(self, state: bytes) -> None:
+        """Take up what `save` returned."""
+        saved = _DECODE(state)
+        self.genesis, self.snapshot_at = saved.genesis, saved.snapshot_at
+        self.activity_ids, self.coins = saved.activity_ids, saved.coins
+        self._records = {record.order.order_id: record for record in saved.records}
+        self._unfinished = {
+            order_id: record for order_id, record in self._records.items() if not record.is_terminal
+        }
 
     def get(self, order_id: str) -> Record | None:
         """Return the record of one of our orders."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 import string
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tradingd.messages import Core, Envelope
 from tradingd.runtime.bus import Bus
@@ -35,6 +35,8 @@ class Recovered:
     timers: TimerHeap
     """The timers that were set and have not fired."""
     is_first_start: bool
+    more: Mapping[str, bytes] = field(default_factory=dict)
+    """What the checkpoint kept beside the cores, by name."""
 
 
 async def recover(
@@ -58,7 +60,12 @@ async def recover(
     last_seq = max(checkpoint.seq, tape_last_seq, -1 if last is None else last.seq)
     genesis, is_first_start = await _genesis(store, rng)
     at = int(checkpoint.states.get(_AT, b"0")) if last is None else last.at
-    return Recovered(genesis, last_seq + 1, at, envelopes, timers, is_first_start)
+    more = {
+        name: state
+        for name, state in checkpoint.states.items()
+        if name not in cores and name not in (_TIMERS, _AT)
+    }
+    return Recovered(genesis, last_seq + 1, at, envelopes, timers, is_first_start, more)
 
 
 def apply_one(name: str, core: Core, envelope: Envelope) -> None:
@@ -68,9 +75,17 @@ def apply_one(name: str, core: Core, envelope: Envelope) -> None:
 
 
 async def save_checkpoint(
-    store: LogStore, journal: Journal, bus: Bus, stations: Iterable[Station], timers: TimerHeap
+    store: LogStore,
+    journal: Journal,
+    bus: Bus,
+    stations: Iterable[Station],
+    timers: TimerHeap,
+    *,
+    more: Mapping[str, Callable[[], bytes]] | None = None,
 ) -> bool:
     """Keep the state of all cores, if at this moment every station has handled all it was told.
+
+    `more`: what else is kept, by a name that no core has.
 
     A quarantined station heard what it did not handle: there is no checkpoint in such a run.
     """
@@ -80,6 +95,7 @@ async def save_checkpoint(
     seq = bus.seq - 1
     states = {station.name: station.core.save() for station in stations}
     states |= {_TIMERS: timers.save(), _AT: str(bus.at).encode()}
+    states |= {name: save() for name, save in (more or {}).items()}
     await journal.durable(seq)  # a checkpoint must never know more than the log
     await store.save_checkpoint(Checkpoint(seq, states))
     return True

@@ -5,6 +5,7 @@ FULL because an order may only leave once its approval survives a power cut; gro
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import sqlite3
@@ -67,12 +68,14 @@ class SqliteStore:
             except OSError as error:
                 raise StoreError(f"{self.path}: {error.strerror or error}") from error
         mode = "ro" if self._is_read_only else "rw"
+        opening = aiosqlite.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True)
         try:
-            self._connection = await aiosqlite.connect(
-                f"{self.path.resolve().as_uri()}?mode={mode}", uri=True
-            )
+            self._connection = await opening
             await self._prepare()
         except sqlite3.DatabaseError as error:
+            if self._connection is None:
+                # Its thread has a last word for this loop; without waiting it may find the loop closed.
+                await asyncio.to_thread(opening._thread.join)  # noqa: SLF001 - nothing public waits for it
             await self.close()
             raise StoreCorrupt(f"{self.path}: {error}") from error
         except StoreError:
@@ -102,6 +105,22 @@ class SqliteStore:
         marks = ", ".join("?" * len(names))
         where = f"WHERE type IN ({marks}) AND seq > ? ORDER BY seq"
         return await self._envelopes(where, (*names, after_seq))
+
+    async def seq_of_last(self, kind: type[Message], count: int) -> int:
+        """Return the place of the `count`-th last envelope of a type; -1 where there are fewer."""
+        sql = "SELECT seq FROM order_log WHERE type = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
+        row = await self._one(sql, (kind.__name__, count - 1))
+        return -1 if row is None else int(row[0])
+
+    async def sample(self, kind: type[Message], rows_max: int) -> list[Envelope]:
+        """Return some envelopes of a type, spread over the whole log, and the last one; ascending."""
+        row = await self._one("SELECT count(*) FROM order_log WHERE type = ?", (kind.__name__,))
+        step = max(1, (0 if row is None else int(row[0])) // rows_max)
+        where = (
+            "WHERE seq IN (SELECT seq FROM order_log WHERE type = ?1 AND seq % ?2 = 0"
+            " UNION SELECT max(seq) FROM order_log WHERE type = ?1) ORDER BY seq"
+        )
+        return await self._envelopes(where, (kind.__name__, step))
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint and the one before it."""
