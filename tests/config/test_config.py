@@ -216,3 +216,12 @@ def test_settings_are_frozen() -> None:
 def test_the_env_template_is_a_valid_dotenv() -> None:
     settings = load(MOCK, {}, ROOT / ".env.template")
     assert not settings.key
+
+
+def test_who_does_not_trade_needs_no_keys(tmp_path: Path) -> None:
+    for name in ("paper", "live"):
+        file = ROOT / f"config/{name}.toml"
+        environ = {"TRADINGD_ALPACA__ACCOUNT_ID": "1"}
+        with pytest.raises(ConfigError, match="ALPACA_API_KEY"):
+            load(file, environ, None)
+        assert load(file, environ, None, needs_keys=False).run.mode == name

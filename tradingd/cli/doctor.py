@@ -34,7 +34,7 @@ def doctor(file: Path, as_json: bool, no_alerts: bool) -> None:
     in doctor.json in the state folder. Exit 0 when nothing failed, 1 when something did, 78 for a
     configuration that cannot be used.
     """
-    settings = load_or_exit(file)
+    settings = load_or_exit(file, needs_keys=True)
     report = examine_now(settings, file, with_alerts=not no_alerts)
     if as_json:
         print_json({**report.record(), "account": f"...{report.account[-4:]}"})

@@ -54,12 +54,12 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="JSON for programs.")(command)
 
 
-def load_or_exit(file: Path) -> Settings:
-    """Return the settings, or print every fault and end with 78."""
+def load_or_exit(file: Path, *, needs_keys: bool = False) -> Settings:
+    """Return the settings, or print every fault and end with 78; only who trades needs the keys."""
     from tradingd.config import ConfigError, load
 
     try:
-        return load(file)
+        return load(file, needs_keys=needs_keys)
     except ConfigError as error:
         fail(str(error), Exit.CONFIG)
 

@@ -110,7 +110,7 @@ def _live(settings: Settings, gathered: Gathered) -> list[Fault]:
         wrong = "is missing, and live mode trades only on the account that is typed here"
         remedy = "Type the account number that Alpaca shows for the live account"
         faults.append(_at(gathered, ("alpaca", "account_id"), "", wrong, remedy))
-    if settings.keys_from not in ("", "credentials"):
+    if gathered.needs_keys and settings.keys_from not in ("", "credentials"):
         wrong = f"come from {settings.keys_from}; live mode takes them from credentials only"
         remedy = "Unset them there and use LoadCredential in the unit"
         faults.append(Fault(settings.keys_from, "the keys", "", wrong, remedy))
@@ -126,7 +126,9 @@ def _trading_addresses(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 
 def _keys(settings: Settings, gathered: Gathered, foreign: str, environment: str) -> list[Fault]:
-    faults = []
+    faults: list[Fault] = []
+    if not gathered.needs_keys:
+        return faults
     mode = settings.run.mode
     missing = [
         name

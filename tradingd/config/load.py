@@ -58,10 +58,19 @@ _NOT_IN_FILES = ("key", "secret", "keys_from")
 
 
 def load(
-    file: Path, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+    file: Path,
+    environ: Mapping[str, str] | None = None,
+    dotenv: Path | None = Path(".env"),
+    *,
+    needs_keys: bool = True,
 ) -> Settings:
-    """Read, merge, validate and cross-check; raises `ConfigError` with all faults."""
+    """Read, merge, validate and cross-check; raises `ConfigError` with all faults.
+
+    Without `needs_keys` nothing is said of the broker's keys: who asks a running daemon, replays or
+    backtests does not trade, and under systemd only the daemon itself can read them.
+    """
     gathered = gather(file, os.environ if environ is None else environ, dotenv)
+    gathered.needs_keys = needs_keys
     faults = gathered.faults
     for name in _NOT_IN_FILES:
         if name in gathered.values:

@@ -35,6 +35,8 @@ class Gathered:
     secret: Secret = field(default_factory=lambda: Secret(""))
     keys_from: str = ""
     faults: list[Fault] = field(default_factory=list)
+    needs_keys: bool = True
+    """False for commands that never trade: then missing or foreign keys are no fault."""
 
     def origin(self, path: tuple[str | int, ...]) -> str:
         """Return where the value at `path` was written; the file where it was written nowhere."""
