@@ -171,6 +171,7 @@ def _broker(
     return AlpacaSettings(
         trading_url=url,
         trading_stream_url=stream_url,
+        data_url=url if settings.run.mode == "mock" else settings.alpaca.data_url,
         key_id=key_id,
         secret_key=secret,
         quote_age_s_max=settings.risk.quote_age_s_max,

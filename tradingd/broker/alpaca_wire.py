@@ -112,11 +112,50 @@ class WireActivity(msgspec.Struct, gc=False):
     status: str | None = None
 
 
+class WireSplit(msgspec.Struct, gc=False):
+    """A split of the corporate actions: `new_rate` shares for `old_rate`."""
+
+    id: str | None = None
+    symbol: str | None = None
+    new_rate: Any = None
+    old_rate: Any = None
+    ex_date: str | None = None
+
+
+class _Splits(msgspec.Struct):
+    forward_splits: list[WireSplit] = msgspec.field(default_factory=list)
+    reverse_splits: list[WireSplit] = msgspec.field(default_factory=list)
+
+
+class WireActions(msgspec.Struct):
+    """The corporate actions of a query; a thousand fit on the only page we ask for."""
+
+    corporate_actions: _Splits = msgspec.field(default_factory=_Splits)
+
+
 class WireError(msgspec.Struct, gc=False):
     """An error body."""
 
     code: Any = None
     message: Any = None
+
+
+_CLOSED = frozenset({
+    "ACCOUNT_CLOSED", "ACCOUNT_CLOSED_PENDING", "INACTIVE", "REJECTED", "SUBMISSION_FAILED", "DISABLED",
+})  # fmt: skip
+
+
+def why_blocked(account: WireAccount) -> str:
+    """Return why this account may not trade, or nothing; a status nobody knows is no reason."""
+    switches = {
+        "trading_blocked": account.trading_blocked,
+        "account_blocked": account.account_blocked,
+        "trade_suspended_by_user": account.trade_suspended_by_user,
+    }
+    words = [name for name, is_set in switches.items() if is_set]
+    if account.status in _CLOSED:
+        words.append(f"status {account.status}")
+    return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

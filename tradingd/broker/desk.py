@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 
 import structlog
 
-from tradingd.broker.alpaca_wire import ZERO
+from tradingd.broker.alpaca_wire import ZERO, WireAccount, why_blocked
 from tradingd.broker.facts import fee_of
 from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.known import KnownOrders
@@ -19,6 +20,7 @@ from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.messages import (
     AlertRaised,
+    BrokerConnected,
     BrokerLost,
     Envelope,
     Message,
@@ -64,12 +66,15 @@ class Desk:
         self._rng = rng
         self._is_lost_said = False
         self._is_fatal_said = False
+        self.words_unknown: Counter[str] = Counter()
+        """Where -> words of the broker we did not know, repeated ones too."""
         self._words: set[WordUnknown] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def say(self, message: Message) -> Envelope | None:
         """Publish and fold; an unknown word is said once."""
         if isinstance(message, WordUnknown):
+            self.words_unknown[message.where] += 1
             if message in self._words or len(self._words) >= WORDS_MAX:
                 return None
             self._words.add(message)
@@ -109,10 +114,27 @@ class Desk:
         self.lost(f"keys refused: {reason}", is_fatal=True)
 
     def found(self) -> None:
-        """Note that the stream is up again; `BrokerConnected` is the caller's to say."""
-        self._is_lost_said = self._is_fatal_said = False
+        """Note that the stream is up again, and say so unless the account is blocked."""
         self.cell.is_stream_up = True
         self.cell.keys_refused_at = None
+        if self.cell.is_blocked:
+            return
+        self._is_lost_said = self._is_fatal_said = False
+        self.say(BrokerConnected())
+
+    def judge_account(self, account: WireAccount) -> None:
+        """Say when the broker blocks the account, and when it lets go of it: waiting does not help."""
+        why = why_blocked(account)
+        was_blocked, self.cell.is_blocked = self.cell.is_blocked, bool(why)
+        if why and not was_blocked:
+            self.alert(
+                Severity.CRITICAL, "account_blocked", f"the broker blocks the account: {why}"
+            )
+            is_up = self.cell.is_stream_up
+            self.lost(f"account blocked: {why}", is_fatal=True)
+            self.cell.is_stream_up = is_up  # it can still tell of fills
+        elif was_blocked and not why and self.cell.is_stream_up:
+            self.found()
 
     def back_off_s(self, attempt: int) -> float:
         """Return the real seconds to wait after the `attempt`-th failure (from 0), with jitter."""

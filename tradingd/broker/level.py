@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from tradingd.broker.known import Record
 from tradingd.broker.settings import AlpacaSettings
+from tradingd.instruments.symbols import market_of
 from tradingd.messages import (
     Ask,
     Level,
     LevelChanged,
+    Market,
     Message,
     OperatorAsked,
     Role,
+    Session,
+    SessionChanged,
     StationFailed,
 )
 from tradingd.runtime.ports import Clock
@@ -36,8 +40,8 @@ class LevelCell:
     """What the house may do at this very moment, as far as the edge must know."""
 
     __slots__ = (
-        "_awaited", "_causes", "has_clash", "is_emergency", "is_leaderless", "is_stream_up",
-        "keys_refused_at", "level",
+        "_awaited", "_causes", "_sessions", "has_clash", "is_blocked", "is_emergency",
+        "is_leaderless", "is_stream_up", "keys_refused_at", "level",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -48,12 +52,15 @@ class LevelCell:
         """The emergency lane closes everything itself; an exit of ours would sell twice."""
         self.has_clash = False
         """An order with our id was not ours: no entries in this run."""
+        self.is_blocked = False
+        """The broker has blocked the account for trading."""
         self.keys_refused_at: int | None = None
         """When (monotonic) the broker last refused our keys; an exit tries again after a while."""
         self.is_leaderless = False
         """The supervisor is dead, and nobody could say stop any more."""
         self._causes: frozenset[str] = frozenset()
         self._awaited: frozenset[str] = frozenset()
+        self._sessions: dict[Market, Session] = {}
 
     def set(self, message: Message) -> None:
         """Take over the level: the bus calls this inside `publish`."""
@@ -75,6 +82,15 @@ class LevelCell:
         assert isinstance(message, StationFailed)
         self.is_leaderless = self.is_leaderless or message.station == "supervisor"
 
+    def enter(self, message: Message) -> None:
+        """Take over a market's session: an entry approved before the close must not leave after it."""
+        assert isinstance(message, SessionChanged)
+        self._sessions[message.market] = message.session
+
+    def is_open(self, market: Market) -> bool:
+        """Tell whether a market is in its regular session; one nobody spoke of is."""
+        return self._sessions.get(market, Session.REGULAR) is Session.REGULAR
+
     @property
     def why_no_entry(self) -> str:
         """Return what of the house stands against an entry, or nothing."""
@@ -82,6 +98,8 @@ class LevelCell:
             return "id_clash"
         if self.is_leaderless:
             return "supervisor"
+        if self.is_blocked:
+            return "blocked"
         if self._awaited:
             return "asked"
         return "" if self.level is Level.NORMAL else f"level:{self.level.value}"
@@ -110,6 +128,8 @@ def refusal(
         return why
     if not cell.is_stream_up:
         return "disconnected"
+    if not cell.is_open(market_of(record.order.symbol)):
+        return "session"
     now = clock.now()
     if now - record.order.quoted_at > settings.quote_age_s_max * SECOND_NS:
         return "stale_quote"

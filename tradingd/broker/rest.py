@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -12,9 +13,11 @@ from tradingd.broker.alpaca_wire import (
     OrderView,
     Unreadable,
     WireAccount,
+    WireActions,
     WireActivity,
     WireOrder,
     WirePosition,
+    WireSplit,
     decode,
     decode_rows,
     read_order,
@@ -195,6 +198,21 @@ class AlpacaRest:
                 return found
             query["page_token"] = rows[-1].id
         raise CallFailed(f"activities: more than {self._settings.pages_max} pages")
+
+    async def splits(self, symbols: Sequence[str], first: str, last: str) -> list[WireSplit]:
+        """Return the splits of symbols whose ex-date is within two dates."""
+        query = {"symbols": ",".join(symbols), "types": "forward_split,reverse_split",
+                 "start": first, "end": last, "limit": "1000"}  # fmt: skip
+        url = f"{self._settings.data_url.rstrip('/')}/v1/corporate-actions?{urlencode(query)}"
+        try:
+            reply = await self.wire.request("GET", url, headers=self._headers, lane=Lane.POLL)
+        except NetworkError as error:
+            raise CallFailed(f"corporate actions: {error}") from error
+        self.requests["corporate_actions", str(reply.status)] += 1
+        if reply.status != 200:
+            raise CallFailed(f"corporate actions: HTTP {reply.status}", reply.status)
+        actions = _readable(reply.body, WireActions).corporate_actions
+        return [*actions.forward_splits, *actions.reverse_splits]
 
     async def cancel(self, broker_order_id: str) -> Reply:
         """Ask for one cancel."""

@@ -12,6 +12,8 @@ class AlpacaSettings:
 
     trading_url: str
     """Without `/v2`: `https://paper-api.alpaca.markets`."""
+    data_url: str = ""
+    """Where corporate actions are; empty asks for none."""
     trading_stream_url: str
     """`wss://paper-api.alpaca.markets/stream`."""
     key_id: str = field(repr=False)

@@ -24,6 +24,7 @@ from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
 from tradingd.broker.gap import Gap
 from tradingd.broker.rest import CallFailed
+from tradingd.broker.splits import SplitWatch
 from tradingd.messages import (
     BrokerOrder,
     BrokerPosition,
@@ -59,6 +60,7 @@ class Snapshots:
         self._gap = gap
         self._in_flight = in_flight
         self._cash = CashWatch(desk)
+        self._splits = SplitWatch(desk)
         self._asked: dict[str, None] = {}
         self._wake = asyncio.Event()
 
@@ -105,12 +107,34 @@ class Snapshots:
             events = self._desk.order_events
             rest = self._desk.rest
             account, positions = await asyncio.gather(rest.account(), rest.positions())
+            self._desk.judge_account(account)
+            await self._splits.pull()
             orders = await rest.open_orders()
-            if why != FLATTEN and await self._cash.has_news():
+            is_hidden = await self._has_hidden(orders)
+            if why != FLATTEN and await self._has_news(positions):
                 continue
-            if events == self._desk.order_events and self._agrees(orders):
+            is_quiet = events == self._desk.order_events and not is_hidden
+            if is_quiet and self._agrees(orders):
                 return self._build(why, account, positions, orders)
         return None
+
+    async def _has_news(self, positions: list[WirePosition]) -> bool:
+        """Say what moved the books without an order of ours; tell whether anything did."""
+        if self._splits.has_news({row.symbol: row.quantity for row in map(_position, positions)}):
+            return True
+        return await self._cash.has_news()
+
+    async def _has_hidden(self, orders: list[OrderView]) -> bool:
+        """Tell whether an order of unknown fate is at the broker and not listed: it may have been filled."""
+        listed = {view.order_id for view in orders}
+        for record in list(self._desk.known.live()):
+            order_id = record.order.order_id
+            is_unknown = not record.is_accepted and not self._in_flight.is_in_flight(order_id)
+            if is_unknown and order_id not in listed:
+                view = await self._desk.rest.order_by_client_id(order_id)
+                if view is not None and not record.is_terminal:
+                    return True
+        return False
 
     def _agrees(self, orders: list[OrderView]) -> bool:
         """Tell whether all that these orders show has been said."""

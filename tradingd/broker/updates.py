@@ -23,12 +23,13 @@ from tradingd.broker.alpaca_wire import (
     read_order,
 )
 from tradingd.broker.desk import Desk
+from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.gap import Gap
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import KeysRefused
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
-from tradingd.messages import BrokerConnected, Severity, WordUnknown
+from tradingd.messages import Severity, WordUnknown
 from tradingd.runtime.ports import NetworkError, Socket, SocketClosed
 
 log = structlog.get_logger(actor="broker")
@@ -62,6 +63,8 @@ class OrderStream:
         self.heard_at = 0
         """When (monotonic, ns) the broker last gave a sign on this stream; 0 before the first."""
         self._doubt = asyncio.Event()
+        self._asking: set[str] = set()
+        """Orders that are being asked for because of an unknown word."""
         self._was_up = False
 
     async def run(self) -> None:
@@ -178,12 +181,11 @@ class OrderStream:
             self._snapshots.ask(why)
         self._was_up = True
         self._desk.found()
-        self._desk.say(BrokerConnected())
         log.info("stream.connected", reconnects=self.reconnects)
         await self._doubt_silence()
 
     async def _identify(self) -> None:
-        """See that the keys still open the account that is meant, and that it may trade."""
+        """See that the keys still open the account that is meant, whatever it may do."""
         try:
             identity = await self._desk.rest.verify()
         except KeysRefused as error:
@@ -192,8 +194,7 @@ class OrderStream:
         if wanted and wanted not in (identity.account_number, identity.account_id):
             reason = f"the keys open account {shown}, and ...{wanted[-4:]} is configured"
             raise StreamLost(reason, is_fatal=True)
-        if identity.is_blocked:
-            raise StreamLost(f"the broker has blocked account {shown}", is_fatal=True)
+        # A blocked account is judged with each snapshot; its stream still tells of fills.
 
     def _release(self) -> None:
         waiting, self._buffer = self._buffer or [], None
@@ -237,10 +238,33 @@ class OrderStream:
             return
         if update.event not in KNOWN_EVENTS:
             self._desk.say(WordUnknown("trade_updates.event", update.event[:40], view.order_id))
-            self._doubt.set()
+            self._ask_about(view.order_id)
+        elif not status_of(view, update.event):
+            self._ask_about(view.order_id)
         was_news = self._teller.tell(update, view)
         if not was_news and update.event not in SILENT_EVENTS:
             self._desk.facts_ignored += 1
+
+    def _ask_about(self, order_id: str) -> None:
+        """Read one order of ours that something unknown was said of; the broker's REST may say it plainer."""
+        if order_id in self._asking or self._desk.known.get(order_id) is None:
+            return
+        self._asking.add(order_id)
+        self._desk.spawn(self._read_order(order_id), f"ask about {order_id}")
+
+    async def _read_order(self, order_id: str) -> None:
+        try:
+            await asyncio.sleep(self._desk.settings.snapshot_settle_s)  # the next update may do
+            view = await self._desk.rest.order_by_client_id(order_id)
+        except CallFailed as failure:
+            log.warning("order.lookup_failed", client_order_id=order_id, reason=str(failure))
+            self._doubt.set()
+            return
+        finally:
+            self._asking.discard(order_id)
+        record = self._desk.known.get(order_id)
+        if view is not None and record is not None:
+            self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
 
     def _control(self, message: WireFrame) -> None:
         data = decode(message.data, WireStreamData)

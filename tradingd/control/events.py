@@ -101,7 +101,7 @@ OF_THE_EDGES = frozenset({
     "halt.cancel_all_failed", "halt.close", "halt.close_all", "halt.emergency_done",
     "halt.emergency_failed", "halt.latch_failed", "halt.reading_failed", "log.dropped", "order.answered", "order.cancel_failed",
     "order.lookup_failed", "order.task_failed", "order.unheard", "order.unwanted", "quote.refused",
-    "reconcile.never_quiet", "reconcile.reading_failed", "stream.calendar_unread",
+    "reconcile.actions_unread", "reconcile.never_quiet", "reconcile.reading_failed", "reconcile.split", "stream.calendar_unread",
     "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
     "stream.gap_read", "stream.gap_unread", "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
     "trace.unwritten", "trace.written",

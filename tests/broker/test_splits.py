@@ -1,0 +1,116 @@
+"""A split: announced, believed when the position shows it, said once for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from tests.broker.conftest import House
+from tests.broker.twin import TwinBroker
+from tradingd.messages import SnapshotAsked
+from tradingd.runtime.ports import Lane, NetworkError, Reply
+
+D = Decimal
+
+ROW = '{"id":"%s","symbol":"IBM","new_rate":%s,"old_rate":%s,"ex_date":"2023-11-14"}'
+
+
+class Announcer(TwinBroker):
+    """A broker with a calendar of corporate actions."""
+
+    kind = "forward_splits"
+    rows = ROW % ("a1", 4, 1)
+    is_down = False
+    asked: list[str]
+
+    async def request(
+        self, method: str, url: str, *, lane: Lane = Lane.POLL, **rest: object
+    ) -> Reply:
+        if not urlsplit(url).path.startswith("/v1/"):
+            return await super().request(method, url, lane=lane, **rest)  # type: ignore[arg-type]
+        self.asked = [*getattr(self, "asked", []), urlsplit(url).query]
+        if self.is_down:
+            raise NetworkError("cut by the test", was_sent=True)
+        body = f'{{"corporate_actions":{{"{self.kind}":[{self.rows}]}},"next_page_token":null}}'
+        return Reply(200, body.encode())
+
+
+async def holding(houses: Callable[..., House], **changes: object) -> tuple[House, Announcer]:
+    clock = houses().clock
+    broker = Announcer(clock)
+    for name, value in changes.items():
+        setattr(broker, name, value)
+    broker.positions = {"IBM": D(10), "BTC/USD": D(1)}
+    house = houses(broker, clock=clock, data_url="http://twin")
+    await house.connected()
+    return house, broker
+
+
+async def look(house: House, count: int) -> None:
+    house.say(SnapshotAsked("period"))
+    await house.until("BrokerSnapshot", count)
+
+
+async def test_a_split_is_said_when_the_position_shows_it_and_not_before(
+    houses: Callable[..., House],
+) -> None:
+    house, broker = await holding(houses)
+    await look(house, 2)
+    assert house.all("CorporateAction") == []
+    assert "symbols=IBM&types=forward_split" in broker.asked[0]
+    broker.positions["IBM"] = D(40)
+    await look(house, 3)
+    action = house.one("CorporateAction")
+    assert (action.symbol, action.kind, action.ratio) == ("IBM", "forward_split", D(4))
+    names = house.names()
+    assert names.index("CorporateAction") < len(names) - 1, "before the snapshot that shows it"
+    broker.positions["IBM"] = D(160)
+    await look(house, 4)
+    assert len(house.all("CorporateAction")) == 1, "the same one never comes twice"
+    assert len(broker.asked) == 1, "once a day"
+
+
+async def test_a_reverse_split_shrinks(houses: Callable[..., House]) -> None:
+    house, broker = await holding(houses, kind="reverse_splits", rows=ROW % ("r1", 1, 5))
+    await look(house, 2)
+    broker.positions["IBM"] = D(2)
+    await look(house, 3)
+    assert (house.one("CorporateAction").kind, house.one("CorporateAction").ratio) == (
+        "reverse_split", D("0.2"),
+    )  # fmt: skip
+
+
+async def test_a_change_that_is_not_the_announced_ratio_is_left_to_the_reconciler(
+    houses: Callable[..., House],
+) -> None:
+    house, broker = await holding(houses)
+    await look(house, 2)
+    broker.positions["IBM"] = D(20)
+    await look(house, 3)
+    assert house.all("CorporateAction") == []
+
+
+async def test_announcements_that_cannot_be_read_stop_nothing_and_are_asked_again(
+    houses: Callable[..., House],
+) -> None:
+    house, broker = await holding(houses, is_down=True)
+    await look(house, 2)
+    await look(house, 3)
+    assert len(broker.asked) == 2
+    broker.is_down = False
+    broker.rows = '{"id":"x","symbol":"IBM","new_rate":"nan","old_rate":0}'
+    await look(house, 4)
+    assert house.all("CorporateAction") == []
+
+
+async def test_a_restart_does_not_say_a_split_again(houses: Callable[..., House]) -> None:
+    house, broker = await holding(houses)
+    await look(house, 2)
+    broker.positions["IBM"] = D(40)
+    await look(house, 3)
+    await house.stop()
+    again = houses(broker, house.said, clock=house.clock, data_url="http://twin")
+    await again.connected()
+    await look(again, 2)
+    assert again.all("CorporateAction") == []

@@ -1,0 +1,87 @@
+"""Splits: announced before the open, believed when the broker's position shows them.
+
+An announcement alone moves nothing: the broker applies it at a moment of its own. So it becomes a fact in
+the reading in which the position has changed by exactly its ratio, and what differs otherwise stays a
+difference for the reconciler, and a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+import structlog
+
+from tradingd.broker.alpaca_wire import WireSplit, number
+from tradingd.broker.desk import Desk
+from tradingd.broker.rest import CallFailed
+from tradingd.instruments.calendar import trading_day
+from tradingd.instruments.symbols import market_of
+from tradingd.messages import CorporateAction, Market
+
+log = structlog.get_logger(actor="broker")
+
+DAYS_BACK = 7
+"""Ex-dates that are asked for before today: we may have been away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One split that may come."""
+
+    action_id: str
+    symbol: str
+    ratio: Decimal
+
+
+class SplitWatch:
+    """The announced splits of what we hold, read once per New York day."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._announced: list[Announced] = []
+        self._read_on = ""
+        self._read_for: frozenset[str] = frozenset()
+
+    async def pull(self) -> None:
+        """Read the announcements of today, unless they were read; a failure is tried again next time."""
+        today = trading_day(self._desk.clock.now())
+        held = frozenset(
+            symbol
+            for symbol, quantity in self._desk.known.coins.items()
+            if quantity and market_of(symbol) is Market.US_EQUITY
+        )
+        is_read = today == self._read_on and held <= self._read_for
+        if not self._desk.settings.data_url or not held or is_read:
+            return
+        first = (date.fromisoformat(today) - timedelta(days=DAYS_BACK)).isoformat()
+        try:
+            rows = await self._desk.rest.splits(sorted(held), first, today)
+        except CallFailed as failure:
+            log.warning("reconcile.actions_unread", reason=str(failure))
+            return
+        self._read_on, self._read_for = today, held
+        self._announced = [found for row in rows if (found := _announced(row)) is not None]
+
+    def has_news(self, positions: Mapping[str, Decimal]) -> bool:
+        """Say the splits that these positions show; tell whether there were any."""
+        known, said = self._desk.known, False
+        for split in self._announced:
+            held, shown = known.coins.get(split.symbol), positions.get(split.symbol)
+            is_new = split.action_id not in known.activity_ids
+            if is_new and held and shown and shown != held and shown == held * split.ratio:
+                kind = "forward_split" if split.ratio > 1 else "reverse_split"
+                action = CorporateAction(split.action_id, split.symbol, kind, split.ratio)
+                log.info("reconcile.split", symbol=split.symbol, ratio=str(split.ratio))
+                self._desk.say(action)
+                said = True
+        return said
+
+
+def _announced(row: WireSplit) -> Announced | None:
+    new, old = number(row.new_rate), number(row.old_rate)
+    if not row.id or not row.symbol or not new or not old or new <= 0 or old <= 0 or new == old:
+        return None
+    return Announced(row.id, row.symbol, new / old)
