@@ -42,6 +42,7 @@ from tradingd.messages import (
     OperatorAsked,
     OrderApproved,
     RunStarted,
+    SessionChanged,
     Severity,
     SnapshotAsked,
     StationFailed,
@@ -77,6 +78,7 @@ class AlpacaBroker:
         bus.on(LevelChanged, self._desk.cell.set)
         bus.on(OperatorAsked, self._desk.cell.ask)
         bus.on(StationFailed, self._desk.cell.fail)
+        bus.on(SessionChanged, self._desk.cell.enter)
         bus.on(AlertRaised, PostMortem(settings.trace_folder, self.wire.ring, clock).hear)
         self._handlers: dict[type[Message], Callable[[Envelope], None]] = {
             RunStarted: self._run_started,
@@ -115,6 +117,11 @@ class AlpacaBroker:
     def wire(self) -> AccountWire:
         """The account's wire: budget, counters and trace; the feed asks through it, too."""
         return self._desk.rest.wire
+
+    @property
+    def words_unknown(self) -> Mapping[str, int]:
+        """Where -> words of the broker we did not know."""
+        return self._desk.words_unknown
 
     @property
     def facts_ignored(self) -> int:

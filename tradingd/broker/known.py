@@ -18,6 +18,7 @@ from tradingd.messages import (
     CancelOrder,
     CancelRejected,
     CashMoved,
+    CorporateAction,
     FeeCharged,
     Message,
     OrderAccepted,
@@ -114,6 +115,7 @@ class KnownOrders:
             CancelRejected: self._cancel_rejected,
             FeeCharged: self._fee,
             CashMoved: self._cash_moved,
+            CorporateAction: self._split,
             BrokerSnapshot: self._snapshot,
         }
 
@@ -238,6 +240,11 @@ class KnownOrders:
 
     def _cash_moved(self, message: CashMoved, _: int) -> None:
         self.activity_ids.add(message.activity_id)
+
+    def _split(self, message: CorporateAction, _: int) -> None:
+        self.activity_ids.add(message.action_id)
+        if message.symbol in self.coins:
+            self.coins[message.symbol] *= message.ratio
 
     def _snapshot(self, message: BrokerSnapshot, _: int) -> None:
         self.snapshot_at = message.taken_at
