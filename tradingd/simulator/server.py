@@ -6,6 +6,7 @@ Everything that has a meaning lives in `simulator/wire`; here bytes become reque
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
@@ -130,7 +131,7 @@ class SimulatorServer:
             return _cut(raw)
         if plan.instead is not None:
             await asyncio.sleep(plan.hang_s)
-            return _http(self.faults.finish(plan, plan.instead))
+            return _http(self.faults.finish(plan, plan.instead, time.time_ns()))
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._serve_socket(raw, request)
         response = self.alpaca.handle(request, self.clock.now())
@@ -145,7 +146,7 @@ class SimulatorServer:
         await asyncio.sleep(plan.hang_s)
         if plan.is_dropped:
             return _cut(raw)
-        response = self.faults.finish(plan, response)
+        response = self.faults.finish(plan, response, time.time_ns())
         return await _cut_short(raw, response) if plan.is_truncated else _http(response)
 
     async def _serve_socket(self, raw: web.BaseRequest, request: Request) -> web.StreamResponse:

@@ -84,11 +84,11 @@ def test_a_field_is_renamed_or_taken_out_at_any_depth() -> None:
     assert rewrite_body(b"<html>", gone) == b"<html>"
 
 
-def test_every_reply_has_a_date_and_a_skewed_one_on_call() -> None:
+def test_a_date_is_skewed_on_call() -> None:
     faults = armed(Fault(fault="skew", seconds=7, count=1))
     reply = Response(200, {}, b"")
-    dates = [faults.finish(faults.plan(POST), reply).headers["Date"] for _ in range(2)]
-    assert dates == ["Tue, 14 Nov 2023 22:13:27 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"]
+    dates = [faults.finish(faults.plan(POST), reply, NOW).headers.get("Date") for _ in range(2)]
+    assert dates == ["Tue, 14 Nov 2023 22:13:27 GMT", None]
 
 
 def test_updates_are_lost_doubled_and_told_late() -> None:

@@ -117,12 +117,15 @@ class Faults:
                     break
         return plan
 
-    def finish(self, plan: Plan, response: Response) -> Response:
-        """Return a reply as it leaves: rewritten where that was planned, with the broker's date."""
+    def finish(self, plan: Plan, response: Response, date_ns: int) -> Response:
+        """Return a reply as it leaves: rewritten where that was planned, dated wrongly where armed.
+
+        `date_ns` is the right date, by whatever clock the shell's replies go.
+        """
         for fault in plan.rewrites:
             body = rewrite_body(response.body, fault)
             response = Response(response.status, response.headers, body)
-        return dated(response, self.at, plan.skew_s)
+        return dated(response, date_ns, plan.skew_s) if plan.skew_s else response
 
     def is_mute(self, kind: str, path: str) -> bool:
         """Say whether the frames due on a socket are lost, counting down by one."""

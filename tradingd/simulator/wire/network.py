@@ -181,13 +181,13 @@ class SimulatorNetwork:
         if plan.is_reset:
             raise NetworkError("connection reset", was_sent=True)
         if plan.instead is not None:
-            return self.alpaca.faults.finish(plan, plan.instead)
+            return self.alpaca.faults.finish(plan, plan.instead, self._clock.now())
         response = self.alpaca.handle(request, self._clock.now())
         if self._pacer is not None:
             self._pacer.poke()
         if plan.is_dropped:
             raise NetworkError("connection reset before the reply", was_sent=True)
-        response = self.alpaca.faults.finish(plan, plan.afterwards or response)
+        response = self.alpaca.faults.finish(plan, plan.afterwards or response, self._clock.now())
         if plan.is_truncated:
             raise NetworkError("reply shorter than announced", was_sent=True)
         return response
