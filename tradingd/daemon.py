@@ -292,7 +292,7 @@ class Daemon:
         return Exit.OK if summary.is_flat or not is_flat_wanted else Exit.NOT_FLAT
 
     def _say_summary(self, summary: Summary) -> None:
-        _LOG.info("daemon.summary", **summary.record())
+        _LOG.info("daemon.summary", msg=summary.line(), **summary.record())
         self._outlet.flush(_LOG_CLOSE_REAL_S_MAX)
         out = sys.stdout if sys.stdout.isatty() else sys.stderr
         out.write(summary.text() + "\n")

@@ -49,6 +49,12 @@ class Summary:
         words = {name: getattr(self, name) for name in self.__slots__}
         return {**words, "agrees": self.agrees}
 
+    def line(self) -> str:
+        """Return the summary in one line."""
+        flat = "flat" if self.is_flat else "NOT FLAT"
+        check = "the broker agrees" if self.agrees else "THE BROKER DIFFERS"
+        return f"{self.fills} fills, profit {cents(self.pnl_usd):+} USD, {check}, {flat}"
+
     def text(self) -> str:
         """Return the summary for people."""
         refused = ", ".join(f"{rule} {count}" for rule, count in self.refused.items()) or "none"
