@@ -24,6 +24,7 @@ from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
 from tradingd.broker.gap import Gap
 from tradingd.broker.rest import CallFailed
+from tradingd.broker.splits import SplitWatch
 from tradingd.messages import (
     BrokerOrder,
     BrokerPosition,
@@ -59,6 +60,7 @@ class Snapshots:
         self._gap = gap
         self._in_flight = in_flight
         self._cash = CashWatch(desk)
+        self._splits = SplitWatch(desk)
         self._asked: dict[str, None] = {}
         self._wake = asyncio.Event()
 
@@ -105,14 +107,37 @@ class Snapshots:
             events = self._desk.order_events
             rest = self._desk.rest
             account, positions = await asyncio.gather(rest.account(), rest.positions())
+            self._judge(account)
+            await self._splits.pull()
             orders = await rest.open_orders()
             is_hidden = await self._has_hidden(orders)
-            if why != FLATTEN and await self._cash.has_news():
+            if why != FLATTEN and await self._has_news(positions):
                 continue
             is_quiet = events == self._desk.order_events and not is_hidden
             if is_quiet and self._agrees(orders):
                 return self._build(why, account, positions, orders)
         return None
+
+    def _judge(self, account: WireAccount) -> None:
+        was_blocked = self._desk.cell.is_blocked
+        self._desk.judge_account(account)
+        if self._desk.cell.is_blocked and not was_blocked:
+            self._desk.spawn(self._watch_block(), "watch the block")
+
+    async def _watch_block(self) -> None:
+        """Look whether the block is lifted: a halted house asks for no snapshots."""
+        while self._desk.cell.is_blocked:
+            await asyncio.sleep(self._desk.settings.refused_interval_s)
+            try:
+                self._desk.judge_account(await self._desk.rest.account())
+            except CallFailed as failure:
+                log.warning("reconcile.reading_failed", reason=str(failure))
+
+    async def _has_news(self, positions: list[WirePosition]) -> bool:
+        """Say what moved the books without an order of ours; tell whether anything did."""
+        if self._splits.has_news({row.symbol: row.quantity for row in map(_position, positions)}):
+            return True
+        return await self._cash.has_news()
 
     async def _has_hidden(self, orders: list[OrderView]) -> bool:
         """Tell whether an order of unknown fate is at the broker and not listed: it may have been filled."""

@@ -1,0 +1,187 @@
+"""The ground of the fault tests: a whole house in virtual time, a local Alpaca, and the troubles between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.house.lives import Life, Town, in_town, without_strategies
+from tradingd.cores import CoreSettings
+from tradingd.messages import (
+    BooksAgreed,
+    BrokerConnected,
+    DifferenceUnexplained,
+    Envelope,
+    EquityMarked,
+    FeedConnected,
+    Level,
+    Mark,
+    OrderApproved,
+    OrderFilled,
+    OrderSent,
+    Role,
+    SetTimer,
+)
+from tradingd.runtime.virtual_loop import VirtualLoop
+from tradingd.simulator.wire.alpaca import LocalAlpaca
+from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.faults import Faults
+
+SYMBOL = "ACMX"
+HUNDRED = Decimal(100)
+
+Retell = Callable[[CoreSettings], CoreSettings]
+
+
+class Scene:
+    """A life that trades, and its troubles."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.town = life.town
+        self._orders = 0
+
+    @property
+    def alpaca(self) -> LocalAlpaca:
+        """The broker behind the wire."""
+        return self.town._alpaca
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self.alpaca.faults
+
+    def trouble(self, name: Any, **fields: Any) -> None:
+        """Arm a fault from now on."""
+        self.faults.advance(self.town.clock.now())
+        self.faults.arm(Fault(fault=name, **fields))
+
+    def calm(self) -> None:
+        """Disarm everything."""
+        self.trouble("clear")
+
+    def buy(self, quantity: int = 10, off_pct: str = "1", symbol: str = SYMBOL) -> str:
+        """Order as a person would; above the middle is at once. Returns the parent's id."""
+        return self._ask(symbol, quantity, off_pct, Role.ENTRY)
+
+    def sell(self, quantity: int = 10, off_pct: str = "-1", symbol: str = SYMBOL) -> str:
+        """Order the way out."""
+        return self._ask(symbol, quantity, off_pct, Role.EXIT)
+
+    def _ask(self, symbol: str, quantity: int, off_pct: str, role: Role) -> str:
+        self._orders += 1
+        self.life.order(self._orders, symbol, str(quantity), off_pct, role)
+        return f"{self.life.genesis}-o-operator-{self._orders}"
+
+    def of(self, parent: str, kind: type[Any]) -> list[Any]:
+        """Return what was said of a parent's orders, or of the parent."""
+        return [
+            each for each in self.life.said(kind)
+            if getattr(each, "intent_id", "") == parent
+            or getattr(each, "order_id", "").rpartition("-")[0] == parent
+        ]  # fmt: skip
+
+    def filled(self, parent: str) -> Decimal:
+        """Return how much of a parent was filled, as the house has it."""
+        return sum((fill.quantity for fill in self.of(parent, OrderFilled)), Decimal(0))
+
+    def held(self, symbol: str = SYMBOL) -> Decimal:
+        """Return what the broker holds for us."""
+        held = [each.qty for each in self.town.exchange.positions() if each.symbol == symbol]
+        return held[0] if held else Decimal(0)
+
+    def posts(self, parent: str) -> int:
+        """Return how many of a parent's orders the broker has."""
+        orders = self.town.exchange.orders()
+        return sum(order.client_order_id.rpartition("-")[0] == parent for order in orders)
+
+    async def until(self, is_so: Callable[[], bool], within_s: float = 120) -> float:
+        """Wait in virtual time; what never comes is shown with what was said instead."""
+        try:
+            return await self.life.until(is_so, within_s)
+        except TimeoutError:
+            recent = "\n".join(repr(e.message)[:250] for e in self._telling()[-25:])
+            raise AssertionError(f"never so; level {self.life.causes}:\n{recent}") from None
+
+    def _telling(self) -> list[Envelope]:
+        return [
+            e for e in self.life.log if not isinstance(e.message, Mark | EquityMarked | SetTimer)
+        ]
+
+    async def said(
+        self, parent: str, kind: type[Any], count: int = 1, within_s: float = 60
+    ) -> None:
+        """Wait until so much of a kind was said of a parent."""
+        await self.until(lambda: len(self.of(parent, kind)) >= count, within_s)
+
+    async def normal(self, within_s: float = 300) -> None:
+        """Wait until the house may do everything again."""
+        await self.until(lambda: self.life.is_at(Level.NORMAL), within_s)
+
+    async def agreed(self, within_s: float = 200) -> None:
+        """Wait until the books agree once more."""
+        before = len(self.life.said(BooksAgreed))
+        await self.until(lambda: len(self.life.said(BooksAgreed)) > before, within_s)
+
+    def last_mark(self, symbol: str = SYMBOL) -> Mark:
+        """Return the latest mark."""
+        return [mark for mark in self.life.said(Mark) if mark.symbol == symbol][-1]
+
+
+def check(scene: Scene) -> None:
+    """What holds however a day went: each share once, nothing past the limits, books agreed."""
+    exchange = scene.town.exchange
+    ours = {order.client_order_id: order for order in exchange.orders()}
+    told: dict[str, Decimal] = {}
+    for fill in scene.life.said(OrderFilled):
+        told[fill.order_id] = told.get(fill.order_id, Decimal(0)) + fill.quantity
+        assert told[fill.order_id] == fill.cumulative, "each share once, in order"
+    for order_id, quantity in told.items():
+        assert ours[order_id].filled_qty == quantity, order_id
+    approved = {order.order_id for order in scene.life.said(OrderApproved)}
+    assert approved >= {sent.order_id for sent in scene.life.said(OrderSent)}
+    assert exchange.positions() == []
+    assert exchange.open_orders() == []
+    assert not scene.life.said(DifferenceUnexplained)
+
+
+def day(
+    folder: Path,
+    story: Callable[[Scene], Awaitable[None]],
+    *,
+    seed: int = 3,
+    retell: Retell = without_strategies,
+    start: str = "09:30",
+    is_checked: bool = True,
+) -> None:
+    """Let a story happen to a house that has come up, end the day flat, and check the books."""
+
+    async def told(loop: VirtualLoop) -> None:
+        town = Town(loop, seed, folder, start=start, retell=retell)
+        scene = Scene(await town.live())
+        await scene.normal(30)
+        await scene.until(lambda: any(m.symbol == SYMBOL for m in scene.life.said(Mark)))
+        assert scene.life.said(BrokerConnected)
+        assert scene.life.said(FeedConnected)
+        await story(scene)
+        scene.calm()
+        await scene.life.stop(300)
+        if is_checked:
+            check(scene)
+
+    in_town(seed, told)
+
+
+def patient(told: CoreSettings) -> CoreSettings:
+    """Leave the trading to the test, and let orders rest for as long as it likes."""
+    told = without_strategies(told)
+    return replace(told, router=replace(told.router, order_timeout_s=3600))
+
+
+async def pause(seconds: float) -> None:
+    """Let market time pass."""
+    await asyncio.sleep(seconds)
