@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -15,6 +15,7 @@ from tradingd.simulation.planted import BUGS, planted
 from tradingd.simulation.script import Script, draw
 from tradingd.simulation.session import Result, play
 from tradingd.simulation.shrink import shrink
+from tradingd.simulation.steps import script_of
 from tradingd.simulation.total import Total
 
 
@@ -25,24 +26,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, (text, _) in BUGS.items():
             _say(f"{name:24} {text}")
         return 0
-    _silence()
-    total, broken, script = Total(), None, None
+    silence()
+    total, broken = Total(), None
     began = time.perf_counter()
     with planted(told.plant):
-        for seed in range(told.seed, told.seed + told.seeds):
-            script = draw(seed, told.hours)
-            result = play(script, told.config, is_audited=seed % told.audit_every == 0)
-            total.add(result, told.hours)
+        for script, is_audited in _scripts(told):
+            result = play(script, told.config, is_audited=is_audited)
+            total.add(result, script.hours)
             if told.verbose:
                 _say(total.line(result))
             if result.findings:
                 broken = result
+                _tell(broken, script, told)
                 break
-        if broken is not None and script is not None:
-            _tell(broken, script, told)
     record = {**total.record(), "seconds": round(time.perf_counter() - began, 1)}
     _say(json.dumps(record | ({"plant": told.plant} if told.plant else {})))
     return 1 if broken is not None else 0
+
+
+def _scripts(told: argparse.Namespace) -> Iterator[tuple[Script, bool]]:
+    """Yield what is to be played, and whether its log is decided again."""
+    for seed in range(told.seed, told.seed + told.seeds):
+        if told.every_step:
+            yield from ((script_of(seed, step), step % 10 == 0) for step in range(told.every_step))
+        else:
+            yield draw(seed, told.hours), seed % told.audit_every == 0
 
 
 def _tell(broken: Result, script: Script, told: argparse.Namespace) -> None:
@@ -55,7 +63,8 @@ def _tell(broken: Result, script: Script, told: argparse.Namespace) -> None:
     law = broken.findings[0].law
 
     def breaks(shorter: Script) -> bool:
-        return any(each.law == law for each in play(shorter, told.config).findings)
+        result = play(shorter, told.config, is_audited=law == "I15")
+        return any(each.law == law for each in result.findings)
 
     short = shrink(script, breaks, told.shrink_plays)
     _say(f"with {len(short.troubles)} of {len(script.troubles)} troubles:")
@@ -72,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "--plant", default="", choices=["", "list", *BUGS], help="a bug to be found, or list"
     )
     parser.add_argument("--config", type=Path, default=Path("config/mock.toml"))
+    parser.add_argument(
+        "--every-step", type=int, default=0, metavar="STEPS",
+        help="instead: a short session for each of the first so many steps, crashing there",
+    )  # fmt: skip
     parser.add_argument("--audit-every", type=int, default=1, help="replay the log of every n-th")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for fewer troubles")
     parser.add_argument("--shrink-plays", type=int, default=80, help="sessions spent on that")
@@ -79,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _silence() -> None:
+def silence() -> None:
+    """Drop every log line: what a session did is in its order log."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(50),
         processors=[lambda *_: ""],

@@ -21,6 +21,7 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.messages import Trade
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.runtime.ports import Clock
+from tradingd.simulation.script import Script
 from tradingd.simulation.wishes import Restless
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
@@ -56,9 +57,9 @@ class Ground:
     alpaca: LocalAlpaca
 
 
-def lay(seed: int, hours: float, config: Path) -> Ground:
-    """Return the ground of a seed."""
-    return Ground(_told(seed, config), _alpaca(seed, hours))
+def lay(script: Script, config: Path) -> Ground:
+    """Return the ground of a script."""
+    return Ground(_told(script, config), _alpaca(script.seed, script.hours))
 
 
 def ends(clock: Clock) -> Ends:
@@ -87,16 +88,16 @@ def _configured(config: Path) -> CoreSettings:
     return core_settings(load(config))
 
 
-def _told(seed: int, config: Path) -> CoreSettings:
+def _told(script: Script, config: Path) -> CoreSettings:
     told = _configured(config)
     slicing = replace(told.router.slicing, algorithm="by_value")
     return replace(
         told,
         kinds={**STRATEGIES, "restless": Restless},
         strategies=(
-            _strategy("alpha", SYMBOLS[:4], f"{seed}:a", Decimal(40)),
-            _strategy("beta", SYMBOLS[:4], f"{seed}:b", Decimal(25)),
-            _strategy("coins", SYMBOLS[4:], f"{seed}:c", Decimal("0.02")),
+            _strategy("alpha", SYMBOLS[:4], script, Decimal(40)),
+            _strategy("beta", SYMBOLS[:4], script, Decimal(25)),
+            _strategy("coins", SYMBOLS[4:], script, Decimal("0.02")),
         ),
         quotes=replace(told.quotes, bar_spans_s=(60,)),
         router=replace(told.router, slicing=slicing),
@@ -104,13 +105,17 @@ def _told(seed: int, config: Path) -> CoreSettings:
 
 
 def _strategy(
-    name: str, symbols: tuple[str, ...], salt: str, quantity: Decimal
+    name: str, symbols: tuple[str, ...], script: Script, quantity: Decimal
 ) -> StrategySettings:
     return StrategySettings(
         name=name,
         kind="restless",
         symbols=symbols,
-        params={"salt": salt, "quantity": quantity},
+        params={
+            "salt": f"{script.seed}:{name}",
+            "quantity": quantity,
+            "eager_pct": script.eager_pct,
+        },
         when="every",
         span_s=TICK_S,
         refusal_wait_s=15.0,

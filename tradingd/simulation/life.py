@@ -9,7 +9,7 @@ from random import Random
 
 from tradingd.cores import CoreSettings, build_cores
 from tradingd.house import House
-from tradingd.messages import Core, Envelope, Message, RunStarted
+from tradingd.messages import MARKET_DATA, Core, Envelope, EquityMarked, Message, RunStarted
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.recovery import recover
 from tradingd.simulation import ground
@@ -19,6 +19,9 @@ from tradingd.simulation.wire import TroubledNetwork
 from tradingd.strategy.protocol import Strategy
 from tradingd.supervisor.latch import HaltLatch
 from tradingd.supervisor.pulse import Pulse
+
+MARKET_FLOOD = MARKET_DATA | {EquityMarked}
+"""Words that are no step of their own: there are too many, and nothing follows from them outside."""
 
 Hear = Callable[[Envelope], None]
 
@@ -93,7 +96,10 @@ class Life(Mortal):
         publish = bus.publish
 
         def heard(source: str, message: Message) -> Envelope:
-            self.step()
+            if type(message) not in MARKET_FLOOD:
+                self.step()
+            else:
+                self.look()
             envelope = publish(source, message)
             hear(envelope)
             return envelope

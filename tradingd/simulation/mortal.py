@@ -41,6 +41,11 @@ class Mortal:
                 self.die()
                 raise Dead
 
+    def look(self) -> None:
+        """Stop a dead one, without counting a step."""
+        if self.is_dead:
+            raise Dead
+
     def die(self) -> None:
         """Turn every port dead, from this very moment."""
         self.is_dead = True

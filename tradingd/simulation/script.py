@@ -67,6 +67,8 @@ class Script:
     hours: float
     troubles: tuple[Trouble, ...]
     bursts: tuple[Burst, ...]
+    eager_pct: int = 3
+    """How often the strategies act when they are asked."""
 
 
 def draw(seed: int, hours: float) -> Script:

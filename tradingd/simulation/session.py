@@ -94,7 +94,7 @@ class Session:
         self._script = script
         self._halt_file = halt_file
         self._loop = loop
-        self._ground = lay(script.seed, script.hours, config)
+        self._ground = lay(script, config)
         self._laws = Laws(self._ground.told, self.disk, self.clock)
         self._inner = SimulatorNetwork(self._ground.alpaca, self.clock)
         self._storm = Storm(script, self)

@@ -45,10 +45,10 @@ class TroubledSocket:
         """Wait for one frame."""
         while True:
             if self._queue:
-                self._life.step()
+                self._life.look()
                 return self._queue.popleft()
             frame = await self.inner.receive()
-            self._life.step()
+            self._passed()
             self._frames += 1
             if not self._is_handshake(frame):
                 self._suffer(frame)
@@ -59,6 +59,13 @@ class TroubledSocket:
         """Close."""
         if not self._life.is_dead:
             await self.inner.close()
+
+    def _passed(self) -> None:
+        """Count a frame of orders as a step, and none of the market's."""
+        if self.kind == "trade":
+            self._life.step()
+        else:
+            self._life.look()
 
     def _is_handshake(self, frame: str | bytes) -> bool:
         if self.kind == "data":
@@ -76,8 +83,8 @@ class TroubledSocket:
         if kind == "torn" and self.kind == "trade":
             self._queue.append(_TORN)
             return  # the event is lost in it
-        if kind == "swapped":
-            self._held = frame
+        if kind == "swapped" and self._held is None:
+            self._held = frame  # until the next one has passed it
             return
         self._queue.append(frame)
         if kind == "doubled":

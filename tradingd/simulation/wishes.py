@@ -20,11 +20,13 @@ RUSH_TICKS = 30
 class Restless(Strategy):
     """Buys and sells by the digits of a checksum."""
 
-    def __init__(self, *, salt: str = "", quantity: Decimal | None = None, eager: int = 3) -> None:
+    def __init__(
+        self, *, salt: str = "", quantity: Decimal | None = None, eager_pct: int = 3
+    ) -> None:
         self._salt = salt
+        self._shared = salt.partition(":")[0]
         self._quantity = quantity
-        self._eager = eager
-        """In percent: how often it acts on a tick."""
+        self._eager_pct = eager_pct
 
     def on_timer(self, now: int, view: PositionView) -> Wish | None:
         """Act now and then, and in every rush."""
@@ -33,8 +35,8 @@ class Restless(Strategy):
             return None
         at_s = now // SECOND
         dice = crc32(f"{self._salt}:{quote.symbol}:{at_s}".encode())
-        is_rush = crc32(f"{self._salt[:3]}:{at_s}".encode()) % RUSH_TICKS == 0
-        if not is_rush and dice % 100 >= self._eager:
+        is_rush = crc32(f"{self._salt.partition(':')[0]}:{at_s}".encode()) % RUSH_TICKS == 0
+        if not is_rush and dice % 100 >= self._eager_pct:
             return None
         algorithm = ALGORITHMS[dice // 100 % len(ALGORITHMS)]
         if view.is_long and (dice // 1000) % 3:

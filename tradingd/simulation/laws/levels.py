@@ -56,7 +56,9 @@ class LevelLaws:
 
     def _change(self, said: m.LevelChanged) -> None:
         self.level, self.causes = said.level, said.causes
-        is_held = said.level in _HELD
+        is_held = (
+            said.level in _HELD or "starting" in said.causes
+        )  # the halt file is read just then
         self._findings.check(
             is_held or not self.is_latched, "I9", f"{said.level} ({said.causes}) after a halt"
         )
