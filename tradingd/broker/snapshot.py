@@ -38,6 +38,12 @@ log = structlog.get_logger(actor="broker")
 FLATTEN = "flatten"
 """The text of a snapshot asked while flattening: put off once at most, no cash activities read."""
 
+UNREPEATED = frozenset({"start", "reconnect"})
+"""What a stream asks for once; all others are asked for again by the supervisor's timers."""
+
+AGAIN_S = 3.0
+"""Real time until such a reading is tried again."""
+
 QUOTA_WAIT_NS = 4_000_000_000
 """Market time a reading is put off at a time while the quota is nearly used up."""
 
@@ -83,12 +89,24 @@ class Snapshots:
             snapshot = await self.take(whys[0])
         except CallFailed as failure:
             log.warning("reconcile.reading_failed", reason=str(failure))
+            self._ask_again(whys)
             return
         if snapshot is None:
             log.warning("reconcile.never_quiet")
+            self._ask_again(whys)
             return
         for why in whys:
             self._desk.say(replace_why(snapshot, why))
+
+    def _ask_again(self, whys: list[str]) -> None:
+        """Repeat what nobody else repeats: until the first reading of a connection the house only waits."""
+        for why in whys:
+            if why in UNREPEATED:
+                self._desk.spawn(self._ask_later(why), f"snapshot {why}")
+
+    async def _ask_later(self, why: str) -> None:
+        await asyncio.sleep(AGAIN_S)
+        self.ask(why)
 
     async def _wait_for_quota(self, waits_max: int) -> None:
         for _ in range(waits_max):
