@@ -80,8 +80,8 @@ def draw(seed: int, hours: float) -> Script:
     bursts = [Burst(_at(rng, last_s), rng.randint(3, 6)) for _ in range(_count(hours, 5))]
     troubles = [_trouble(rng, rng.choice(swarm), last_s, bursts)
                 for _ in range(_count(hours, TROUBLES_PER_HOUR))]  # fmt: skip
-    for _ in range(_count(hours, rng.choice((1, 2, 3)))):
-        troubles += _crash(rng, last_s, bursts)
+    for number in range(_count(hours, rng.choice((1, 2, 3)))):
+        troubles += _crash(rng, last_s, bursts, is_kill=number < hours)
     if rng.random() < 0.4:
         troubles += _halt(rng, last_s)
     troubles.sort(key=lambda trouble: trouble.at_s)
@@ -128,9 +128,10 @@ def _frames(rng: Random, kind: Kind) -> float:
     return rng.randint(3, 12) if kind in {"doubled", "swapped"} else 1
 
 
-def _crash(rng: Random, last_s: float, bursts: list[Burst]) -> list[Trouble]:
+def _crash(rng: Random, last_s: float, bursts: list[Burst], *, is_kill: bool) -> list[Trouble]:
+    """One kill an hour at least, often with another in the recovery; beyond that also orderly restarts."""
     at_s = _when(rng, last_s, bursts)
-    if rng.random() < 0.15:
+    if not is_kill and rng.random() < 0.3:
         return [Trouble(at_s, "restart")]
     crashes = [Trouble(at_s, "crash", "", rng.randint(0, 120))]
     if rng.random() < 0.3:

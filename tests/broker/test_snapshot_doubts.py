@@ -1,0 +1,58 @@
+"""Books are read only while nothing hides, and the first reading of a connection is asked for until it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from tests.broker.conftest import House, approved
+from tests.broker.twin import Fault
+from tradingd.messages import SnapshotAsked
+
+D = Decimal
+ID = "gen-e-s-1-1"
+
+
+async def test_a_snapshot_waits_for_an_order_of_unknown_fate_that_was_filled(
+    houses: Callable[..., House],
+) -> None:
+    house = await houses(back_off_s_min=30.0, back_off_s_max=30.0).connected()
+    house.broker.is_mute = True
+    house.broker.faults.append(Fault("POST", "/orders", is_processed=True))
+    house.broker.faults.append(Fault("GET", "/orders:by_client_order_id", reply=(503, b"")))
+    house.say(approved())
+    await house.until("OrderUnknown")
+    await house.until(lambda: not house.broker.faults)
+    house.broker.fill(ID, "10", "10")
+    house.say(SnapshotAsked("period"))
+    await house.until("BrokerSnapshot", 2)
+    assert house.filled(ID) == D(10)
+    names = house.names()
+    assert names.index("OrderFilled") < len(names) - 1 - names[::-1].index("BrokerSnapshot")
+
+
+async def test_the_first_reading_is_asked_for_until_it_is_there(
+    houses: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradingd.broker.snapshot.AGAIN_S", 0.01)
+    house = houses(snapshot_tries_max=2)
+    readings = 0
+
+    def is_never_quiet(method: str, path: str) -> None:
+        nonlocal readings
+        if (method, path) == ("GET", "/account"):
+            readings += 1
+            if readings <= 7:
+                house.edge._desk.order_events += 1
+
+    house.broker.on_request = is_never_quiet
+    await house.start()
+    await house.until("BrokerConnected")
+    assert not house.all("BrokerSnapshot")
+    await house.until("BrokerSnapshot")
+    assert house.one("BrokerSnapshot").why == "start"
+    await asyncio.sleep(0.05)
+    assert len(house.all("BrokerSnapshot")) == 1
