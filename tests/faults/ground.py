@@ -157,6 +157,7 @@ def day(
     retell: Retell = without_strategies,
     start: str = "09:30",
     is_checked: bool = True,
+    is_flat_at_end: bool = True,
 ) -> None:
     """Let a story happen to a house that has come up, end the day flat, and check the books."""
 
@@ -169,6 +170,9 @@ def day(
         assert scene.life.said(FeedConnected)
         await story(scene)
         scene.calm()
+        if not is_flat_at_end:
+            await scene.life.crash()  # a closed market lets nobody out
+            return
         await scene.life.stop(300)
         if is_checked:
             check(scene)

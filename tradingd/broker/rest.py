@@ -33,6 +33,9 @@ T = TypeVar("T")
 ACTIVITY_PAGE_SIZE = 100
 """Lines on a page of activities; the broker's maximum."""
 
+LOOKUPS_KEPT = 10
+"""Lookups of the minute's budget that readings which can wait leave to those which cannot."""
+
 QUOTA_SPAN_NS = 60_000_000_000
 """A header about the quota says nothing about the next minute (market time)."""
 
@@ -121,6 +124,8 @@ class AlpacaRest:
 
     def may_poll(self) -> bool:
         """Tell whether the quota leaves room for what can wait."""
+        if self.wire.trading.budget.room(Lane.LOOKUP, self._clock.now()) < LOOKUPS_KEPT:
+            return False
         if self.rate_limit_remaining is None:
             return True
         is_old = self._clock.now() - self._remaining_at > QUOTA_SPAN_NS

@@ -42,7 +42,7 @@ class FeedSettings:
     """Real time between attempts after a refusal that only a person can change."""
     connection_limit_interval_s: float = 10.0
     """Real time between attempts while the broker still counts our last connection."""
-    connection_limit_tries_max: int = 9
+    connection_limit_tries_max: int = 11
     """Attempts until that is called out: it may last 90 s."""
 
     request_s_max: float = 10.0

@@ -103,7 +103,7 @@ def injected(fault: Fault, kind: str, at: int, encoding: str) -> str | bytes:
 
 
 def _point(point: dict[str, object], at: int, seconds: float) -> dict[str, object]:
-    fields = {key: float(v) if v in {"nan", "inf"} else v for key, v in point.items()}
+    fields = {key: float(str(v)) if v in ("nan", "inf") else v for key, v in point.items()}
     if fields.get("t") == "now":
         fields["t"] = time_text(at + int(seconds * SECOND_NS))
     return fields
