@@ -56,10 +56,10 @@ class House:
         self.durable_gate.set()
         earlier = log or []
         self.bus = Bus(self.clock, self, next_seq=len(earlier))
+        where = {"trading_url": "http://twin", "trading_stream_url": "ws://twin/stream"}
         settings = AlpacaSettings(
-            trading_url="http://twin", trading_stream_url="ws://twin/stream", key_id="key",
-            secret_key="secret", **{**QUICK, **changes},
-        )  # fmt: skip
+            key_id="key", secret_key="secret", **{**where, **QUICK, **changes}
+        )
         self.edge = AlpacaBroker(
             self.broker, self.clock, self.bus, self, settings=settings, rng=random.Random(7)
         )

@@ -201,7 +201,7 @@ async def test_a_connection_still_counted_is_waited_for_before_a_person_is_calle
     async with running(patient) as (_, ear):
         await ear.until(FeedConnected)
         assert ear.of(AlertRaised) == []
-    hopeless = ScriptedNetwork(*[refusing(406)] * 10, quiet)
+    hopeless = ScriptedNetwork(*[refusing(406)] * 12, quiet)
     async with running(hopeless) as (_, ear):
         await ear.until(FeedConnected)
         assert len(ear.of(AlertRaised)) == 1

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
@@ -42,6 +44,30 @@ KEEP_S_MAX = 60.0
 
 CLOSE_S_MAX = 2.0
 """Real seconds a closing handshake may take."""
+
+
+class BoundedResolver(AbstractResolver):
+    """Names to addresses within a bound: a resolver that hangs must look like one that failed.
+
+    So the caller learns that nothing was sent, instead of not knowing.
+    """
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Resolve, or fail in time."""
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                return await self._resolver.resolve(host, port, family)
+        except TimeoutError as error:
+            raise OSError(None, f"no address of {host} within {CONNECT_S_MAX} s") from error
+
+    async def close(self) -> None:
+        """Release the resolver."""
+        await self._resolver.close()
 
 
 class LaneGate:
@@ -136,14 +162,19 @@ async def _refuse_redirects(
 class AiohttpNetwork:
     """`ports.Network` over three sessions: exits, everything else, and WebSockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolver: AbstractResolver | None = None) -> None:
         """Open no connection yet; must be called inside a running loop."""
+        bounded = BoundedResolver(resolver or aiohttp.ThreadedResolver())
         self._exits = _session(
-            aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_S_MAX)
+            aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_S_MAX, resolver=bounded
+            )
         )
-        self._others = _session(aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300))
+        self._others = _session(
+            aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300, resolver=bounded)
+        )
         self._sockets = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, resolver=bounded),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             middlewares=(_refuse_redirects,),
