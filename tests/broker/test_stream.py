@@ -403,6 +403,47 @@ async def test_an_order_whose_departure_the_log_lost_is_found_at_the_broker(
     assert again.all("OrderNotSent") == []
 
 
+async def test_a_flatten_after_a_crash_reads_no_books_that_the_log_cannot_explain(
+    house: House, houses: Callable[..., House]
+) -> None:
+    await accepted(house)
+    house.broker.fill(ID, "10", "10")
+    await house.stop()
+    approval = next(
+        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
+    )
+    house.broker.refuses_sockets = "handshake refused: HTTP 503"
+    again = houses(house.broker, house.said[: approval + 1])
+    await again.start()
+    again.say(SnapshotAsked("flatten"))
+    await again.until("BrokerSnapshot")
+    assert again.filled(ID) == D(10)
+    names = again.names()
+    assert names.index("OrderFilled") < names.index("BrokerSnapshot")
+
+
+async def test_an_order_not_known_at_the_restart_may_turn_up_and_is_canceled(
+    house: House, houses: Callable[..., House]
+) -> None:
+    house.say(approved())
+    await house.until("OrderAccepted")
+    late = house.broker.orders.pop(ID)
+    await house.stop()
+    approval = next(
+        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
+    )
+    again = houses(house.broker, house.said[: approval + 1])
+    await again.start()
+    await again.until("BrokerConnected")
+    assert again.one("OrderNotSent").reason == "restart"
+    house.broker.orders[ID] = late
+    again.say(SnapshotAsked("period"))
+    await again.until("BrokerSnapshot", 2)
+    assert [order.order_id for order in again.all("BrokerSnapshot")[-1].orders] == [ID]
+    house.broker.tell("new", late)
+    await again.until(lambda: late["status"] == "canceled")
+
+
 async def test_a_cancel_asked_before_a_crash_is_finished_after_it(
     house: House, houses: Callable[..., House]
 ) -> None:

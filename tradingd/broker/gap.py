@@ -26,7 +26,7 @@ from tradingd.broker.alpaca_wire import (
 )
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
-from tradingd.broker.known import Record
+from tradingd.broker.known import RESTART, Record
 from tradingd.broker.rest import CallFailed
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
@@ -96,11 +96,12 @@ class Gap:
         """Say of each order approved before a restart whether it left: the broker knows, the log may not."""
         unproven = self._resolver.unproven
         while unproven:
-            order_id = unproven[-1].order.order_id
+            record = unproven[-1]
+            order_id = record.order.order_id
             view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
-            self._desk.say(
-                OrderNotSent(order_id, "restart") if view is None else OrderSent(order_id)
-            )
+            if not unproven or unproven[-1] is not record:
+                continue  # a snapshot may read the gap while the stream does
+            self._desk.say(OrderNotSent(order_id, RESTART) if view is None else OrderSent(order_id))
             unproven.pop()
 
     def _vanish(self, order_id: str) -> None:

@@ -40,6 +40,9 @@ ZERO = Decimal(0)
 NOT_FOUND = "not_found"
 """The code of `OrderRejected` for an order the broker never came to know."""
 
+RESTART = "restart"
+"""The reason of `OrderNotSent` for an order approved before a restart that the broker does not know then."""
+
 SETTLED_MAX = 10_000
 """Finished orders that are still recognized; later news of an older one is only counted."""
 
@@ -213,7 +216,7 @@ class KnownOrders:
         _: int,
     ) -> None:
         if record := self.get(message.order_id):
-            record.is_presumed = isinstance(message, OrderRejected) and message.code == NOT_FOUND
+            record.is_presumed = _may_turn_up(message)
             self._close(record)
 
     def _unknown(self, message: OrderUnknown, _: int) -> None:
@@ -257,3 +260,10 @@ class KnownOrders:
         if len(self._records) - len(self._unfinished) > SETTLED_MAX:
             oldest = next(key for key, old in self._records.items() if old.is_terminal)
             del self._records[oldest]
+
+
+def _may_turn_up(end: Message) -> bool:
+    """Tell whether an order ended for us on nothing but the broker's not knowing it."""
+    if isinstance(end, OrderNotSent):
+        return end.reason == RESTART
+    return isinstance(end, OrderRejected) and end.code == NOT_FOUND

@@ -47,6 +47,8 @@ class OrderPath:
         self._chains = Chains(desk)
         self._in_flight: dict[str, asyncio.Event] = {}
         self._resolving: set[str] = set()
+        self.unproven: list[Record] = []
+        """Approved before the restart and not known to have left, until the broker has told."""
 
     def approved(self, record: Record, seq: int) -> None:
         """Take an approved order; it leaves after those of its parent that came before."""

@@ -23,6 +23,7 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
 from tradingd.broker.gap import Gap
+from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.splits import SplitWatch
 from tradingd.messages import (
@@ -53,6 +54,9 @@ QUOTA_WAITS_MAX = 15
 
 class InFlight(Protocol):
     """Who knows whether an order's own request is on the wire."""
+
+    unproven: list[Record]
+    """Approved before the restart and not known to have left."""
 
     def is_in_flight(self, order_id: str) -> bool:
         """Tell whether it is."""
@@ -171,6 +175,8 @@ class Snapshots:
 
     def _agrees(self, orders: list[OrderView]) -> bool:
         """Tell whether all that these orders show has been said."""
+        if self._in_flight.unproven:  # one of them may have left, and the account shows its fill
+            return False
         known = self._desk.known
         listed = {view.order_id: view for view in orders}
         for record in known.live():
