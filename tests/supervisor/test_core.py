@@ -301,6 +301,22 @@ def test_the_tighter_of_two_loss_limits_holds() -> None:
     assert house.level() is Level.FLATTENING
 
 
+def test_a_stop_unreached_by_the_broker_ends_at_once_only_after_an_orderly_end() -> None:
+    house = House()
+    house.hear(started(), asked(Ask.STOP))
+    assert house.causes() == ("feed:us_equity", "starting", "stopped")
+
+    house = open_house()
+    crashed = House(house.core.save())
+    crashed.hear(started(), asked(Ask.STOP))
+    assert crashed.level() is Level.FLATTENING, "an order may be open that no position tells of"
+
+    house.hear(asked(Ask.STOP), agreed("flatten"))
+    again = House(house.core.save())
+    again.hear(started(), asked(Ask.STOP))
+    assert "stopped" in again.causes()
+
+
 def test_stop_flattens_until_the_broker_says_flat() -> None:
     house = open_house()
     house.hear(asked(Ask.STOP))

@@ -36,6 +36,8 @@ class State(msgspec.Struct):
     """Stations dead in this run; resume cannot revive them."""
     is_connected: bool = False
     has_agreed: bool = False
+    is_loose: bool = False
+    """A run reached the broker and has not ended in order since: orders of it may be open."""
     sessions: dict[Market, Session] = {}
     loss: Loss = msgspec.field(default_factory=Loss)
     counts: dict[str, Counts] = {}
@@ -118,7 +120,7 @@ class Ledger:
     def _connect(self, _said: m.BrokerConnected, _now: int) -> None:
         self.clear("broker")
         self.clear("broker_refused")
-        self.state.is_connected = True
+        self.state.is_connected = self.state.is_loose = True
         self._finish_start()
 
     def _disconnect(self, said: m.BrokerLost, _now: int) -> None:
@@ -139,6 +141,7 @@ class Ledger:
             return
         state.flattening = ""
         if "stop" in state.causes:
+            state.is_loose = False
             self.clear("stop")
             self.add("stopped")
 
@@ -266,8 +269,9 @@ class Ledger:
         state = self.state
         if "stopped" in state.causes:
             return
-        if "starting" in state.causes and not state.is_connected and not state.positions:
-            self.add("stopped")  # nothing was done in this run, so there is nothing to undo
+        is_untouched = not (state.is_connected or state.is_loose or state.positions)
+        if "starting" in state.causes and is_untouched:
+            self.add("stopped")  # nothing was done, so there is nothing to undo
             return
         self.add("stop")
         if self._settings.on_stop != "keep" and not keep:
