@@ -51,6 +51,8 @@ class Session:
         self._alarm: asyncio.TimerHandle | None = None
         self._started: RunStarted | None = None
         self._first: BrokerSnapshot | None = None
+        self._latest: BrokerSnapshot | None = None
+        """The books of this run; the view may still show those of an earlier one."""
         kinds = (LevelChanged, BrokerSnapshot)
         self._news = house.bus.watch("session", kinds, _WATCH_MAX)
         self._watching: list[asyncio.Task[None]] = []
@@ -91,7 +93,7 @@ class Session:
         if not done:
             stopped.cancel()
             self._why += f", and not down after {ceiling_s:.0f} s"
-        is_flat = self._is_flat()
+        is_flat = self._is_flat(is_down=bool(done))
         if is_flat_wanted and not self.is_kept and not is_flat:
             _LOG.critical("daemon.not_flat", msg="NOT FLAT: look at the account")
         assert self._started is not None
@@ -107,7 +109,7 @@ class Session:
         while True:
             message = (await self._news.get()).message
             if isinstance(message, BrokerSnapshot):
-                self._first = self._first or message
+                self._first, self._latest = self._first or message, message
             elif isinstance(message, LevelChanged) and is_down(message):
                 self._is_stopping = True
                 self._why = self._why or ", ".join(message.causes)
@@ -133,14 +135,17 @@ class Session:
         self._watcher.drain()
         await self._recorder.finish()
 
-    def _is_flat(self) -> bool:
-        """Tell what the broker said last: its word, not ours."""
-        snapshot = self._view.snapshot
-        if (
-            snapshot is None
-        ):  # never reached in this run: flat only if there was nothing to begin with
-            return not self._view.held() and not self._view.open_orders()
-        return not snapshot.positions and not snapshot.orders
+    def _is_flat(self, *, is_down: bool) -> bool:
+        """Tell what the broker said last: its word, not ours, unless that word is older than what we know.
+
+        Once the house is down the supervisor has just read the books. A stop that was cut off may have none
+        but a reading from before the latest fill, and a run that never reached the broker has none at all.
+        """
+        is_ours_flat = not self._view.held() and not self._view.open_orders()
+        snapshot = self._latest
+        if snapshot is None:
+            return is_ours_flat
+        return not snapshot.positions and not snapshot.orders and (is_down or is_ours_flat)
 
     def _books(self) -> tuple[Books, Books]:
         first, last, equity = self._first, self._view.snapshot, self._view.equity

@@ -1,0 +1,112 @@
+"""The end of a run: what it says of the account must be what the broker said last, not what it said long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import cast
+
+from tradingd.control.views import HouseView
+from tradingd.control.watcher import Watcher
+from tradingd.ends import Ends
+from tradingd.house import House
+from tradingd.messages import (
+    AnyMessage,
+    BrokerPosition,
+    BrokerSnapshot,
+    Envelope,
+    Level,
+    LevelChanged,
+    Message,
+    OrderApproved,
+    OrderSent,
+    OrderType,
+    PositionChanged,
+    Role,
+    RunStarted,
+    RunStopped,
+    Side,
+    TimeInForce,
+)
+from tradingd.recorder import Recorder
+from tradingd.runtime.bus import Bus
+from tradingd.runtime.clock import ManualClock
+from tradingd.session import Session
+from tradingd.wiring import speaker_of
+
+D = Decimal
+NOW = 1_709_649_000_000_000_000
+CEILING_S = 0.05
+RUN = RunStarted("gen", "run", "build", "hash", "mock")
+BOUGHT = PositionChanged("s", "IBM", D(100), D(10), D(0), D(0), "fill")
+ORDER = OrderApproved(
+    "gen-e-s-1-1", "gen-e-s-1", "s", "IBM", Side.BUY, Role.ENTRY, D(100), OrderType.LIMIT, D(10),
+    TimeInForce.DAY, NOW,
+)  # fmt: skip
+SENT = OrderSent(ORDER.order_id)
+DOWN = LevelChanged(Level.HALTED, ("stopped",))
+
+
+def snapshot(*positions: BrokerPosition) -> BrokerSnapshot:
+    return BrokerSnapshot("period", D(1000), D(1000), D(1000), positions, (), NOW)
+
+
+class Stage:
+    """A session on a bus of its own, with a house that only listens."""
+
+    def __init__(self, earlier: Sequence[AnyMessage] = ()) -> None:
+        self.said: list[Message] = []
+        self.view = HouseView()
+        self.bus = Bus(ManualClock(NOW), self)
+        self.view.restore([Envelope(-1, NOW, "log", message) for message in earlier])
+        quiet = SimpleNamespace(run=self._nothing, drain=lambda: None, finish=self._nothing)
+        house = SimpleNamespace(
+            bus=self.bus, start=lambda: None, open_market=lambda: None, stop=self._nothing,
+            say_failed=lambda _: None,
+        )  # fmt: skip
+        self.session = Session(
+            cast("House", house),
+            cast("Ends", SimpleNamespace(ends_at=None)),
+            watcher=cast("Watcher", quiet),
+            recorder=cast("Recorder", quiet),
+            view=self.view,
+        )
+
+    def append(self, envelope: Envelope) -> None:
+        self.said.append(envelope.message)
+        self.view.apply(envelope)
+
+    async def is_flat(self, *said: Message) -> bool:
+        """Say what happens in the run, stop, and return what its last word is."""
+        self.session.open(RUN, 0)
+        for message in said:
+            self.bus.publish(speaker_of(type(message)), message)
+        self.session.ask_stop("test", "the end")
+        summary = await self.session.close(CEILING_S, is_flat_wanted=True)
+        stopped = self.said[-1]
+        assert isinstance(stopped, RunStopped)
+        assert stopped.is_flat is summary.is_flat
+        return summary.is_flat
+
+    async def _nothing(self) -> None:
+        return
+
+
+async def test_what_the_broker_shows_when_the_house_is_down_is_the_last_word() -> None:
+    assert await Stage().is_flat(snapshot(), DOWN)
+    assert not await Stage().is_flat(snapshot(BrokerPosition("IBM", D(1), D(10))), DOWN)
+    # Our own book may be the wrong one; the supervisor has compared.
+    assert await Stage().is_flat(BOUGHT, snapshot(), DOWN)
+
+
+async def test_a_reading_from_before_the_fill_does_not_make_a_cut_off_stop_flat() -> None:
+    assert not await Stage().is_flat(snapshot(), BOUGHT)
+    assert not await Stage().is_flat(snapshot(), ORDER, SENT)
+
+
+async def test_a_reading_of_an_earlier_run_says_nothing_of_this_one() -> None:
+    assert not await Stage([snapshot(), ORDER, SENT]).is_flat(DOWN)
+    assert not await Stage([snapshot(), BOUGHT]).is_flat()
+    held = BrokerPosition("IBM", D(1), D(10))
+    assert await Stage([snapshot(held)]).is_flat(DOWN)
