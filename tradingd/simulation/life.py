@@ -23,6 +23,9 @@ from tradingd.supervisor.pulse import Pulse
 MARKET_FLOOD = MARKET_DATA | {EquityMarked}
 """Words that are no step of their own: there are too many, and nothing follows from them outside."""
 
+TURNS_TO_BEGIN = 4
+"""Turns of the loop within which every task has begun."""
+
 Hear = Callable[[Envelope], None]
 
 
@@ -109,6 +112,8 @@ class Life(Mortal):
 
 async def unwind() -> None:
     """Cancel every task of the house, in the order they were made."""
+    for _ in range(TURNS_TO_BEGIN):  # a coroutine canceled unbegun is one that was never awaited
+        await asyncio.sleep(0)
     me = asyncio.current_task()
     tasks = [
         task
