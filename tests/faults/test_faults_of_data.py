@@ -27,6 +27,7 @@ from tradingd.messages import (
     Level,
     LevelChanged,
     Mark,
+    Market,
     OrderApproved,
     OrderExpired,
     OrderFilled,
@@ -263,5 +264,31 @@ def test_fault_47_fractions_leave_as_they_were_meant_and_never_as_zero(tmp_path:
         for order in approved:
             assert order.quantity > 0
             assert sent[order.order_id].qty == order.quantity, "exact text, no float between"
+
+    day(tmp_path, story)
+
+
+def test_symbols_are_added_and_dropped_while_the_sockets_stay_open(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        feed = scene.life.house.feed
+        kept = tuple(symbol for symbol in feed.intake.symbols if symbol != SYMBOL)
+        await feed.watch(kept)
+        await pause(3)
+        count = len([m for m in scene.life.said(Mark) if m.symbol == SYMBOL])
+        await pause(15)
+        assert len([m for m in scene.life.said(Mark) if m.symbol == SYMBOL]) == count
+        await feed.watch((*kept, SYMBOL))
+        await scene.until(
+            lambda: len([m for m in scene.life.said(Mark) if m.symbol == SYMBOL]) > count, 60
+        )
+        assert len(scene.life.said(FeedConnected)) == 2, "the sockets of the start"
+        scene.trouble("inject", socket="data", path="/v2/",
+                      body='[{"T":"error","code":405,"msg":"symbol limit exceeded"}]')  # fmt: skip
+        await pause(1)
+        assert sum(stream.refused_changes for stream in feed.streams) == 1
+        assert len(scene.life.said(FeedConnected)) == 2, "the old set stays"
+        feed.streams[:] = [s for s in feed.streams if s.market is not Market.CRYPTO]
+        with pytest.raises(ValueError, match="no socket"):
+            await feed.watch(("BTC/USD",))
 
     day(tmp_path, story)

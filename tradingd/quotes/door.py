@@ -76,6 +76,15 @@ class Door:
         self._band = spike / (2.0 + spike)
         self._last = {symbol: _Last() for symbol in symbols}
 
+    def watch(self, symbols: Iterable[str]) -> None:
+        """Know these symbols from now on; what was known of one that stays is kept."""
+        wanted = set(symbols)
+        for symbol in self._last.keys() - wanted:
+            del self._last[symbol]
+            self.pending.pop(symbol, None)
+        for symbol in wanted - self._last.keys():
+            self._last[symbol] = _Last()
+
     def look(self, now: int) -> bool:
         """Look at clock and room, once for the points of a frame; tell whether there is room."""
         self._horizon = now + self._future

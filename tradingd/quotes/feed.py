@@ -117,6 +117,20 @@ class AlpacaFeed:
         finally:
             self.intake.close()
 
+    async def watch(self, symbols: tuple[str, ...]) -> None:
+        """Watch these symbols from now on, on the sockets there are; raises ValueError for another market."""
+        markets = {stream.market for stream in self.streams}
+        strange = [symbol for symbol in symbols if market_of(symbol) not in markets]
+        if strange:
+            raise ValueError(f"no socket for the market of {', '.join(strange)}")
+        added = tuple(symbol for symbol in symbols if symbol not in self.intake.symbols)
+        self.intake.watch(symbols)
+        for stream in self.streams:
+            mine = tuple(s for s in added if market_of(s) is stream.market)
+            if mine:
+                await self._warm_up(mine)
+            await stream.watch(tuple(s for s in symbols if market_of(s) is stream.market))
+
     # Before the market
 
     async def _read_calendar(self) -> bool:

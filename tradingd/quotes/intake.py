@@ -102,6 +102,11 @@ class Intake:
             self._release_later(RELEASE_S)
         return error
 
+    def watch(self, symbols: Iterable[str]) -> None:
+        """Let these symbols in from now on, and no others."""
+        self.symbols = frozenset(symbols)
+        self.door.watch(self.symbols)
+
     async def give_way(self) -> None:
         """Let the stations run; while their inboxes are full, a bounded number of times."""
         await asyncio.sleep(0)

@@ -29,6 +29,7 @@ from tradingd.runtime.ports import Clock, Network, NetworkError, Socket, SocketC
 _LOG = structlog.get_logger(actor="feed")
 
 SLOW_CLIENT = 407
+TOO_MANY_SYMBOLS = 405
 
 SECOND = 1_000_000_000
 
@@ -71,6 +72,11 @@ class MarketStream:
         self.heard_at = 0
         """When (monotonic, ns) the latest frame came; 0 before the first."""
         self.slow_warnings = 0
+        self.refused_changes = 0
+        """Subscriptions that the broker would not add; the socket and what it had stay."""
+        self._socket: Socket | None = None
+        """The authenticated socket, while there is one."""
+        self._encode: Callable[[dict[str, object]], str | bytes] = msgspec.msgpack.encode
         self._network = network
         self._clock = clock
         self._intake = intake
@@ -104,16 +110,33 @@ class MarketStream:
         except TimeoutError as error:
             raise StreamLost(f"no subscription within {deadline} s") from error
         finally:
+            self._socket = None
             if socket is not None:
                 await socket.close()
 
+    async def watch(self, symbols: tuple[str, ...]) -> None:
+        """Watch these symbols from now on: an open socket is told the difference, a later one all."""
+        before, self.symbols = self.symbols, symbols
+        changes = {
+            "subscribe": [each for each in symbols if each not in before],
+            "unsubscribe": [each for each in before if each not in symbols],
+        }
+        for action, names in changes.items():
+            if names and self._socket is not None:
+                wanted = dict.fromkeys(self._channels, names)
+                try:
+                    await self._socket.send(self._encode({"action": action, **wanted}))
+                except SocketClosed:
+                    return  # who reads learns of it, too, and the next socket asks for all
+
     async def _handshake(self, socket: Socket) -> None:
         is_text = await self._until(socket, StreamSuccess, "connected")
-        encode = _as_text if is_text else msgspec.msgpack.encode
+        self._encode = encode = _as_text if is_text else msgspec.msgpack.encode
         keys = {"key": self._settings.key_id, "secret": self._settings.secret_key}
         await socket.send(encode({"action": "auth", **keys}))
         await self._until(socket, StreamSuccess, "authenticated")
         symbols = list(self.symbols)
+        self._socket = socket  # from here on a change is sent after what was asked for
         wanted = dict.fromkeys(self._channels, symbols)
         await socket.send(encode({"action": "subscribe", **wanted}))
         await self._until(socket, StreamSubscription)
@@ -178,9 +201,12 @@ class MarketStream:
         return found
 
     def _judge(self, error: StreamError) -> None:
-        if error.code != SLOW_CLIENT:
+        if error.code == TOO_MANY_SYMBOLS:
+            self.refused_changes += 1
+        elif error.code == SLOW_CLIENT:
+            self.slow_warnings += 1
+        else:
             raise StreamRefused(error)
-        self.slow_warnings += 1
         _LOG.warning("stream.error", market=self.market, code=error.code, text=error.msg)
 
     # For the mute watch
