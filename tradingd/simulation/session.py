@@ -261,7 +261,7 @@ class Session:
         return (self.clock.now() - START_NS) / 1e9
 
     def _unretrieved(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        if not isinstance(context.get("exception"), Dead):
+        if not _is_death(context.get("exception")):
             text = f"{context.get('message')}: {context.get('exception')!r}"
             self._laws.findings.add("I17", text)
 
@@ -280,3 +280,9 @@ class Session:
         result.fills = sum(each.activity_type == "FILL" for each in exchange.activities())
         result.faults = dict(self.weather.fired)
         return result
+
+
+def _is_death(error: object) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_death, error.exceptions))
+    return isinstance(error, Dead)
