@@ -376,6 +376,30 @@ async def test_the_emergency_lane_closes_one_by_one_what_closing_at_once_left(ho
     assert deleted == ["/orders", "/orders", "/positions", "/positions/IBM", "/positions/XYZ"]
 
 
+async def test_the_emergency_lane_is_not_done_while_an_order_could_still_open_something(
+    house: House,
+) -> None:
+    await accepted(house)
+    for _ in range(3):
+        house.broker.faults.append(Fault("DELETE", "/orders", reply=(503, b"")))
+    house.say(EmergencyClose("journal"))
+    await house.until(lambda: "emergency_flat" in [a.kind for a in house.all("AlertRaised")])
+    assert house.broker.orders[ID]["status"] == "canceled"
+
+
+async def test_the_emergency_lane_goes_on_after_it_has_called_a_person(
+    houses: Callable[..., House],
+) -> None:
+    house = await houses(emergency_rounds_max=2).connected()
+    house.broker.positions = {"IBM": D(5)}
+    cut = [Fault("GET", "/positions", reply=(503, b"")) for _ in range(6)]
+    house.broker.faults.extend(cut)
+    house.say(EmergencyClose("journal"))
+    await house.until(lambda: "emergency_not_flat" in [a.kind for a in house.all("AlertRaised")])
+    await house.until(lambda: "emergency_flat" in [a.kind for a in house.all("AlertRaised")])
+    assert house.broker.positions == {}
+
+
 async def test_an_exit_tries_refused_keys_again_after_a_while(house: House) -> None:
     body = b'{"message":"forbidden."}'
     house.broker.faults.append(Fault("POST", "/orders", reply=(403, body)))

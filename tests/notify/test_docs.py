@@ -19,7 +19,6 @@ NOT_LITERAL = {
     "tradingd/broker/desk.py": set(),  # hands on what it was called with
     "tradingd/notify/rules.py": set(),  # the same
     "tradingd/supervisor/core.py": set(),  # the same
-    "tradingd/broker/emergency.py": {"emergency_flat", "emergency_not_flat"},
     "tradingd/broker/teller.py": {"trade_bust", "trade_correct"},
 }
 """File -> the kinds of its calls whose kind is a variable."""

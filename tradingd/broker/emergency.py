@@ -51,27 +51,35 @@ class Emergency:
 
     async def _run(self) -> None:
         try:
-            is_flat = await self._close_all()
+            await self._close_all()
         finally:
             self._desk.cell.is_emergency = False
-        log.error("halt.emergency_done", is_flat=is_flat)
-        text = "the broker says flat" if is_flat else "NOT FLAT: the rounds are used up"
-        kind = "emergency_flat" if is_flat else "emergency_not_flat"
-        self._desk.alert(Severity.CRITICAL, kind, text)
+        log.error("halt.emergency_done", is_flat=True)
+        self._desk.alert(Severity.CRITICAL, "emergency_flat", "the broker says flat")
 
-    async def _close_all(self) -> bool:
+    async def _close_all(self) -> None:
+        """Go round until the broker says flat; after so many rounds call a person, and go on slowly."""
+        settings, attempt = self._desk.settings, 0
         if (
             not self._tried
         ):  # else our own closes may still be among the orders; rounds tell them apart
             await self._cancel_all()
-        for attempt in range(self._desk.settings.emergency_rounds_max):
-            try:
-                if await self._round():
-                    return True
-            except (CallFailed, NetworkError) as failure:
-                log.warning("halt.emergency_failed", reason=str(failure), attempt=attempt)
-                await asyncio.sleep(self._desk.back_off_s(attempt))
-        return False
+        while not await self._is_done_after(attempt):
+            attempt += 1
+            if attempt == settings.emergency_rounds_max:
+                log.error("halt.emergency_done", is_flat=False)
+                text = f"NOT FLAT after {attempt} rounds; the lane goes on slowly"
+                self._desk.alert(Severity.CRITICAL, "emergency_not_flat", text)
+            if attempt >= settings.emergency_rounds_max:
+                await asyncio.sleep(settings.refused_interval_s)
+
+    async def _is_done_after(self, attempt: int) -> bool:
+        try:
+            return await self._round()
+        except (CallFailed, NetworkError) as failure:
+            log.warning("halt.emergency_failed", reason=str(failure), attempt=attempt)
+            await asyncio.sleep(self._desk.back_off_s(attempt))
+            return False
 
     async def _cancel_all(self) -> None:
         """Cancel every order, and wait (bounded) until the broker lists none."""
@@ -86,11 +94,12 @@ class Emergency:
         await self._wait(self._has_no_orders)
 
     async def _round(self) -> bool:
-        """Close what has no closing order; return True when the broker has no position left."""
-        positions = await self._positions()
-        if not positions:
-            return True
+        """Close what has no closing order; return True when the broker has no position and no order left."""
+        # Orders first: where none is open, the positions read after it cannot grow any more.
         orders = await self._desk.rest.open_orders(Lane.EXIT)
+        positions = await self._positions()
+        if not positions and not orders:
+            return True
         waiting = [
             symbol for symbol, held in positions.items() if not _is_closing(symbol, held, orders)
         ]
@@ -98,14 +107,14 @@ class Emergency:
             held = positions.get(view.symbol, ZERO)
             if not _closes(view, held):
                 await self._cancel(view)
-        if len(waiting) == len(positions) and not self._tried:
+        if waiting and len(waiting) == len(positions) and not self._tried:
             await self._close_at_once()
         else:
             for symbol in waiting:
                 await self._close(symbol)
         self._tried.update(waiting)
         await self._wait(self._is_flat)
-        return not await self._positions()
+        return await self._is_flat()
 
     async def _close_at_once(self) -> None:
         reply = await self._desk.rest.call("close_all", "DELETE", "/positions", Lane.EXIT)
@@ -134,7 +143,7 @@ class Emergency:
         return not await self._desk.rest.open_orders(Lane.EXIT)
 
     async def _is_flat(self) -> bool:
-        return not await self._positions()
+        return await self._has_no_orders() and not await self._positions()
 
     async def _wait(self, is_done: Check) -> None:
         """Look until done, for a bounded real time."""

@@ -80,7 +80,7 @@ class AlpacaSettings:
     emergency_poll_s: float = 0.5
     """Real time between looks while waiting."""
     emergency_rounds_max: int = 60
-    """Rounds before the lane gives up and calls out."""
+    """Rounds before the lane calls out and goes on slowly: a round each `refused_interval_s`."""
 
 
 @dataclass(frozen=True, slots=True)
