@@ -220,3 +220,17 @@ async def test_enumerated_words_come_back_as_words(tmp_path: Path) -> None:
     assert found == changed
     assert isinstance(found.message, LevelChanged)
     assert found.message.level is Level.HALTED
+
+
+async def test_a_row_that_is_no_message_is_named_as_damage(tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+    await filled(path, facts(0))
+    db = sqlite3.connect(path)
+    db.execute("UPDATE order_log SET body = x'c1'")
+    db.commit()
+    db.close()
+    store = SqliteStore(path)
+    await store.open()
+    with pytest.raises(StoreCorrupt, match="a row is no message"):
+        await store.read()
+    await store.close()

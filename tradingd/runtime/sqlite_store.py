@@ -181,7 +181,10 @@ class SqliteStore:
 
     async def _envelopes(self, where: str, values: tuple[object, ...]) -> list[Envelope]:
         rows = await self._db.execute_fetchall(f"{_COLUMNS} {where}", values)
-        return [Envelope(seq, at, source, _DECODE(body)) for seq, at, source, body in rows]
+        try:
+            return [Envelope(seq, at, source, _DECODE(body)) for seq, at, source, body in rows]
+        except msgspec.MsgspecError as error:
+            raise StoreCorrupt(f"{self.path}: a row is no message: {error}") from error
 
     async def _prepare(self) -> None:
         await self._db.execute(f"PRAGMA busy_timeout = {BUSY_REAL_MS_MAX}")
