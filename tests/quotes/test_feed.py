@@ -291,6 +291,22 @@ async def test_trades_bars_and_halts_come_in() -> None:
         assert feed.intake.ignored == 1
 
 
+async def test_a_reconnect_takes_halts_back_for_their_end_may_have_been_missed() -> None:
+    halt: dict[str, object] = {
+        "T": "s", "S": "IBM", "sc": "H", "sm": "Trading Halt", "rc": "T1", "rm": "News",
+        "t": ext_of(OPEN), "z": "C",
+    }  # fmt: skip
+    network = ScriptedNetwork(then(halt, end=1006), quiet)
+    async with running(network, symbols=("IBM",)) as (_, ear):
+        await ear.until(FeedConnected, 2)
+        assert ear.of(SymbolHalted, FeedConnected) == [
+            FeedConnected(Market.US_EQUITY),
+            SymbolHalted("IBM", is_halted=True, reason="News"),
+            SymbolHalted("IBM", is_halted=False, reason="unknown after a gap"),
+            FeedConnected(Market.US_EQUITY),
+        ]
+
+
 async def test_without_room_the_latest_quote_waits_and_comes_in_by_itself() -> None:
     go = asyncio.Event()
 

@@ -178,6 +178,13 @@ def test_no_entry_rule_traps_a_position() -> None:
     assert isinstance(ask(core, flatten), m.OrderApproved)
 
 
+def test_a_restart_forgets_halts_for_nobody_tells_again_that_one_is_over() -> None:
+    core = gate()
+    core.handle(m.SymbolHalted(symbol="IBM", is_halted=True, reason="news"), kit.NOW)
+    core.handle(m.RunStarted("g", "2", "b", "c", "mock"), kit.NOW)
+    assert not core.book.halted
+
+
 def test_an_exit_intent_without_a_quantity_takes_all_that_is_free() -> None:
     core = holding(gate(), 10)
     ask(core, order("g-x-sma-1-1", Side.SELL, Role.EXIT, 3, None))

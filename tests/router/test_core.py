@@ -428,3 +428,12 @@ def test_flattening_a_halted_symbol_waits_and_tells_the_owner_once() -> None:
 
     resumed = m.SymbolHalted(symbol="IBM", is_halted=False, reason="")
     assert desk.propose(resumed).role is Role.FLATTEN
+
+
+def test_a_halt_that_ended_while_nobody_listened_holds_no_exit_for_ever() -> None:
+    desk = Desk()
+    desk.holding()
+    desk.hear(m.SymbolHalted(symbol="IBM", is_halted=True, reason="LULD"))
+
+    desk.hear(m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock"))
+    assert desk.propose(level(Level.FLATTENING)).role is Role.FLATTEN

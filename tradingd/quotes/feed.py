@@ -220,6 +220,7 @@ class AlpacaFeed:
     async def _back(self, stream: MarketStream) -> None:
         """Say the minutes that nobody heard, then that the market is heard again."""
         await self._read_gap(stream.market, stream.symbols)
+        self.intake.forget_halts(stream.symbols)
         self._connected(stream.market)
 
     async def _read_gap(self, market: Market, symbols: tuple[str, ...]) -> None:

@@ -62,6 +62,7 @@ class Intake:
         self.waits = 0
         """How often the sockets had to wait for the stations."""
         self.symbols = frozenset(symbols)
+        self._halted: set[str] = set()
         self.door = Door(self.symbols, bus.has_room)
         self._bus = bus
         self._clock = clock
@@ -155,7 +156,16 @@ class Intake:
         self.statuses += 1
         if point.symbol in self.symbols and point.code in HALTING | RESUMING:
             reason = point.reason or point.text or point.code
-            self._bus.publish("feed", SymbolHalted(point.symbol, point.code in HALTING, reason))
+            self._say_halted(point.symbol, reason, is_halted=point.code in HALTING)
+
+    def forget_halts(self, symbols: Iterable[str]) -> None:
+        """Take halts back after a gap: nobody tells again that one is over, and it would hold an exit for ever."""
+        for symbol in sorted(self._halted.intersection(symbols)):
+            self._say_halted(symbol, "unknown after a gap", is_halted=False)
+
+    def _say_halted(self, symbol: str, reason: str, *, is_halted: bool) -> None:
+        (self._halted.add if is_halted else self._halted.discard)(symbol)
+        self._bus.publish("feed", SymbolHalted(symbol, is_halted, reason))
 
     def _ignore(self, _: Point) -> None:
         self.ignored += 1

@@ -259,6 +259,10 @@ class Book:
 
     # Permissions.
 
+    def start(self, _said: m.RunStarted, _now: int) -> None:
+        """Forget halts: the feed tells of changes only, and nobody listened."""
+        self.halted.clear()
+
     def change_level(self, fact: m.LevelChanged, _now: int) -> None:
         """Take the level the supervisor said."""
         self.level = fact.level

@@ -76,7 +76,8 @@ class RiskCore:
         """Judge an intent without reserving anything: the answer to "would this be allowed?"."""
         return self._judge_intent(intent, now)
 
-    def _close_unanswered(self, _started: m.RunStarted, now: int) -> Sequence[Message]:
+    def _close_unanswered(self, started: m.RunStarted, now: int) -> Sequence[Message]:
+        self.apply(started, now)
         refusal = (
             "restart",
             Refusal("unanswered", "answered", "the house restarted before a verdict"),
@@ -211,6 +212,7 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         book.marks[said.symbol] = said
 
     return {
+        m.RunStarted: book.start,
         m.Mark: mark,
         Intent: lambda said, now: book.ask(said.intent_id, said, now),
         OperatorOrder: lambda said, now: book.ask(said.intent_id, said, now),

@@ -180,6 +180,7 @@ class Desk:
 
     def _start(self, said: m.RunStarted) -> None:
         self.genesis = said.genesis
+        self.halted.clear()  # the feed tells of changes only, and nobody listened
 
     def _change_level(self, said: m.LevelChanged) -> None:
         self.level = said.level
