@@ -92,7 +92,8 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
         feed=SimpleNamespace(intake=intake, streams=[stream]),
         broker=SimpleNamespace(
             requests={("submit", "200"): 1}, request_seconds={"submit": request},
-            rate_limit_remaining=190, facts_ignored=0, foreign_events=0, heard_at=0,
+            rate_limit_remaining=190, facts_ignored=0, foreign_events=0, words_unknown={"stream": 1},
+            budget=SimpleNamespace(lanes={"exit": 3}, rooms={"exit": 20}, waited=2, refused=1), heard_at=0,
         ),
         clock=clock,
     )  # fmt: skip

@@ -147,6 +147,9 @@ NOT_DRAWN = {
     "tradingd_process_max_fds", "tradingd_fills_total",
     "tradingd_stream_frames_total", "tradingd_next_session_timestamp_seconds",
     "tradingd_broker_facts_ignored_total", "tradingd_broker_foreign_events_total",
+    "tradingd_broker_budget_requests_total", "tradingd_broker_budget_waits_total",
+    "tradingd_broker_budget_room", "tradingd_broker_words_unknown_total",
+    "tradingd_broker_rate_limited_total",
     "tradingd_reconcile_runs_total", "tradingd_events_total", "tradingd_db_rows_total",
     "tradingd_db_pending_rows", "tradingd_alert_pings_total",
 }  # fmt: skip

@@ -33,6 +33,22 @@ class Turnstile:
         self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
         self._alarm: asyncio.TimerHandle | None = None
 
+    @property
+    def lanes(self) -> dict[str, int]:
+        """Lane -> requests let through."""
+        return {lane.name.lower(): count for lane, count in self.budget.sent.items()}
+
+    @property
+    def rooms(self) -> dict[str, int]:
+        """Lane -> requests that could leave now."""
+        now = self._clock.now()
+        return {lane.name.lower(): max(self.budget.room(lane, now), 0) for lane in Lane}
+
+    @property
+    def refused(self) -> int:
+        """Replies with HTTP 429."""
+        return self.budget.refused
+
     def try_pass(self, lane: Lane) -> bool:
         """Pass now or not at all; nobody overtakes who waits with as much right."""
         is_behind = any(self._waiting[each] for each in Lane if each <= lane)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from tradingd.broker.account_wire import AccountWire
+from tradingd.broker.account_wire import AccountWire, Turnstile
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
@@ -117,6 +117,11 @@ class AlpacaBroker:
     def wire(self) -> AccountWire:
         """The account's wire: budget, counters and trace; the feed asks through it, too."""
         return self._desk.rest.wire
+
+    @property
+    def budget(self) -> Turnstile:
+        """The request budget of the trading API, with its counters."""
+        return self.wire.trading
 
     @property
     def words_unknown(self) -> Mapping[str, int]:

@@ -37,14 +37,17 @@ class Note:
 class Ring:
     """What crossed the wire lately."""
 
-    def __init__(self, clock: Clock, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, clock: Clock, secrets: tuple[str, ...] = (), text_max: int = TEXT_MAX
+    ) -> None:
+        self._text_max = text_max
         self._clock = clock
         self._secrets = tuple(secret for secret in secrets if secret)
         self._notes: deque[Note] = deque(maxlen=NOTES_MAX)
 
     def note(self, mark: str, what: str, body: str | bytes) -> None:
         """Remember one request, reply or frame."""
-        self._notes.append(Note(self._clock.now(), mark, what, body[: 2 * TEXT_MAX]))
+        self._notes.append(Note(self._clock.now(), mark, what, body[: 2 * self._text_max]))
 
     def lines(self) -> list[str]:
         """Return what is remembered, oldest first, without secrets and control characters."""
@@ -56,7 +59,7 @@ class Ring:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         clean = "".join(char if char.isprintable() else " " for char in text)
-        return f"{note.at} {clean[:TEXT_MAX].rstrip()}"
+        return f"{note.at} {clean[: self._text_max].rstrip()}"
 
 
 class TracedSocket:

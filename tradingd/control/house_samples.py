@@ -69,6 +69,26 @@ class Feed(Protocol):
         """One socket per market."""
 
 
+class BudgetCounts(Protocol):
+    """What is read of the request budget."""
+
+    @property
+    def lanes(self) -> Mapping[str, int]:
+        """Lane -> requests let through."""
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        """Lane -> requests that could leave now."""
+
+    @property
+    def waited(self) -> int:
+        """Requests that had to wait."""
+
+    @property
+    def refused(self) -> int:
+        """Replies with HTTP 429."""
+
+
 class Broker(Protocol):
     """What is read of the broker's edge."""
 
@@ -91,6 +111,14 @@ class Broker(Protocol):
     @property
     def foreign_events(self) -> int:
         """News of orders not ours."""
+
+    @property
+    def words_unknown(self) -> Mapping[str, int]:
+        """Where -> words of the broker we did not know."""
+
+    @property
+    def budget(self) -> BudgetCounts:
+        """The request budget's plain counters."""
 
     @property
     def heard_at(self) -> int:
@@ -223,6 +251,9 @@ class HouseSamples(Collector):
         yield gauge_of("broker_rate_limit_remaining", {} if left is None else {(BROKER,): left})
         yield counter_of("broker_facts_ignored_total", {(BROKER,): broker.facts_ignored})
         yield counter_of("broker_foreign_events_total", {(BROKER,): broker.foreign_events})
+        words = {(BROKER, where): n for where, n in broker.words_unknown.items()}
+        yield counter_of("broker_words_unknown_total", words)
+        yield from _budget(broker.budget)
 
     def _log(self) -> Iterator[Metric]:
         journal = self._house.journal
@@ -255,3 +286,12 @@ def _size(path: Path) -> int:
         except FileNotFoundError:
             continue  # a segment that was dropped meanwhile
     return total
+
+
+def _budget(budget: BudgetCounts) -> Iterator[Metric]:
+    lanes = {(BROKER, lane): n for lane, n in budget.lanes.items()}
+    rooms = {(BROKER, lane): n for lane, n in budget.rooms.items()}
+    yield counter_of("broker_budget_requests_total", lanes)
+    yield gauge_of("broker_budget_room", rooms)
+    yield counter_of("broker_budget_waits_total", {(BROKER,): budget.waited})
+    yield counter_of("broker_rate_limited_total", {(BROKER,): budget.refused})
