@@ -7,6 +7,8 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from tradingd.control.views import HouseView
 from tradingd.control.watcher import Watcher
 from tradingd.ends import Ends
@@ -79,15 +81,21 @@ class Stage:
 
     async def is_flat(self, *said: Message) -> bool:
         """Say what happens in the run, stop, and return what its last word is."""
+        return (await self.end(*said)).is_flat
+
+    async def end(
+        self, *said: Message, keep: bool = False, is_flat_wanted: bool = True
+    ) -> RunStopped:
+        """The same, and return all that it says."""
         self.session.open(RUN, 0)
         for message in said:
             self.bus.publish(speaker_of(type(message)), message)
-        self.session.ask_stop("test", "the end")
-        summary = await self.session.close(CEILING_S, is_flat_wanted=True)
+        self.session.ask_stop("test", "the end", keep=keep)
+        summary = await self.session.close(CEILING_S, is_flat_wanted=is_flat_wanted)
         stopped = self.said[-1]
         assert isinstance(stopped, RunStopped)
-        assert stopped.is_flat is summary.is_flat
-        return summary.is_flat
+        assert (stopped.is_flat, stopped.is_kept) == (summary.is_flat, summary.is_kept)
+        return stopped
 
     async def _nothing(self) -> None:
         return
@@ -110,3 +118,16 @@ async def test_a_reading_of_an_earlier_run_says_nothing_of_this_one() -> None:
     assert not await Stage([snapshot(), BOUGHT]).is_flat()
     held = BrokerPosition("IBM", D(1), D(10))
     assert await Stage([snapshot(held)]).is_flat(DOWN)
+
+
+@pytest.mark.parametrize(
+    "way", [{"keep": True}, {"is_flat_wanted": False}], ids=["asked", "on_stop"]
+)
+async def test_what_is_kept_on_purpose_is_kept_only_once_the_house_is_down(
+    way: dict[str, bool],
+) -> None:
+    held = snapshot(BrokerPosition("IBM", D(1), D(10)))
+    assert (await Stage().end(held, DOWN, **way)).is_kept
+    assert not (await Stage().end(held, **way)).is_kept, "its orders may still work"
+    assert not (await Stage().end(snapshot(), DOWN, **way)).is_kept, "nothing is left"
+    assert not (await Stage().end(held, DOWN)).is_kept, "nobody asked for it"

@@ -281,15 +281,14 @@ class Daemon:
             session.open(run, before_ns)
             summary = await session.close(
                 self._settings.run.stop_ceiling_s,
-                is_flat_wanted=self._settings.run.on_stop == "flatten",
+                is_flat_wanted=self._settings.run.on_stop != "keep",
             )
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # one more changes nothing, to the very end
         self._say_summary(summary)
-        is_flat_wanted = self._settings.run.on_stop == "flatten" and not session.is_kept
-        return Exit.OK if summary.is_flat or not is_flat_wanted else Exit.NOT_FLAT
+        return Exit.OK if summary.is_flat or summary.is_kept else Exit.NOT_FLAT
 
     def _say_summary(self, summary: Summary) -> None:
         _LOG.info("daemon.summary", msg=summary.line(), **summary.record())

@@ -43,8 +43,8 @@ class Session:
         self._ends = ends
         self._watcher = watcher
         self._view = view
-        self.is_kept = False
-        """True when whoever asked for the stop wants the positions left as they are."""
+        self._is_keep_asked = False
+        """Whoever asked for the stop wants the positions left as they are."""
         self._is_stopping = False
         self._why = ""
         self._asked = asyncio.Event()
@@ -74,7 +74,7 @@ class Session:
         """Ask the supervisor to bring the house down; asking again changes nothing."""
         if self._is_stopping:
             return
-        self.is_kept = keep
+        self._is_keep_asked = keep
         ask = Ask.STOP_KEEP if keep else Ask.STOP
         try:
             self._house.bus.publish("control", OperatorAsked(ask, who, reason))
@@ -85,7 +85,10 @@ class Session:
         self._asked.set()
 
     async def close(self, ceiling_s: float, *, is_flat_wanted: bool) -> Summary:
-        """Wait for the stop, then for the house to be down, and end it in order."""
+        """Wait for the stop, then for the house to be down, and end it in order.
+
+        Positions count as kept only when the house came down: past the ceiling its orders may still work.
+        """
         stopped = asyncio.create_task(self._until_stopped())
         await self._asked.wait()
         _LOG.info("daemon.stopping", msg=self._why)
@@ -94,15 +97,16 @@ class Session:
             stopped.cancel()
             self._why += f", and not down after {ceiling_s:.0f} s"
         is_flat = self._is_flat(is_down=bool(done))
-        if is_flat_wanted and not self.is_kept and not is_flat:
+        is_kept = not is_flat and bool(done) and (self._is_keep_asked or not is_flat_wanted)
+        if not is_flat and not is_kept:
             _LOG.critical("daemon.not_flat", msg="NOT FLAT: look at the account")
         assert self._started is not None
         run_id = self._started.run_id
-        self._house.bus.publish("daemon", RunStopped(run_id, is_flat, self._why))
+        self._house.bus.publish("daemon", RunStopped(run_id, is_flat, self._why, is_kept))
         await self._house.stop()
         await self._end_watching()
         start, end = self._books()
-        return summarize(self._view, start, end, is_flat=is_flat, reason=self._why)
+        return summarize(self._view, start, end, is_flat=is_flat, is_kept=is_kept, reason=self._why)
 
     async def _until_stopped(self) -> None:
         """Follow levels and snapshots until the supervisor says that the house is down."""

@@ -147,6 +147,11 @@ def test_verbs_from_the_first_question_to_the_stop(
         assert not file.is_file() or CANARY.encode() not in file.read_bytes(), file
 
 
+def kinds_of_alerts(shell: Running) -> list[str]:
+    lines = (shell.state / "s/alerts.jsonl").read_text().splitlines()
+    return [json.loads(line)["kind"] for line in lines]
+
+
 def test_stop_keep_leaves_the_positions_where_they_are(
     daemon: tuple[Running, subprocess.Popen[str]],
 ) -> None:
@@ -158,6 +163,24 @@ def test_stop_keep_leaves_the_positions_where_they_are(
     assert json.loads(stopped.stdout) == {"is_stopped": True, "is_flat": False}
     assert process.wait(timeout=RUN_REAL_S_MAX) == 0
     reading.join(timeout=5)
+    assert "stopped_not_flat" not in kinds_of_alerts(shell)
+    assert kinds_of_alerts(shell)[-1] == "run_stopped"
+
+
+def test_a_signal_keeps_the_positions_where_on_stop_says_so(tmp_path: Path) -> None:
+    shell = Running(tmp_path)
+    shell.environment["TRADINGD_RUN__ON_STOP"] = "keep"
+    with shell.start() as process:
+        patience = threading.Timer(RUN_REAL_S_MAX, process.kill)
+        patience.start()
+        until(process, "position.changed")
+        reading = drained(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=RUN_REAL_S_MAX) == 0
+        reading.join(timeout=5)
+        patience.cancel()
+    assert "stopped_not_flat" not in kinds_of_alerts(shell)
+    assert kinds_of_alerts(shell)[-1] == "run_stopped"
 
 
 def test_a_symbol_is_flattened_alone_and_then_everything(

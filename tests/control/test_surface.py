@@ -12,7 +12,7 @@ from tradingd import messages as m
 from tradingd.control.events import EVENTS, ROWS, Narrator
 from tradingd.control.meters import Meters
 from tradingd.control.metrics import Metrics
-from tradingd.control.summary import Books, summarize
+from tradingd.control.summary import Books, Summary, summarize
 from tradingd.control.views import HouseView
 from tradingd.messages import Envelope, Level, Market, Message, Role, Side
 
@@ -66,12 +66,18 @@ def test_restoring_keeps_positions_and_forgets_counts(told: tuple[HouseView, Met
 
 def test_the_summary_compares_with_the_broker_to_the_cent(told: tuple[HouseView, Metrics]) -> None:
     start = Books(D(100_000), D(100_000))
-    even = summarize(told[0], start, Books(D("100014.001"), D("100014")), is_flat=True, reason="x")
-    odd = summarize(told[0], start, Books(D("100014.01"), D(100_014)), is_flat=False, reason="x")
+
+    def of(ours: str, *, is_flat: bool, is_kept: bool = False) -> Summary:
+        end = Books(D(ours), D(100_014))
+        return summarize(told[0], start, end, is_flat=is_flat, is_kept=is_kept, reason="x")
+
+    even, odd = of("100014.001", is_flat=True), of("100014.01", is_flat=False)
     assert even.agrees
     assert not odd.agrees
     assert "THEY DIFFER" in odd.text()
     assert "NOT FLAT" in odd.text()
+    kept = of("100014", is_flat=False, is_kept=True)
+    assert "NOT FLAT" not in kept.text() + kept.line()
 
 
 def test_a_position_that_is_flat_has_no_gauge(told: tuple[HouseView, Metrics]) -> None:

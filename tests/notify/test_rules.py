@@ -88,8 +88,8 @@ def test_what_the_house_says_leads_to_alerts(
 
 
 def test_positions_kept_on_purpose_are_no_alarm() -> None:
-    stopped = m.RunStopped("run", False, "signal")
-    assert Heard(is_flat_wanted=False)(HOLDS, stopped) == [(WARNING, "stopped_not_flat")]
+    stopped = m.RunStopped("run", False, "signal", is_kept=True)
+    assert Heard()(HOLDS, stopped) == [(INFO, "run_stopped")]
 
 
 @pytest.mark.parametrize(("step_s", "storms"), [(1, 2), (150, 2), (151, 0)])

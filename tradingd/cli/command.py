@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import click
 
 from tradingd.cli.shared import Exit, config_option, fail, json_option, load_or_exit, print_json
 from tradingd.cli.talk import SOCKET_FILE, NotRunning, Reply, ask, call, command
+
+if TYPE_CHECKING:
+    from tradingd.messages import RunStopped
 
 LOG_FILE = "orders.db"
 FROM_SHELL = "from the command line"
@@ -151,10 +154,11 @@ def stop(keep: bool, reason: str, file: Path, as_json: bool) -> None:
     patience_s = settings.run.stop_ceiling_s + AFTER_CEILING_REAL_S
     if not _is_gone(settings.state_dir / SOCKET_FILE, patience_s):
         fail(f"still running after {patience_s:.0f} s; it goes on stopping", Exit.TIMEOUT)
-    is_flat = asyncio.run(_was_flat(settings.state_dir / LOG_FILE, run_id))
+    end = asyncio.run(_end_of(settings.state_dir / LOG_FILE, run_id))
+    is_flat = end is not None and end.is_flat
     if as_json:
         print_json({"is_stopped": True, "is_flat": is_flat})
-    if not is_flat and settings.run.on_stop == "flatten" and not keep:
+    if end is None or not (end.is_flat or end.is_kept):
         fail("stopped, but NOT FLAT: look at the account", Exit.NOT_FLAT)
     if not as_json:
         click.echo(f"stopped, {'flat' if is_flat else 'positions kept'}")
@@ -173,8 +177,8 @@ def _is_gone(address: Path, patience_s: float) -> bool:
     return False
 
 
-async def _was_flat(log: Path, run_id: str) -> bool:
-    """Return the broker's last word on a run, as its order log has it."""
+async def _end_of(log: Path, run_id: str) -> RunStopped | None:
+    """Return what a run said of its end, as its order log has it; None where it said nothing."""
     from tradingd.messages import RunStopped
     from tradingd.runtime.sqlite_store import SqliteStore, StoreError
 
@@ -187,7 +191,7 @@ async def _was_flat(log: Path, run_id: str) -> bool:
     finally:
         await store.close()
     ours = [end for end in ends if isinstance(end, RunStopped) and end.run_id == run_id]
-    return bool(ours) and ours[-1].is_flat
+    return ours[-1] if ours else None
 
 
 def _tell(reply: Reply, *, as_json: bool) -> None:

@@ -178,7 +178,6 @@ def notify_settings(settings: Settings) -> NotifySettings:
         state_dir=settings.state_dir,
         disk_free_bytes_min=notify.disk_free_mib_min * 1024**2,
         symbols=settings.quotes.symbols,
-        is_flat_wanted=settings.run.on_stop == "flatten",
         ping_url=notify.ping_url.reveal(),
         ping_interval_s=notify.ping_interval_s,
         secrets=secrets_of(settings),

@@ -40,7 +40,7 @@ def _level_of_alert(message: m.AlertRaised) -> str:
 
 ROWS: Mapping[type[Message], Row] = {
     m.RunStarted: Row("daemon.started", "info", "{m.mode} run {m.run_id}, build {m.build}, configuration {m.config_hash}"),
-    m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}"),
+    m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}, kept: {m.is_kept}"),
     m.StationStalled: Row("actor.stalled", "warning", "station {m.station} is silent for {m.silent_ms} ms"),
     m.StationRecovered: Row("actor.recovered", "info", "station {m.station} answers again"),
     m.StrategyOverran: Row("actor.overran", "error", "strategy {m.strategy} held the loop for {m.took_ms} ms"),

@@ -37,6 +37,8 @@ class Summary:
     equity_usd: Decimal
     positions: tuple[str, ...]
     is_flat: bool
+    is_kept: bool
+    """What is left was left on purpose."""
     reason: str
 
     @property
@@ -51,7 +53,8 @@ class Summary:
 
     def line(self) -> str:
         """Return the summary in one line."""
-        flat = "flat" if self.is_flat else "NOT FLAT"
+        kept = "positions kept" if self.is_kept else "NOT FLAT"
+        flat = "flat" if self.is_flat else kept
         check = "the broker agrees" if self.agrees else "THE BROKER DIFFERS"
         return f"{self.fills} fills, profit {cents(self.pnl_usd):+} USD, {check}, {flat}"
 
@@ -79,12 +82,14 @@ class Summary:
             ),
             f"  positions  {', '.join(self.positions) or 'none'}",
         ]
-        if not self.is_flat:
+        if not self.is_flat and not self.is_kept:
             lines.append("  NOT FLAT: look at the account")
         return "\n".join(lines)
 
 
-def summarize(view: HouseView, start: Books, end: Books, *, is_flat: bool, reason: str) -> Summary:
+def summarize(
+    view: HouseView, start: Books, end: Books, *, is_flat: bool, is_kept: bool, reason: str
+) -> Summary:
     """Return what the view and both ends of both books come to."""
     counts = view.counts
     equity = view.equity
@@ -105,6 +110,7 @@ def summarize(view: HouseView, start: Books, end: Books, *, is_flat: bool, reaso
         equity_usd=end.ours,
         positions=_positions(view),
         is_flat=is_flat,
+        is_kept=is_kept,
         reason=reason,
     )
 

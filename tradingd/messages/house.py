@@ -22,6 +22,8 @@ class RunStopped(Message, frozen=True, gc=False, tag="RunStopped"):
     run_id: str
     is_flat: bool
     reason: str
+    is_kept: bool = False
+    """What is left was left on purpose, and the house had come down: nobody need be woken for it."""
 
 
 class SetTimer(Message, frozen=True, gc=False, tag="SetTimer"):

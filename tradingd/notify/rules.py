@@ -100,10 +100,10 @@ class Rules:
         if said.is_flat:
             return _alert(Severity.INFO, "run_stopped", f"flat; {said.reason}")
         held = ", ".join(f"{symbol} {quantity:f}" for symbol, quantity in self._day.held.items())
+        if said.is_kept:
+            return _alert(Severity.INFO, "run_stopped", f"kept as asked ({held}); {said.reason}")
         text = f"NOT FLAT ({held or 'orders may still work'}); {said.reason}"
-        is_bad = self._settings.is_flat_wanted
-        severity = Severity.CRITICAL if is_bad else Severity.WARNING
-        return _alert(severity, "stopped_not_flat", text)
+        return _alert(Severity.CRITICAL, "stopped_not_flat", text)
 
     def _level_changed(self, said: m.LevelChanged, _now: int) -> Alerts:
         was, self._level = self._level, said.level

@@ -54,7 +54,6 @@ class NotifySettings:
     disk_free_bytes_min: int = 1024**3
     symbols: tuple[str, ...] = ()
     """What is watched: a market is stale when all its symbols are."""
-    is_flat_wanted: bool = True
     ping_url: str = field(default="", repr=False)
     ping_interval_s: float = 60.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
