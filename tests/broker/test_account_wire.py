@@ -10,7 +10,7 @@ import pytest
 
 from tradingd.broker.account_wire import AccountWire, Turnstile
 from tradingd.broker.rate_budget import RateBudget
-from tradingd.broker.ring import TEXT_MAX, Ring, TracedSocket
+from tradingd.broker.ring import NOTES_MAX, TEXT_MAX, Ring, TracedSocket
 from tradingd.runtime.clock import ManualClock, ScaledClock
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
 
@@ -117,10 +117,11 @@ async def test_the_trace_knows_what_passed_and_no_secret() -> None:
 def test_the_trace_is_bounded_and_of_one_line_each() -> None:
     ring = Ring(ManualClock(NOW), ("geheim",))
     for _ in range(3000):
-        ring.note("<", "frame", b"x\n" * TEXT_MAX)
+        ring.note("<", "frame", b"x\n" * (TEXT_MAX // 4))
     ring.note("<", "frame", '{"secret_key": "other"}' + "y" * (TEXT_MAX - 60) + "geheim" * 400)
+    ring.note("<", "frame", "geheim!" * TEXT_MAX)  # cut within the word
     lines = ring.lines()
-    assert len(lines) == 1000
+    assert len(lines) == NOTES_MAX
     assert max(map(len, lines)) < TEXT_MAX + 30
     assert not any("\n" in line or "gehei" in line or "other" in line for line in lines)
 
@@ -137,12 +138,12 @@ async def test_frames_of_orders_are_traced_to_the_end_of_their_socket() -> None:
             return
 
     ring = Ring(ManualClock(NOW))
-    socket = TracedSocket(Socket(), ring)
+    socket = TracedSocket(Socket(), ring, "/stream")
     await socket.send('{"action":"authenticate","data":{"key_id":"a","secret_key":"b"}}')
     with pytest.raises(SocketClosed):
         await socket.receive()
     await socket.close()
     assert [line.split(" ", 1)[1] for line in ring.lines()] == [
-        '> frame {"action":"authenticate","data":{"key_id":"***","secret_key":"***"}}',
-        "! closed 1011 gone",
+        '> /stream {"action":"authenticate","data":{"key_id":"***","secret_key":"***"}}',
+        "! /stream closed 1011 gone",
     ]

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
+import pytest
 
 from tests.broker.conftest import House
 from tradingd.broker.postmortem import FILES_MAX, PostMortem
-from tradingd.broker.ring import Ring
-from tradingd.messages import AlertRaised, Severity
+from tradingd.broker.rest import AlpacaRest
+from tradingd.broker.ring import BYTES_MAX, TEXT_MAX, Ring, TracedSocket
+from tradingd.broker.settings import AlpacaSettings
+from tradingd.instruments.calendar import ns_of
+from tradingd.messages import (
+    AlertRaised,
+    Level,
+    LevelChanged,
+    Message,
+    Severity,
+    StationFailed,
+)
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.ports import Lane
+from tradingd.simulator.settings import SimulatorSettings, build_world
+from tradingd.simulator.wire.alpaca import LocalAlpaca
+from tradingd.simulator.wire.network import SimulatorNetwork
+from tradingd.simulator.wire.session import Keys
+
+MSGPACK = {"Content-Type": "application/msgpack"}
+START = ns_of("2024-03-05", "10:00")
 
 CRITICAL = AlertRaised("broker", Severity.CRITICAL, "order id/clash", "text")
 
@@ -32,6 +54,16 @@ def test_a_critical_alert_is_followed_by_one_private_file_a_minute(tmp_path: Pat
         "broker order id/clash: text",
         "1700000000000000000 < frame *** order",
     ]
+
+
+def _for_orders(keys: Keys) -> str:
+    data = {"key_id": keys.key_id, "secret_key": keys.secret_key}
+    return msgspec.json.encode({"action": "authenticate", "data": data}).decode()
+
+
+def _for_market(keys: Keys) -> bytes:
+    auth = {"action": "auth", "key": keys.key_id, "secret": keys.secret_key}
+    return msgspec.msgpack.encode(auth)
 
 
 def test_old_files_make_room_for_new_ones(tmp_path: Path) -> None:
@@ -64,3 +96,81 @@ async def test_the_edge_keeps_its_trace_on_any_alert_of_the_house(
     assert "GET /v2/account" in text
     assert '{"action":"authenticate"' in text
     assert ':"***"}' in text
+
+
+@pytest.mark.parametrize("message", [
+    StationFailed("risk", "KeyError: 'x'", "Traceback"), LevelChanged(Level.HALTED, ("operator",)),
+])  # fmt: skip
+def test_a_halt_and_a_dead_station_leave_a_trace(tmp_path: Path, message: Message) -> None:
+    clock = ManualClock(1_700_000_000_000_000_000)
+    trace = PostMortem(str(tmp_path), Ring(clock), clock)
+    trace.hear(LevelChanged(Level.FLATTENING, ("stop",)))
+    assert not list(tmp_path.iterdir())
+    trace.hear(message)
+    assert len(list(tmp_path.iterdir())) == 1
+    clock.advance(61_000_000_000)
+    trace.hear(LevelChanged(Level.HALTED, ("operator", "loss")))
+    assert len(list(tmp_path.iterdir())) == 1 + isinstance(message, StationFailed)
+
+
+async def test_no_secret_reaches_a_trace_whatever_crossed_the_wire(tmp_path: Path) -> None:
+    """Requests, replies, errors and frames of both sockets, JSON and MessagePack, with canaries in all."""
+    told = SimulatorSettings(start=START, minutes=10, symbols=("ACMX",))
+    keys = Keys(key_id="CANARYKEY", secret_key="canary-secret")
+    alpaca = LocalAlpaca(build_world(told), replace(told.wire, keys=keys))
+    clock = ManualClock(START)
+    network = SimulatorNetwork(alpaca, clock, is_paced=False)
+    settings = AlpacaSettings(
+        trading_url="http://simulator", trading_stream_url="ws://simulator/stream",
+        key_id=keys.key_id, secret_key=keys.secret_key, trace_folder=str(tmp_path),
+    )  # fmt: skip
+    rest = AlpacaRest(network, clock, settings)
+    identity = await rest.verify()
+    assert identity.account_id
+    for path, auth in (("/stream", _for_orders(keys)), ("/v2/iex", _for_market(keys))):
+        socket = await rest.wire.connect(f"ws://simulator{path}", headers=MSGPACK)
+        await socket.send(auth)
+        await socket.receive()
+        await socket.close()
+    await rest.call("lookup", "GET", f"/orders?note={keys.secret_key}", Lane.POLL)
+    trace = PostMortem(str(tmp_path), rest.wire.ring, clock)
+    trace.hear(AlertRaised("x", Severity.CRITICAL, "y", f"of {identity.account_id}"))
+    text = kept(tmp_path)
+    assert "/v2/iex" in text
+    assert "authenticate" in text
+    secrets = (keys.key_id, keys.secret_key, identity.account_id, identity.account_number)
+    assert not [secret for secret in secrets if secret in text]
+    assert max(map(len, text.splitlines())) < TEXT_MAX + 30
+    await network.close()
+
+
+def test_the_trace_is_bounded_in_bytes() -> None:
+    ring = Ring(ManualClock(0), text_max=BYTES_MAX // 8)
+    for n in range(20):
+        ring.note("<", str(n), b"x" * BYTES_MAX)
+    lines = ring.lines()
+    assert [line.split(" ")[2] for line in lines] == ["17", "18", "19"]
+    ring.clear()
+    assert ring.lines() == []
+
+
+async def test_of_a_market_all_but_the_flood_is_traced() -> None:
+    frames = [b"welcome", b"authenticated", b"subscription", b"q1", b"q2", "q3", b"an error", b"q4"]
+
+    class Flood:
+        async def send(self, frame: str | bytes) -> None:
+            del frame
+
+        async def receive(self) -> str | bytes:
+            return frames.pop(0)
+
+        async def close(self) -> None:
+            return
+
+    ring = Ring(ManualClock(0))
+    socket = TracedSocket(Flood(), ring, "/v2/iex", is_market=True)
+    while frames:
+        await socket.receive()
+    await socket.send(b"subscribe")
+    told = [line.rpartition("/v2/iex ")[2] for line in ring.lines()]
+    assert told == ["welcome", "authenticated", "subscription", "q1", "an error", "subscribe"]

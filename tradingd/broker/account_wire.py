@@ -170,7 +170,7 @@ class AccountWire:
     async def connect(
         self, url: str, *, headers: Mapping[str, str], deadline_s: float = 10.0
     ) -> Socket:
-        """Open a WebSocket; sockets are not counted by the quota. Frames of orders are traced."""
+        """Open a traced WebSocket; sockets are not counted by the quota."""
         path = urlsplit(url).path
         self.ring.note(">", f"CONNECT {path}", b"")
         try:
@@ -178,9 +178,7 @@ class AccountWire:
         except NetworkError as error:
             self.ring.note("!", f"CONNECT {path}", str(error).encode())
             raise
-        # The market's flood is on the tape already.
-        is_market = path.startswith(("/v2/", "/v1"))
-        return socket if is_market else TracedSocket(socket, self.ring)
+        return TracedSocket(socket, self.ring, path, is_market=path.startswith(("/v2/", "/v1")))
 
     async def close(self) -> None:
         """Let go of nothing but the alarms: the network is closed by who opened it."""

@@ -33,7 +33,6 @@ from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import (
-    AlertRaised,
     CancelOrder,
     EmergencyClose,
     Envelope,
@@ -79,7 +78,9 @@ class AlpacaBroker:
         bus.on(OperatorAsked, self._desk.cell.ask)
         bus.on(StationFailed, self._desk.cell.fail)
         bus.on(SessionChanged, self._desk.cell.enter)
-        bus.on(AlertRaised, PostMortem(settings.trace_folder, self.wire.ring, clock).hear)
+        trace = PostMortem(settings.trace_folder, self.wire.ring, clock)
+        for kind in trace.HEARS:
+            bus.on(kind, trace.hear)
         self._handlers: dict[type[Message], Callable[[Envelope], None]] = {
             RunStarted: self._run_started,
             OrderApproved: self._approved,

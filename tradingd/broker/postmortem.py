@@ -8,7 +8,14 @@ from pathlib import Path
 import structlog
 
 from tradingd.broker.ring import Ring
-from tradingd.messages import AlertRaised, Message, Severity
+from tradingd.messages import (
+    AlertRaised,
+    Level,
+    LevelChanged,
+    Message,
+    Severity,
+    StationFailed,
+)
 from tradingd.runtime.ports import Clock
 
 log = structlog.get_logger(actor="broker")
@@ -21,35 +28,53 @@ FILES_MAX = 20
 
 
 class PostMortem:
-    """Writes the ring down on critical alerts: at most a file a minute, twenty in all."""
+    """Writes the ring down when something critical is said: at most a file a minute, twenty in all."""
+
+    HEARS: tuple[type[Message], ...] = (AlertRaised, StationFailed, LevelChanged)
 
     def __init__(self, folder: str, ring: Ring, clock: Clock) -> None:
         self._folder = Path(folder) if folder else None
         self._ring = ring
         self._clock = clock
+        self._level = Level.NORMAL
         self._written_at: int | None = None
 
     def hear(self, message: Message) -> None:
-        """Look at an alert; the bus calls this inside `publish`, so it never raises."""
-        assert isinstance(message, AlertRaised)
-        if self._folder is None or message.severity is not Severity.CRITICAL:
+        """Look at a message; the bus calls this inside `publish`, so it never raises."""
+        kind, text = self._judge(message)
+        if self._folder is None or not kind:
             return
         now = self._clock.monotonic()
         if self._written_at is not None and now - self._written_at < INTERVAL_NS_MIN:
             return
         self._written_at = now
         try:
-            name = self._write(self._folder, message)
+            name = self._write(self._folder, kind, text)
         except OSError as error:
             log.warning("trace.unwritten", reason=str(error))
             return
-        log.info("trace.written", file=name, alert=message.kind)
+        log.info("trace.written", file=name, alert=kind)
 
-    def _write(self, folder: Path, message: AlertRaised) -> str:
+    def _judge(self, message: Message) -> tuple[str, str]:
+        """Return (what happened, in words) of what is worth a file, else nothing."""
+        match message:
+            case AlertRaised(severity=Severity.CRITICAL):
+                return message.kind, f"{message.speaker} {message.kind}: {message.text}"
+            case StationFailed():
+                return "station_failed", f"{message.station} failed: {message.error}"
+            case LevelChanged():
+                before, self._level = self._level, message.level
+                if message.level is Level.HALTED and before is not Level.HALTED:
+                    return "halted", f"halted: {', '.join(message.causes)}"
+            case _:
+                pass
+        return "", ""
+
+    def _write(self, folder: Path, kind: str, text: str) -> str:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = "".join(char if char.isalnum() else "_" for char in message.kind)[:40]
-        path = folder / f"{self._clock.now()}_{kind}.txt"
-        lines = [f"{message.speaker} {message.kind}: {message.text}", *self._ring.lines()]
+        word = "".join(char if char.isalnum() else "_" for char in kind)[:40]
+        path = folder / f"{self._clock.now()}_{word}.txt"
+        lines = [self._ring.clean(text), *self._ring.lines()]
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")

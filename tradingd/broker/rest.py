@@ -232,7 +232,9 @@ class AlpacaRest:
             if keys_refused(failure):
                 raise KeysRefused(str(failure)) from failure
             raise
-        return identity_of(account)
+        identity = identity_of(account)
+        self.wire.ring.hide(identity.account_id, identity.account_number)
+        return identity
 
 
 def identity_of(account: WireAccount) -> AccountIdentity:
