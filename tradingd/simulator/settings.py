@@ -86,10 +86,18 @@ def build_stage(settings: SimulatorSettings) -> Stage:
             settings.scenario, settings.seed, settings.symbols, start, minutes
         )
         history = generated.history_bars
+    _check_events(settings.exchange, market.symbols)
     listed = replace(settings.exchange, assets=assets(market.symbols))
     exchange = Exchange(listed, calendar_around(market.start_ns), settings.seed)
     world = World(exchange, market.events(), start_ns=market.start_ns, history=history)
     return Stage(world, market.start_ns, market.end_ns)
+
+
+def _check_events(exchange: ExchangeSettings, symbols: tuple[str, ...]) -> None:
+    for event in exchange.events:
+        if event.symbol and event.symbol not in symbols:
+            there = ", ".join(symbols)
+            raise ValueError(f"{event.kind} of {event.symbol!r}: the market has {there}")
 
 
 def build_world(settings: SimulatorSettings) -> World:
