@@ -122,3 +122,17 @@ def test_any_prefix_of_the_facts_resumes_with_the_same_next_step(algorithm: str,
         if not of_kind(expected, m.OrderProposed):
             return
         order = desk.work(proposed(expected))
+
+
+def test_a_checkpoint_and_the_whole_log_say_the_same_in_the_same_order() -> None:
+    desk = Logged()
+    for number, strategy in ((2, "sma"), (10, "sma"), (9, "momentum")):
+        desk.work(desk.propose(approved(f"g-e-{strategy}-{number}", strategy=strategy)))
+    by_checkpoint, by_log = restarted(desk), Desk()
+    by_log.core = RouterCore(RouterSettings())
+    for at, message in desk.log:
+        by_log.core.apply(message, at)
+    by_log.now = desk.now
+    said = [each.hear(started()) + later(each, 100) for each in (by_checkpoint, by_log)]
+    assert len(of_kind(said[0], m.CancelOrder)) == 3
+    assert said[0] == said[1]

@@ -16,7 +16,7 @@ import msgspec
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Level, Mark, Market, Message, Role, Session
-from tradingd.router.holdings import Holdings, HoldingsState
+from tradingd.router.holdings import Holdings, HoldingsState, by_number
 from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
 from tradingd.router.parents import ZERO, Order, Parent
 from tradingd.router.settings import RouterSettings
@@ -78,12 +78,21 @@ class Desk:
         self.stopped = state.stopped
         self.flatten_asked = state.flatten_asked
         self.orders = state.orders
+        self.parents = state.parents
+        self.holdings.take(state.holdings)
+        self._line_up()
+
+    def _line_up(self) -> None:
+        """Put orders and parents in the one order that follows from their names.
+
+        A checkpoint forgets in which order they came, the log does not; decisions go through them in order.
+        """
+        self.orders = dict(sorted(self.orders.items(), key=by_number))
+        self.parents = dict(sorted(self.parents.items(), key=by_number))
         self._children: dict[str, list[Order]] = {}
         """Parent -> its live orders, oldest first: the same as in `orders`, found without looking at all."""
         for order in self.orders.values():
             self._children.setdefault(order.intent_id, []).append(order)
-        self.parents = state.parents
-        self.holdings.take(state.holdings)
 
     def save(self) -> bytes:
         """Return the durable state; equal desks give equal bytes."""
@@ -181,6 +190,8 @@ class Desk:
     def _start(self, said: m.RunStarted) -> None:
         self.genesis = said.genesis
         self.halted.clear()  # the feed tells of changes only, and nobody listened
+        self._line_up()
+        self.holdings.line_up()
 
     def _change_level(self, said: m.LevelChanged) -> None:
         self.level = said.level

@@ -72,6 +72,10 @@ class Holdings:
         """Return what must survive."""
         return HoldingsState(self.positions, self._plans)
 
+    def line_up(self) -> None:
+        """Put the plans in the one order that follows from their names, as a new run begins."""
+        self._plans = dict(sorted(self._plans.items(), key=by_number))
+
     def get(self, strategy: str, symbol: str) -> Holding | None:
         """Return one holding."""
         return self.positions.get(symbol, {}).get(strategy)
@@ -182,6 +186,13 @@ class Holdings:
             -math.inf if stop is None else float(stop),
             math.inf if target is None else float(target),
         )
+
+
+def by_number(row: tuple[str, object]) -> tuple[int, str]:
+    """Return where the row of an id belongs: older ids have lower numbers."""
+    name = row[0]
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0, name
 
 
 def _quantities(holders: dict[str, Holding]) -> dict[str, Decimal]:
