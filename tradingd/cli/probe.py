@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +31,12 @@ DEFAULT_OUT = Path("tests/fixtures/alpaca")
 def probe(file: Path, as_json: bool, out: Path, only: tuple[str, ...], *, shows: bool) -> None:
     """Ask a paper account what the documents leave open, and keep its answers.
 
-    Reads, and places single small purchases at half the market's price, which are canceled at once;
-    each question takes back what it did before the next begins. Live accounts are refused. Run it with
-    `-c config/paper.toml`; the answers become fixtures that the simulator's tests compare with.
+    Reads, and places single small purchases (of the first equity and the first pair that the
+    configuration watches, else AAPL and BTC/USD) at half the market's price, which are canceled at once;
+    each question takes back what it did before the next begins. Live accounts are refused, and no order
+    is placed on an account that holds anything or has an order open. Run it with `-c config/paper.toml`
+    while no daemon uses the account; the answers become fixtures that the simulator's tests compare
+    with. Exit 20 when something could not be taken back.
     """
     from tradingd.broker.probe import NOT_ASKED, QUESTIONS
 
@@ -46,9 +51,10 @@ def probe(file: Path, as_json: bool, out: Path, only: tuple[str, ...], *, shows:
     settings = load_or_exit(file, needs_keys=True)
     if settings.run.mode != "paper":
         fail(f"mode is {settings.run.mode}: only a paper account is asked", Exit.CONFIG)
-    answers = _ask(settings, only, as_json=as_json)
     from tradingd.broker.probe import keep
 
+    with _alone(settings):
+        answers = _ask(settings, only, as_json=as_json)
     paths = keep(answers, out, datetime.now(UTC).date().isoformat())
     if as_json:
         print_json(
@@ -58,6 +64,25 @@ def probe(file: Path, as_json: bool, out: Path, only: tuple[str, ...], *, shows:
         click.echo(
             f"\n{sum(a.is_answered for a in answers)} of {len(paths)} answered; kept in {out}"
         )
+    if not all(answer.is_clean for answer in answers):
+        fail("something was left at the broker; see above", Exit.NOT_FLAT)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the state folder's lock: a daemon on the same account would take our orders for a stranger's."""
+    from tradingd.runtime.lock import AlreadyRunning, InstanceLock
+    from tradingd.statefiles import FolderUnusable, StateFiles
+
+    folder = settings.state_dir
+    try:
+        StateFiles(folder).make()
+        with InstanceLock(folder):
+            yield
+    except AlreadyRunning as error:
+        fail(f"{error}: stop the daemon first", Exit.LOCKED)
+    except FolderUnusable as error:
+        fail(str(error), Exit.CONFIG)
 
 
 def _ask(settings: Settings, only: tuple[str, ...], *, as_json: bool) -> list[Answer]:
@@ -89,6 +114,7 @@ def _ask(settings: Settings, only: tuple[str, ...], *, as_json: bool) -> list[An
 
 def _paper_settings(settings: Settings) -> PaperSettings:
     from tradingd.broker.probe import PaperSettings
+    from tradingd.broker.probe.paper import EQUITY, PAIR
     from tradingd.broker.settings import AlpacaSettings
 
     alpaca = settings.alpaca
@@ -99,7 +125,15 @@ def _paper_settings(settings: Settings) -> PaperSettings:
         key_id=settings.key.reveal(),
         secret_key=settings.secret.reveal(),
     )
-    return PaperSettings(broker=broker, data_stream_url=alpaca.data_stream_url, feed=alpaca.feed)
+    equities = [symbol for symbol in settings.quotes.symbols if "/" not in symbol]
+    pairs = [symbol for symbol in settings.quotes.symbols if "/" in symbol]
+    return PaperSettings(
+        broker=broker,
+        data_stream_url=alpaca.data_stream_url,
+        feed=alpaca.feed,
+        equity=next(iter(equities), EQUITY),
+        crypto=next(iter(pairs), PAIR),
+    )
 
 
 def _show(answer: Answer) -> None:

@@ -6,7 +6,8 @@
     sockets    questions that a market-data socket answers
     report     the answers, and the redacted frames as fixtures
 
-Refuses everything but a paper account, or a simulator on this machine.
+Refuses everything but a paper account, or a simulator on this machine; places orders only where nothing is
+held and no order is open.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ QUESTIONS = {**READING_QUESTIONS, **ORDER_QUESTIONS, **SOCKET_QUESTIONS}
 
 NOT_ASKED = {
     "fill_price": "the price of a fill in several executions: needs trades of some size",
+    "failed_replace": "the events of a replace that loses against a fill: needs a trade",
+    "crypto_most": "the most one crypto order may buy: needs an order of 200,000 dollars",
     "close_crypto": "the time in force of a closed crypto position: needs a position to close",
     "retry_after": "whether 429 carries Retry-After: needs the account's quota to be used up",
     "live_frames": "text or binary frames on a live account: this never asks a live account",

@@ -32,15 +32,15 @@ async def order_events(paper: Paper) -> str:
 
 
 async def replace_events(paper: Paper) -> str:
-    """Replace a resting order, then replace what has ended."""
+    """Replace a resting order, then replace what has been replaced."""
     async with paper.updates() as frames:
         order_id = await _placed(paper)
-        changed = await paper.ask("PATCH", f"/v2/orders/{order_id}", {"qty": "2"})
-        if changed.status == 200:
-            paper.follow(str(body_of(changed)["id"]))
-        again = await paper.ask("PATCH", f"/v2/orders/{order_id}", {"qty": "3"})
+        before = await paper.at_venue(order_id)
+        changed = await paper.replace(order_id, qty="2")
+        await paper.at_venue(order_id)
+        again = await paper.replace(order_id, qty="3")
     return (
-        f"replace {_said(changed)}; of the replaced one {_said(again)}; "
+        f"replace of {before} {_said(changed)}; of the replaced one {_said(again)}; "
         f"events {', '.join(events_of(frames)) or 'none'}"
     )
 
@@ -63,12 +63,6 @@ async def crypto_fok(paper: Paper) -> str:
     return _said(await paper.place(paper.settings.crypto, time_in_force="fok"))
 
 
-async def crypto_most(paper: Paper) -> str:
-    """Ask for more than 200,000 dollars of a coin, far from the market."""
-    price = await paper.far_price(paper.settings.crypto)
-    return _said(await paper.place(paper.settings.crypto, qty=str(round(250_000 / price, 4))))
-
-
 async def cancel_twice(paper: Paper) -> str:
     """Cancel what is canceled."""
     order_id = await _placed(paper)
@@ -85,5 +79,4 @@ ORDER_QUESTIONS: Questions = {
     "id_twice": ("Is a client order id unique beyond its order?", id_twice),
     "cancel_twice": ("What answers the cancel of a canceled order?", cancel_twice),
     "crypto_fok": ("Does crypto take fill-or-kill?", crypto_fok),
-    "crypto_most": ("Is there a most for one crypto order?", crypto_most),
 }

@@ -1,4 +1,8 @@
-"""The paper account under question: exact requests, one order stream, and orders that cannot be left behind."""
+"""The paper account under question: exact requests, one order stream, and orders that cannot be left behind.
+
+Orders are placed only on an account that holds nothing and has no order open, so whatever is there
+afterwards is the probe's own, and is canceled or sold. Without that, nothing could be taken back safely.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,10 @@ from tradingd.broker.settings import AlpacaSettings
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket, SocketClosed
 
 PAPER_HOST = "paper-api.alpaca.markets"
+DATA_HOSTS = frozenset({"data.alpaca.markets", "stream.data.alpaca.markets"})
+EQUITY, PAIR = "AAPL", "BTC/USD"
+"""What small orders are placed in, where the configuration watches nothing of a market."""
+
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "simulator"})
 PAPER_NUMBER = "PA"
 """How the numbers of paper accounts begin."""
@@ -27,6 +35,11 @@ TEXT_MAX = 8000
 
 EVENTS_S = 3.0
 """Real time given to the order stream to tell of a request."""
+
+ROUNDS_MAX = 10
+"""Attempts, a second apart, to take back what a question left, and to see an order at its venue."""
+
+OPEN_ORDERS = "/v2/orders?status=open&limit=500"
 
 FAR = Decimal("0.5")
 """Of the last price: a buy limit there does not trade."""
@@ -40,6 +53,10 @@ class Unanswered(Exception):  # noqa: N818 - it names the state of affairs
     """The broker did not let the question be asked."""
 
 
+class LeftBehind(Unanswered):
+    """Something of ours is at the broker still: nothing more may be asked, and a person must look."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
     """Where to ask, and about what."""
@@ -48,19 +65,26 @@ class PaperSettings:
     data_stream_url: str
     """Without path: `wss://stream.data.alpaca.markets`."""
     feed: str = "iex"
-    equity: str = "AAPL"
-    crypto: str = "BTC/USD"
+    equity: str = EQUITY
+    crypto: str = PAIR
     patience_s: float = 30.0
     """Real time that a socket's own time-outs are waited for."""
 
 
 def ensure_paper(url: str) -> None:
-    """Refuse every host but the paper account's and this machine's."""
-    host = urlsplit(url).hostname or ""
-    if host != PAPER_HOST and host not in LOOPBACK:
-        raise NotPaper(
-            f"{host} is no paper account; the probe asks {PAPER_HOST} or a simulator only"
-        )
+    """Refuse every trading host but the paper account's and this machine's."""
+    _ensure(url, frozenset({PAPER_HOST}))
+
+
+def _ensure(url: str, hosts: frozenset[str]) -> None:
+    parts = urlsplit(url)
+    if parts.hostname in LOOPBACK:
+        return
+    if parts.hostname not in hosts:
+        wanted = " or ".join(sorted(hosts))
+        raise NotPaper(f"{parts.hostname or url!r} is no paper account's; the probe asks {wanted}")
+    if parts.scheme not in {"https", "wss"}:
+        raise NotPaper(f"{parts.scheme}://{parts.hostname} would send the keys in the clear")
 
 
 class Paper:
@@ -70,6 +94,9 @@ class Paper:
         self, network: Network, clock: Clock, settings: PaperSettings, prefix: str
     ) -> None:
         ensure_paper(settings.broker.trading_url)
+        ensure_paper(settings.broker.trading_stream_url)
+        for url in (settings.broker.data_url, settings.data_stream_url):
+            _ensure(url, DATA_HOSTS)
         self.settings = settings
         self.clock = clock
         keys = (settings.broker.secret_key, settings.broker.key_id)
@@ -78,7 +105,8 @@ class Paper:
         self._wire.ring = self.ring
         self._prefix = prefix
         self._count = 0
-        self._orders: list[str] = []
+        self._is_alone = False
+        self._orders: set[str] = set()
         self._headers = {
             "APCA-API-KEY-ID": settings.broker.key_id,
             "APCA-API-SECRET-KEY": settings.broker.secret_key,
@@ -87,8 +115,12 @@ class Paper:
 
     async def verify(self) -> None:
         """See that the keys open a paper account; raises `NotPaper`."""
-        account = body_of(await self.ask("GET", "/v2/account"))
+        reply = await self.ask("GET", "/v2/account")
+        if reply.status != 200:
+            raise Unanswered(f"the account could not be read: HTTP {reply.status}")
+        account = body_of(reply)
         number = str(account.get("account_number", ""))
+        self.ring.hide(number, str(account.get("id", "")))
         host = urlsplit(self.settings.broker.trading_url).hostname
         if host not in LOOPBACK and not number.startswith(PAPER_NUMBER):
             raise NotPaper("the keys open an account whose number is no paper account's")
@@ -131,45 +163,96 @@ class Paper:
 
     async def place(self, symbol: str, **changes: object) -> Reply:
         """Place a small purchase far below the market; it is canceled when the question ends."""
-        self._count += 1
+        await self._be_alone()
         price = await self.far_price(symbol)
         quantity = "1" if "/" not in symbol else str(round(Decimal(20) / price, 6))
         order: dict[str, object] = {
             "symbol": symbol, "side": "buy", "type": "limit", "qty": quantity,
             "limit_price": str(price), "time_in_force": "gtc" if "/" in symbol else "day",
-            "client_order_id": f"{self._prefix}-{self._count}", **changes,
+            "client_order_id": self._new_id(), **changes,
         }  # fmt: skip
-        reply = await self.ask("POST", "/v2/orders", order)
+        return self._follow(await self.ask("POST", "/v2/orders", order))
+
+    async def replace(self, order_id: str, **changes: object) -> Reply:
+        """Replace an order of ours; what comes of it is taken back, too."""
+        changes["client_order_id"] = self._new_id()
+        return self._follow(await self.ask("PATCH", f"/v2/orders/{order_id}", changes))
+
+    async def at_venue(self, order_id: str) -> str:
+        """Wait (bounded) until an order has left its first states; return its status."""
+        status = ""
+        for _ in range(ROUNDS_MAX):
+            reply = await self.ask("GET", f"/v2/orders/{order_id}")
+            status = str(body_of(reply).get("status", f"HTTP {reply.status}"))
+            if status not in {"pending_new", "accepted"}:
+                break
+            await asyncio.sleep(1.0)
+        return status
+
+    async def _be_alone(self) -> None:
+        """Refuse an account with positions or orders of others; raises `Unanswered`."""
+        if self._is_alone:
+            return
+        positions, orders = await self._rows("/v2/positions"), await self._rows(OPEN_ORDERS)
+        if positions or orders:
+            there = f"{len(positions)} positions and {len(orders)} open orders"
+            raise Unanswered(f"no order is placed on an account that has {there} of others")
+        self._is_alone = True
+
+    def _new_id(self) -> str:
+        self._count += 1
+        return f"{self._prefix}-{self._count}"
+
+    def _follow(self, reply: Reply) -> Reply:
         if reply.status == 200:
-            self._orders.append(str(body_of(reply).get("id")))
+            self._orders.add(str(body_of(reply).get("id")))
         return reply
 
-    def follow(self, order_id: str) -> None:
-        """Take an order of ours that the broker made of another one into what is taken back."""
-        self._orders.append(order_id)
-
     async def take_back(self) -> None:
-        """Cancel whatever the question left open; raises `Unanswered` when that cannot be proved."""
+        """Cancel and sell whatever the question left; raises `LeftBehind` when it cannot be proved."""
         if not self._count:
             return
-        for order_id in self._orders:
-            await self.ask("DELETE", f"/v2/orders/{order_id}")
-        left: list[str] = []
-        for _ in range(10):
-            reply = await self.ask("GET", "/v2/orders?status=open&limit=500")
-            ours = [row for row in rows_of(reply) if self._is_ours(row)]
-            left = [str(row.get("client_order_id")) for row in ours]
-            if reply.status == 200 and not ours:
+        left = "unknown, for nothing could be read"
+        for attempt in range(ROUNDS_MAX):
+            if attempt:
+                await asyncio.sleep(1.0)
+            try:
+                left = await self._undo()
+            except Unanswered as reason:
+                left = f"{left} ({reason})" if not attempt else left
+                continue
+            if not left:
                 self._orders.clear()
                 return
-            for row in ours:  # what was made though no reply told of it
-                await self.ask("DELETE", f"/v2/orders/{row.get('id')}")
-            await asyncio.sleep(1.0)
-        raise Unanswered(f"still open, cancel them by hand: {', '.join(left)}")
+        raise LeftBehind(f"still there, cancel or sell by hand: {left}")
+
+    async def _undo(self) -> str:
+        """Ask for the end of all that is there; return what was there."""
+        orders = [row for row in await self._rows(OPEN_ORDERS) if self._is_ours(row)]
+        for row in orders:
+            await self.ask("DELETE", f"/v2/orders/{row.get('id')}")
+        names = [str(row.get("client_order_id")) for row in orders]
+        if not orders:  # a sale would be refused while a purchase is open
+            for row in await self._rows("/v2/positions"):
+                names.append(f"{row.get('qty')} {row.get('symbol')}")
+                await self.ask("DELETE", f"/v2/positions/{row.get('asset_id')}")
+        return ", ".join(names)
+
+    async def _rows(self, path: str) -> list[dict[str, Any]]:
+        reply = await self.ask("GET", path)
+        if reply.status != 200:
+            raise Unanswered(f"{path}: HTTP {reply.status}")
+        return rows_of(reply)
 
     def _is_ours(self, row: dict[str, Any]) -> bool:
         is_named = str(row.get("client_order_id", "")).startswith(self._prefix)
-        return is_named or str(row.get("id")) in self._orders
+        return is_named or bool({str(row.get("id")), str(row.get("replaces"))} & self._orders)
+
+    def frames(self) -> tuple[str, ...]:
+        """Return what crossed the wire since the last time, redacted, without other people's business."""
+        told = tuple(_without_others(line) for line in self.ring.lines())
+        self.ring.clear()
+        return told
 
     @contextlib.asynccontextmanager
     async def updates(self) -> AsyncIterator[list[str | bytes]]:
@@ -206,17 +289,30 @@ def body_of(reply: Reply) -> dict[str, Any]:
 
 
 def rows_of(reply: Reply) -> list[dict[str, Any]]:
-    """Return the rows of a reply, none when it has none."""
+    """Return the rows of a reply; raises `Unanswered` when it has none: unread is not empty."""
     try:
         return msgspec.json.decode(reply.body, type=list[dict[str, Any]])
-    except msgspec.DecodeError:
-        return []
+    except msgspec.DecodeError as error:
+        raise Unanswered(f"a reply of other rows than expected: {error}") from error
+
+
+class _Update(msgspec.Struct):
+    stream: str = ""
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def events_of(frames: list[str | bytes]) -> list[str]:
     """Return the events of trade updates, in order."""
-    told = [msgspec.json.decode(frame) for frame in frames]
-    return [each["data"]["event"] for each in told if each.get("stream") == "trade_updates"]
+    told = [msgspec.json.decode(frame, type=_Update) for frame in frames]
+    return [str(one.data.get("event")) for one in told if one.stream == "trade_updates"]
+
+
+def _without_others(line: str) -> str:
+    """Return a line of the trace without the rows of lists that were there before the probe."""
+    head, _, body = line.partition(" GET /v2/")
+    path, _, rows = body.partition(" ")
+    is_list = path.startswith(("positions", "orders?status="))
+    return f"{head} GET /v2/{path} (kept back)" if is_list and len(rows) > 2 else line
 
 
 async def _within(socket: Socket) -> str | bytes:

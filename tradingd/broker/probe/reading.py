@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tradingd.broker.alpaca_wire import time_ns
 from tradingd.broker.outcome import error_text
 from tradingd.broker.probe.paper import Paper, Unanswered, body_of, rows_of
 from tradingd.broker.probe.report import Questions
+from tradingd.instruments.calendar import session_day, trading_day
 
 _MONEY = ("multiplier", "equity", "cash", "initial_margin", "buying_power", "regt_buying_power",
           "effective_buying_power", "non_marginable_buying_power", "daytrading_buying_power")  # fmt: skip
+CLEARING_NS = 15 * 60 * 1_000_000_000
+"""Market time after the close within which the broker ends what the day has left."""
+
 _GONE = ("pattern_day_trader", "daytrade_count", "daytrading_buying_power")
 
 
 async def easy_to_borrow(paper: Paper) -> str:
     """Look at an asset's fields."""
-    asset = body_of(await paper.ask("GET", f"/v2/assets/{paper.settings.equity}"))
-    if not asset:
-        raise Unanswered("the asset could not be read")
+    reply = await paper.ask("GET", f"/v2/assets/{paper.settings.equity}")
+    asset = body_of(reply)
+    if "symbol" not in asset:
+        raise Unanswered(f"the asset could not be read: HTTP {reply.status}")
     names = ("easy_to_borrow", "borrow_status")
     return ", ".join(f"{name} {asset.get(name, 'absent')}" for name in names)
 
@@ -39,24 +45,32 @@ async def bad_keys(paper: Paper) -> str:
 
 
 async def unfilled_day_orders(paper: Paper) -> str:
-    """Count how day orders without a fill ended."""
+    """Count how day orders without a fill ended that lived until the close."""
     rows = rows_of(await paper.ask("GET", "/v2/orders?status=closed&limit=500"))
     ends = Counter(
         str(row.get("status"))
         for row in rows
         if row.get("time_in_force") == "day"
         and row.get("filled_qty") == "0"
-        and not row.get("cancel_requested_at")
-        and row.get("canceled_at") != row.get("failed_at")
+        and _is_after_close(time_ns(row.get("expired_at") or row.get("canceled_at")))
     )
     if not ends:
-        raise Unanswered("the account has no closed day order without a fill")
+        raise Unanswered("the account has no day order that lived until the close without a fill")
     return ", ".join(f"{status} {count}" for status, count in sorted(ends.items()))
+
+
+def _is_after_close(at: int) -> bool:
+    """Tell whether an order ended when the broker clears away, not when somebody asked for it."""
+    day = session_day(trading_day(at)) if at else None
+    return day is not None and day.close_at <= at < day.close_at + CLEARING_NS
 
 
 async def buying_power(paper: Paper) -> str:
     """Show the figures of the account, and whether the fields of the old rule are gone."""
-    account = body_of(await paper.ask("GET", "/v2/account"))
+    reply = await paper.ask("GET", "/v2/account")
+    account = body_of(reply)
+    if "equity" not in account:
+        raise Unanswered(f"the account could not be read: HTTP {reply.status}")
     figures = [f"{name} {account[name]}" for name in _MONEY if name in account]
     left = [name for name in _GONE if name in account]
     return f"{', '.join(figures)}; fields of the day-trading rule: {', '.join(left) or 'none'}"
@@ -76,7 +90,9 @@ async def event_source(paper: Paper) -> str:
     try:
         reply = await paper.ask("GET", "/v2/events/trades?since=2020-01-01")
     except Unanswered as reason:
-        return f"no end of the reply within the deadline ({reason}): it seems to stream"
+        if "no reply within" not in str(reason):
+            raise
+        return "no end of the reply within the deadline: it seems to stream"
     return (
         f"HTTP {reply.status} {' '.join(error_text(reply)) if reply.status != 200 else ''}".strip()
     )

@@ -45,7 +45,7 @@ async def second_connection(paper: Paper) -> str:
         second = await _connected(paper)
         try:
             await _send(paper, second)
-            told.append(f"second: {_word(await _receive(second))}")
+            told.append(f"second: {_word(await _answer(second))}")
         except SocketClosed as closed:
             told.append(f"second: {closed}")
         finally:
@@ -91,8 +91,7 @@ async def _connected(paper: Paper) -> Socket:
     url = f"{paper.settings.data_stream_url.rstrip('/')}/v2/{paper.settings.feed}"
     socket = await paper.connect(url)
     try:
-        async with asyncio.timeout(10.0):
-            await _receive(socket)
+        await _answer(socket)
     except (TimeoutError, SocketClosed) as error:
         await socket.close()
         raise Unanswered(f"no welcome: {error}") from error
@@ -103,7 +102,7 @@ async def _authenticated(paper: Paper) -> Socket:
     socket = await _connected(paper)
     try:
         await _send(paper, socket)
-        answer = await _receive(socket)
+        answer = await _answer(socket)
     except (TimeoutError, SocketClosed) as error:
         await socket.close()
         raise Unanswered(f"not authenticated: {error}") from error
@@ -125,6 +124,11 @@ async def _receive(socket: Socket) -> dict[str, Any]:
     frame = await socket.receive()
     messages = msgspec.json.decode(frame, type=list[dict[str, Any]])
     return messages[0] if messages else {}
+
+
+async def _answer(socket: Socket) -> dict[str, Any]:
+    async with asyncio.timeout(10.0):
+        return await _receive(socket)
 
 
 async def _control(socket: Socket) -> dict[str, Any]:
