@@ -301,6 +301,34 @@ def test_a_strategy_that_raises_is_switched_off_alone() -> None:
     assert not core.handle(quote(1, "ETH/USD"), 0)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantity": 10}, {"quantity": 10.5}, {"stop": 99.5}, {"target": "101"}, {"side": "buy"},
+        {"confidence": "much"}, {"algorithm": 7}, {"reason": None},
+    ],
+)  # fmt: skip
+def test_a_wish_of_other_kinds_is_its_strategys_fault_and_never_comes_to_the_gate(
+    wrong: dict[str, Any],
+) -> None:
+    class Loose(Strategy):
+        def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+            whole: dict[str, Any] = {"side": Side.BUY, "reason": "up", **wrong}
+            return Wish(**whole)
+
+    settings = (
+        StrategySettings(name="loose", kind="loose", symbols=("BTC/USD",)),
+        StrategySettings(name="one", kind="eager", symbols=("BTC/USD",)),
+    )
+    core = StrategyCore(settings, {"loose": Loose, "eager": Eager})
+    core.handle(RUN, 0)
+    said = core.handle(quote(1), 1)
+    (stopped,) = [each for each in said if isinstance(each, StrategyStopped)]
+    assert stopped.strategy == "loose"
+    assert next(iter(wrong)) in stopped.error
+    assert [each.strategy for each in intents(said)] == ["one"]
+
+
 def test_an_operator_starts_a_broken_strategy_afresh_and_it_warms_up_again() -> None:
     core = a_core(warmup=2)
     core.handle(quote(0), 0)

@@ -173,6 +173,7 @@ class StrategyCore:
     def _intend(self, seat: Seat, wish: Wish, seen: Quote | Bar, now: int) -> Sequence[Message]:
         if not isinstance(wish, Wish):
             raise TypeError(f"a strategy returns a Wish or None, not {wish!r}")
+        wish.check()
         held = seat.view.quantity
         role = Role.EXIT if reduces(wish.side, held) else Role.ENTRY
         if not self._may(seat, wish, role, now):

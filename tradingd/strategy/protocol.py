@@ -27,6 +27,20 @@ class Wish:
     target: Decimal | None = None
     algorithm: str | None = None
 
+    def check(self) -> None:
+        """Raise TypeError for a field of another kind: it is the strategy's fault, and must not become the gate's."""
+        for name, value, kinds in (
+            ("side", self.side, Side),
+            ("reason", self.reason, str),
+            ("confidence", self.confidence, (float, int)),
+            ("quantity", self.quantity, Decimal | None),
+            ("stop", self.stop, Decimal | None),
+            ("target", self.target, Decimal | None),
+            ("algorithm", self.algorithm, str | None),
+        ):
+            if not isinstance(value, kinds):
+                raise TypeError(f"a wish's {name} cannot be {value!r} ({type(value).__name__})")
+
 
 class PositionView:
     """What one strategy holds in one symbol, by fills. The host writes it; strategies only read."""
