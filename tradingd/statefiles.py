@@ -13,7 +13,7 @@ from pathlib import Path
 from tradingd.supervisor.latch import FILE_NAME
 
 EARLIER_KEPT = 5
-_MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "tape", "records")
+_MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "segments", "tape", "records")
 
 
 class FolderUnusable(Exception):  # noqa: N818 - it names the state of affairs

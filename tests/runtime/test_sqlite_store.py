@@ -26,6 +26,7 @@ from tradingd.runtime.journal import Journal
 from tradingd.runtime.memory_tape import NullTape
 from tradingd.runtime.ports import Checkpoint
 from tradingd.runtime.sqlite_store import SqliteStore, StoreCorrupt, StoreError, StoreTooNew
+from tradingd.runtime.verify import verify
 
 
 def facts(*seqs: int) -> list[Envelope]:
@@ -51,7 +52,7 @@ async def test_what_was_written_is_there_when_the_store_is_opened_again(tmp_path
     assert await store.read(0) == [*facts(2), money]
     assert await store.read_types([CashMoved]) == [money]
     assert await store.read_types([CashMoved, SnapshotAsked], after_seq=0) == [*facts(2), money]
-    assert await store.verify() is None
+    assert verify(path).faults == ()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "orders.db-wal").stat().st_mode) == 0o600
     await store.close()
@@ -66,7 +67,7 @@ async def test_a_group_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     await store.write(facts(2))
 
     assert await store.read() == facts(0, 2)
-    assert await store.verify() is None
+    assert verify(tmp_path / "orders.db").faults == ()
     await store.close()
 
 
@@ -150,11 +151,9 @@ async def test_an_edited_row_is_found_by_the_chain(tmp_path: Path) -> None:
     db.execute("UPDATE order_log SET at = at + 1 WHERE seq = 5")
     db.commit()
     db.close()
-    store = SqliteStore(path)
-    await store.open()
 
-    assert await store.verify() == 5
-    await store.close()
+    (fault,) = verify(path).faults
+    assert (fault.file, fault.seq) == ("orders.db", 5)
 
 
 async def test_the_journal_is_durable_on_disk(tmp_path: Path) -> None:
@@ -201,7 +200,7 @@ def test_a_crash_between_groups_loses_only_the_tail(
         await store.close()
         await again.open()
         found = await again.read()
-        assert await again.verify() is None
+        assert verify(folder / "b.db").faults == ()
         await again.close()
         return found
 

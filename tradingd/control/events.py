@@ -95,7 +95,7 @@ ROWS: Mapping[type[Message], Row] = {
 
 OF_THE_EDGES = frozenset({
     "actor.failed", "alert.channel_back", "alert.channel_failed", "alert.ping_back",
-    "alert.ping_stopped", "audit.call", "audit.failed", "daemon.api_failed", "daemon.broker_unreachable", "daemon.failed", "daemon.library", "daemon.listening", "daemon.not_flat",
+    "alert.ping_stopped", "audit.call", "audit.failed", "daemon.api_failed", "daemon.broker_unreachable", "daemon.checkpoint_failed", "daemon.failed", "daemon.library", "daemon.listening", "daemon.not_flat",
     "daemon.records_dropped", "daemon.records_failed", "daemon.stopping", "daemon.summary",
     "daemon.watchdog_fed", "daemon.watchdog_starved",
     "halt.cancel_all_failed", "halt.close", "halt.close_all", "halt.emergency_done",

@@ -124,8 +124,8 @@ class LogStore(Protocol):
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; older ones may go."""
 
-    async def latest_checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint, or None."""
+    async def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
+        """Return the newest checkpoint, or the newest before a place; None where there is none."""
 
     async def get(self, key: str) -> str | None:
         """Return a value of the store's own small table (genesis, ...)."""

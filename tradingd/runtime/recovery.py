@@ -10,6 +10,8 @@ import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tradingd.messages import Core, Envelope
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.journal import Journal
@@ -43,14 +45,8 @@ async def recover(
     store: LogStore, cores: Mapping[str, Core], rng: random.Random, tape_last_seq: int = -1
 ) -> Recovered:
     """Bring fresh cores to where the log ends; the store is open."""
-    checkpoint = await store.latest_checkpoint()
-    if checkpoint is None or not checkpoint.states.keys() >= cores.keys():
-        checkpoint = Checkpoint(-1, {})  # a station is new: it learns its state from the whole log
     timers = TimerHeap()
-    if checkpoint.states:
-        timers.load(checkpoint.states[_TIMERS])
-        for name, core in cores.items():
-            core.load(checkpoint.states[name])
+    checkpoint = await _begin(store, cores, timers)
     envelopes = await store.read(checkpoint.seq)
     for envelope in envelopes:
         timers.fold(envelope.message)
@@ -66,6 +62,33 @@ async def recover(
         if name not in cores and name not in (_TIMERS, _AT)
     }
     return Recovered(genesis, last_seq + 1, at, envelopes, timers, is_first_start, more)
+
+
+async def _begin(store: LogStore, cores: Mapping[str, Core], timers: TimerHeap) -> Checkpoint:
+    """Load the newest checkpoint that these cores understand; without one they learn from the whole log.
+
+    A station that is new, or a state that another version wrote, is no reason not to start.
+    """
+    fresh = {name: core.save() for name, core in cores.items()}
+    checkpoint = await store.latest_checkpoint()
+    while checkpoint is not None:
+        if checkpoint.states.keys() >= {*cores, _TIMERS} and _is_loaded(checkpoint, cores, timers):
+            return checkpoint
+        checkpoint = await store.latest_checkpoint(checkpoint.seq)
+    for name, core in cores.items():
+        core.load(fresh[name])
+    return Checkpoint(-1, {})
+
+
+def _is_loaded(checkpoint: Checkpoint, cores: Mapping[str, Core], timers: TimerHeap) -> bool:
+    try:
+        timers.load(checkpoint.states[_TIMERS])
+        for name, core in cores.items():
+            core.load(checkpoint.states[name])
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+        timers.load(TimerHeap().save())
+        return False
+    return True
 
 
 def apply_one(name: str, core: Core, envelope: Envelope) -> None:

@@ -90,10 +90,10 @@ class LogOfLife:
         self._life.step()
         self._disk.checkpoint = checkpoint
 
-    async def latest_checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint."""
+    async def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
+        """Return the one checkpoint that is kept, unless an older one is asked for."""
         self._life.step()
-        return self._disk.checkpoint
+        return self._disk.checkpoint if before_seq is None else None
 
     async def get(self, key: str) -> str | None:
         """Return a value of the small table."""
