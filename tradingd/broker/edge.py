@@ -5,6 +5,7 @@
     updates    the order stream: one connection, kept for ever; teller says what its news means
     gap        what happened while nobody listened
     snapshot   the broker's books, read while nothing moves
+    watch      orders that may turn up late, looked for until the day is over
     emergency  close everything without the rest of the house
 
 The parts share a `Desk`. All durable state is folded from the order log (`known`).

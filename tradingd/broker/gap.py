@@ -28,6 +28,7 @@ from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import RESTART, Record
 from tradingd.broker.rest import CallFailed
+from tradingd.broker.watch import WatchList
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
 log = structlog.get_logger(actor="broker")
@@ -44,6 +45,8 @@ class Resolver(Protocol):
 
     unproven: list[Record]
     """Approved before the restart and not known to have left."""
+    watch: WatchList
+    """Orders that may turn up late."""
 
     def adopt(self, record: Record, view: OrderView) -> None:
         """Take over what the broker has."""
@@ -101,8 +104,12 @@ class Gap:
             view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
             if not unproven or unproven[-1] is not record:
                 continue  # a snapshot may read the gap while the stream does
-            self._desk.say(OrderNotSent(order_id, RESTART) if view is None else OrderSent(order_id))
             unproven.pop()
+            if view is not None:
+                self._desk.say(OrderSent(order_id))
+                continue
+            self._desk.say(OrderNotSent(order_id, RESTART))
+            self._resolver.watch.add(record)
 
     def _vanish(self, order_id: str) -> None:
         """An order the broker once confirmed and does not know any more is for the reconciler to say."""

@@ -64,6 +64,8 @@ class Record:
     is_terminal: bool = False
     is_presumed: bool = False
     """Taken as refused because the broker did not know it; it may still turn up."""
+    ended_at: int = 0
+    """When its end was said; 0 for an order that was filled or is live."""
     cumulative: Decimal = ZERO
     spent: Decimal = ZERO
     """Sum of quantity times price of what was said, for the price of what was missed."""
@@ -139,7 +141,7 @@ class KnownOrders:
         spared = max(0, settled - SETTLED_SAVED_MAX)
         records = []
         for record in self._records.values():
-            if record.is_terminal and spared:
+            if record.is_terminal and not record.is_presumed and spared:
                 spared -= 1
             else:
                 records.append(record)
@@ -172,6 +174,10 @@ class KnownOrders:
     def live(self) -> Iterator[Record]:
         """Yield orders that may trade at the broker."""
         return (record for record in self._unfinished.values() if record.is_live)
+
+    def presumed(self) -> list[Record]:
+        """Return orders that ended on nothing but the broker's not knowing them, oldest first."""
+        return [record for record in self._records.values() if record.is_presumed]
 
     def has_live(self) -> bool:
         """Tell whether any order may trade at the broker."""
@@ -213,10 +219,10 @@ class KnownOrders:
     def _closed(
         self,
         message: OrderNotSent | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced,
-        _: int,
+        at: int,
     ) -> None:
         if record := self.get(message.order_id):
-            record.is_presumed = _may_turn_up(message)
+            record.is_presumed, record.ended_at = _may_turn_up(message), at
             self._close(record)
 
     def _unknown(self, message: OrderUnknown, _: int) -> None:

@@ -20,6 +20,7 @@ from tradingd.broker.level import refusal
 from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
 from tradingd.broker.rest import CallFailed, keys_refused
 from tradingd.broker.waits import retry_after_s
+from tradingd.broker.watch import WatchList
 from tradingd.messages import (
     OrderAccepted,
     OrderNotSent,
@@ -43,6 +44,7 @@ class OrderPath:
 
     def __init__(self, desk: Desk) -> None:
         self.cancels = Cancels(desk, self)
+        self.watch = WatchList(desk, self)
         self._desk = desk
         self._chains = Chains(desk)
         self._in_flight: dict[str, asyncio.Event] = {}
@@ -65,11 +67,12 @@ class OrderPath:
         return order_id in self._in_flight
 
     def recall(self) -> None:
-        """After a restart: note what was approved and may have left, whatever the log says.
+        """After a restart: note what was approved and may have left, and watch for what may turn up.
 
         `OrderSent` is written with the next group and nobody waits for it, so a crash may have lost it.
         """
         self.unproven = [each for each in self._desk.known.unfinished() if not each.is_sent]
+        self.watch.recall()
 
     async def _submit(self, record: Record, seq: int) -> None:
         desk, order_id = self._desk, record.order.order_id
@@ -227,16 +230,7 @@ class OrderPath:
         if refused is not None:
             text = f"{text}; {refused.code} {refused.reason}"
         self._desk.say_facts([OrderRejected(order_id, NOT_FOUND, text)])
-        self._desk.spawn(self._watch(record), f"watch {order_id}")
-
-    async def _watch(self, record: Record) -> None:
-        """Keep looking for an order that was presumed refused: late news of it must not be missed."""
-        for _ in range(self._desk.settings.watch_tries_max):
-            await asyncio.sleep(self._desk.settings.watch_interval_s)
-            view = await self._look_up(record) if self._desk.rest.may_poll() else None
-            if isinstance(view, OrderView):
-                self.adopt(record, view)
-                return
+        self.watch.add(record)
 
     def adopt(self, record: Record, view: OrderView) -> None:
         """Take over what the broker has under our id; cancel it if nobody wants it any more."""

@@ -39,9 +39,7 @@ class AlpacaSettings:
     presume_s: float = 30.0
     """Real time of nothing but "no such order" after which an unwanted order is taken as refused."""
     watch_interval_s: float = 30.0
-    """Real time between looks at orders that were presumed refused."""
-    watch_tries_max: int = 960
-    """Looks before the watch list lets go: a trading day."""
+    """Real time between the first looks at orders that were presumed refused; later ones are rarer."""
     cancel_check_s: float = 3.0
     """Real time an accepted cancel may stay without a fact before the order is read."""
     cancel_tries_max: int = 20

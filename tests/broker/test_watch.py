@@ -1,0 +1,110 @@
+"""The watch list: what ended for us because the broker did not know it is looked for until the day is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.broker.conftest import NOW, D, House, approved
+from tests.broker.twin import Fault
+from tradingd.broker.watch import HOUR_NS
+from tradingd.instruments.calendar import next_midnight
+from tradingd.messages import (
+    Envelope,
+    Level,
+    LevelChanged,
+    OrderApproved,
+    OrderRejected,
+    OrderSent,
+    OrderUnknown,
+    RunStarted,
+)
+
+ID = approved().order_id
+Houses = Callable[..., House]
+
+
+async def presumed(house: House) -> None:
+    """Let an entry be lost on its way, and be taken as refused."""
+    house.broker.faults.append(Fault("POST", "/orders"))
+    house.say(approved())
+    await house.until("OrderUnknown")
+    house.say(LevelChanged(Level.NO_ENTRIES, ("x",)))
+    await house.until("OrderRejected")
+
+
+def log_of(*at: int) -> list[Envelope]:
+    """Return the log of an order that was presumed refused, each row at its time."""
+    rows = (
+        RunStarted("gen", "run", "build", "hash", "mock"), approved(), OrderSent(ID),
+        OrderUnknown(ID, "cut"), OrderRejected(ID, "not_found", "the broker does not know it"),
+    )  # fmt: skip
+    return [
+        Envelope(seq, when, "broker", row)
+        for seq, (when, row) in enumerate(zip(at * len(rows), rows, strict=False))
+    ]
+
+
+def looks(house: House) -> int:
+    return sum("orders:by" in path for _, path, _ in house.broker.requests)
+
+
+async def test_a_presumed_order_is_watched_after_a_restart_and_its_fill_is_said(
+    house: House, houses: Houses
+) -> None:
+    await presumed(house)
+    await house.stop()
+    again = await houses(house.broker, house.said).connected()
+    assert "OrderFilled" not in again.names()
+    late = house.broker.make(ID, limit_price="10.5", status="filled")  # no open order, no update
+    late["filled_qty"], late["filled_avg_price"] = "10", "10.25"
+    await again.until("OrderFilled")
+    assert again.filled(ID) == D(10)
+    assert "late_fill" in [alert.kind for alert in again.all("AlertRaised")]
+    seen = looks(again)
+    await again.until(lambda: len(again.edge._orders.watch) == 0)
+    assert looks(again) - seen <= 1, "its end was seen, so nobody looks again"
+
+
+async def test_a_checkpoint_keeps_the_watch_list(house: House, houses: Houses) -> None:
+    await presumed(house)
+    await house.stop()
+    again = houses(house.broker)
+    again.edge.load(house.edge.save())
+    await again.connected()
+    late = house.broker.make(ID, limit_price="10.5")
+    await again.until(lambda: late["status"] == "canceled")
+    assert again.all("OrderSent") == []
+
+
+async def test_an_order_not_known_at_the_restart_is_watched_without_news_of_it(
+    house: House, houses: Houses
+) -> None:
+    house.say(approved())
+    await house.until("OrderAccepted")
+    late = house.broker.orders.pop(ID)
+    await house.stop()
+    seen = next(i for i, one in enumerate(house.said) if isinstance(one.message, OrderApproved))
+    again = await houses(house.broker, house.said[: seen + 1]).connected()
+    assert again.one("OrderNotSent").reason == "restart"
+    house.broker.is_mute = True
+    house.broker.orders[ID] = late
+    await again.until(lambda: late["status"] == "canceled")
+
+
+async def test_the_list_is_empty_when_the_day_is_over(houses: Houses) -> None:
+    after = next_midnight(NOW) - NOW
+    fresh = await houses(log=log_of(NOW - HOUR_NS // 2)).connected()
+    assert len(fresh.edge._orders.watch) == 1
+    old = await houses(log=log_of(NOW - 86_400_000_000_000 + after // 2)).connected()
+    assert len(old.edge._orders.watch) == 0
+    assert looks(old) == 0
+
+
+async def test_looks_that_fail_are_tried_again(house: House) -> None:
+    await presumed(house)
+    for _ in range(3):
+        house.broker.faults.append(Fault("GET", "/orders:by", reply=(500, b"")))
+    late = house.broker.make(ID, limit_price="10.5")
+    await house.until(lambda: late["status"] == "canceled")
+    assert not house.broker.faults
+    assert house.all("OrderRejected")[0].code == "not_found"
