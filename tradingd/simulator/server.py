@@ -126,7 +126,8 @@ class SimulatorServer:
         if request.path.startswith("/sim/"):
             return _http(self._administer(request))
         plan = self.faults.plan(request, self.clock.now())
-        await asyncio.sleep(plan.delay_s)
+        if plan.delay_s:
+            await asyncio.sleep(plan.delay_s)
         if plan.is_refused or plan.is_reset:
             return _cut(raw)
         if plan.instead is not None:
@@ -143,7 +144,8 @@ class SimulatorServer:
         self, raw: web.BaseRequest, plan: Plan, response: Response
     ) -> web.StreamResponse:
         """Send a reply as the faults let it leave."""
-        await asyncio.sleep(plan.hang_s)
+        if plan.hang_s:
+            await asyncio.sleep(plan.hang_s)
         if plan.is_dropped:
             return _cut(raw)
         response = self.faults.finish(plan, response, time.time_ns())

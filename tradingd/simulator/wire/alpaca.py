@@ -159,6 +159,8 @@ class LocalAlpaca:
         for line in tuple(self.lines):
             if isinstance(line.stream, DataStream):
                 self._send(line, line.stream.publish(points))
+        for point in points:
+            point.forget_encodings()
 
     def tell(self, points: Sequence[Point]) -> None:
         """Publish points to whoever subscribed to them."""

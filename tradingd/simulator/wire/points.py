@@ -15,6 +15,8 @@ from tradingd.simulator.wire.encoding import time_text, timestamp_ext
 
 JSON: Final = "json"
 MSGPACK: Final = "msgpack"
+_to_json = msgspec.json.Encoder().encode
+_to_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class StockQuote(msgspec.Struct, tag_field="T", tag="q", gc=False):
@@ -96,31 +98,42 @@ class Body(Protocol):
     t: object
 
 
-class Point:
-    """A point with the channel it travels on; its encodings are made when first asked for."""
+class Point(msgspec.Struct, gc=False, eq=False):
+    """A point with the channel it travels on; its encodings are made when first asked for.
 
-    __slots__ = ("_json", "_msgpack", "at", "body", "channel", "is_crypto", "symbol")
+    Outside the garbage collector's view like its body: half a million of them are kept, and a full
+    collection over those stops the market for longer than an order may wait.
+    """
 
-    def __init__(self, channel: str, at: int, body: Body) -> None:
-        self.channel = channel
-        self.symbol = body.S
-        self.at = at
-        self.body = body
-        self.is_crypto = "/" in body.S
-        self._json = b""
-        self._msgpack = b""
+    channel: str
+    at: int
+    body: Body
+    symbol: str = ""
+    is_crypto: bool = False
+    in_json: bytes = b""
+    in_msgpack: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Have at hand what every socket asks."""
+        self.symbol = symbol = self.body.S
+        self.is_crypto = "/" in symbol
 
     def encoded(self, encoding: str) -> bytes:
         """Return the point as bytes of one encoding."""
         if encoding == MSGPACK:
-            if not self._msgpack:
+            if not self.in_msgpack:
                 self.body.t = timestamp_ext(self.at)
-                self._msgpack = msgspec.msgpack.encode(self.body)
-            return self._msgpack
-        if not self._json:
+                self.in_msgpack = _to_msgpack(self.body)
+            return self.in_msgpack
+        if not self.in_json:
             self.body.t = time_text(self.at)
-            self._json = msgspec.json.encode(self.body)
-        return self._json
+            self.in_json = _to_json(self.body)
+        return self.in_json
+
+    def forget_encodings(self) -> None:
+        """Drop the bytes once everybody has them; who asks later gets them made again."""
+        self.in_json = self.in_msgpack = b""
+        self.body.t = None
 
     def rest(self) -> dict[str, object]:
         """Return the point as the REST API spells it: without type and symbol."""
