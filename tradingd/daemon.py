@@ -205,7 +205,7 @@ class Daemon:
         settings = self._settings
         if settings.run.mode == "mock" and settings.mock.simulator == EMBEDDED:
             self._files.set_aside()
-        store = SqliteStore(self._files.log)
+        store = SqliteStore(self._files.log, keep_years=settings.run.order_log_keep_years)
         await store.open()
         stack.push_async_callback(store.close)
         tape = MarketTape(self._files.tape, settings.run.log_bytes_max)

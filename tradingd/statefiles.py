@@ -7,13 +7,15 @@ continued: it is moved aside, whole, and can still be replayed there.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tradingd.supervisor.latch import FILE_NAME
 
 EARLIER_KEPT = 5
-_MOVED = ("orders.db", "orders.db-wal", "orders.db-shm", "segments", "tape", "records")
+_LOG = ("orders.db", "orders.db-wal", "orders.db-shm", "segments")
+_MOVED = (*_LOG, "tape", "records")
 
 
 class FolderUnusable(Exception):  # noqa: N818 - it names the state of affairs
@@ -72,12 +74,27 @@ class StateFiles:
         if not self.log.exists():
             return
         earlier = self.folder / "earlier"
-        earlier.mkdir(mode=0o700, exist_ok=True)
-        numbers = sorted(int(one.name) for one in earlier.iterdir() if one.name.isdecimal())
-        for number in numbers[: max(0, len(numbers) - EARLIER_KEPT + 1)]:
-            shutil.rmtree(earlier / str(number))
-        target = earlier / str(numbers[-1] + 1 if numbers else 1)
+        numbers = _numbers(earlier)
+        for old in numbers[: max(0, len(numbers) - EARLIER_KEPT + 1)]:
+            shutil.rmtree(earlier / str(old))
+        self._move(_MOVED, earlier)
+
+    def replace(self) -> Path | None:
+        """Move a log that another takes the place of to `replaced/N`, for good; None where there is none."""
+        is_any = any((self.folder / name).exists() for name in _LOG)
+        return self._move((*_LOG, "tape"), self.folder / "replaced") if is_any else None
+
+    def _move(self, names: Sequence[str], to: Path) -> Path:
+        to.mkdir(mode=0o700, exist_ok=True)
+        target = to / str(max(_numbers(to), default=0) + 1)
         target.mkdir(mode=0o700)
-        for name in _MOVED:
+        for name in names:
             if (self.folder / name).exists():
                 (self.folder / name).rename(target / name)
+        return target
+
+
+def _numbers(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(one.name) for one in folder.iterdir() if one.name.isdecimal())

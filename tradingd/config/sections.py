@@ -90,6 +90,7 @@ class Run(Section):
     stop_ceiling_s: float = Field(default=60, ge=1, le=300)
     stop_before_close_min: float = Field(default=5, ge=0, le=60)
     log_bytes_max: int = Field(default=512 * 1024**2, ge=1024**2, le=64 * 1024**3)
+    order_log_keep_years: int = Field(default=10, ge=7, le=100)
 
 
 class Mock(Section):

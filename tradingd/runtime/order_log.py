@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
@@ -30,6 +30,7 @@ from tradingd.runtime.segments import (
     sync_folder,
 )
 from tradingd.runtime.store_errors import (
+    UNREADABLE,
     StoreBeginsLater,
     StoreCorrupt,
     StoreError,
@@ -83,7 +84,7 @@ class OrderLog:
                 check_same_thread=False,
             )
             self._prepare(is_checked=is_checked)
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             self.close()
             raise StoreCorrupt(f"{self.path}: {error}") from error
         except StoreError:
@@ -182,8 +183,18 @@ class OrderLog:
 
     def put(self, key: str, value: str) -> None:
         """Set a value of the log's own table, durably."""
+        self.put_all({key: value})
+
+    def put_all(self, values: Mapping[str, str]) -> None:
+        """Set some values of the log's own table, all or none."""
         with self._db:
-            self._db.execute("INSERT OR REPLACE INTO store_values VALUES (?, ?)", (key, value))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO store_values VALUES (?, ?)", list(values.items())
+            )
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the live file as it is at this moment into one that needs no other, and sync it."""
+        copy_whole(self._db, target)
 
     def due(self, upto_seq: int) -> Due | None:
         """Return the oldest day in the live file that was over when the row at `upto_seq` was said."""

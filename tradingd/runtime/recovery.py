@@ -20,6 +20,9 @@ from tradingd.runtime.station import Station
 from tradingd.runtime.timer_heap import TimerHeap
 from tradingd.wiring import is_heard_by
 
+GENESIS = "genesis"
+"""The store's value that holds it."""
+
 GENESIS_LETTERS = 6
 _TIMERS, _AT = "timers", "at"
 
@@ -125,9 +128,14 @@ async def save_checkpoint(
 
 
 async def _genesis(store: LogStore, rng: random.Random) -> tuple[str, bool]:
-    known = await store.get("genesis")
+    known = await store.get(GENESIS)
     if known is not None:
         return known, False
-    genesis = "".join(rng.choices(string.ascii_lowercase, k=GENESIS_LETTERS))
-    await store.put("genesis", genesis)
+    genesis = new_genesis(rng)
+    await store.put(GENESIS, genesis)
     return genesis, True
+
+
+def new_genesis(rng: random.Random) -> str:
+    """Return the letters that all ids of a log begin with from now on."""
+    return "".join(rng.choices(string.ascii_lowercase, k=GENESIS_LETTERS))

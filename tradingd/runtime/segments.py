@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from tradingd.runtime.chain import ENCODE
-from tradingd.runtime.store_errors import StoreCorrupt
+from tradingd.runtime.store_errors import UNREADABLE, StoreCorrupt
 
 FOLDER = "segments"
 _COUNTS = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -80,7 +80,7 @@ def select(log: Path, segment: Segment, sql: str, values: tuple[object, ...]) ->
     try:
         with closing(open_sealed(file)) as db:
             return db.execute(sql, values).fetchall()
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise StoreCorrupt(f"{file}: {error}") from error
 
 

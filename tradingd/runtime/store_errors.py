@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises; the second where SQLite's own message quotes the damage."""
+
 
 class StoreError(Exception):
     """The order log cannot be used as it is; the daemon does not start on it."""

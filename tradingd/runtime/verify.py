@@ -7,7 +7,6 @@ those behind it.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import msgspec
 from tradingd.runtime.chain import START, Row, digest_of, link
 from tradingd.runtime.order_log import LET_GO, OrderLog
 from tradingd.runtime.segments import Segment, file_of, open_sealed, strangers
-from tradingd.runtime.store_errors import StoreCorrupt
+from tradingd.runtime.store_errors import UNREADABLE, StoreCorrupt
 
 _ROWS = "SELECT * FROM order_log ORDER BY seq"
 
@@ -73,7 +72,7 @@ class _Walk:
         try:
             for row in rows:
                 self._row(file, row)
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             self.fault(file, self.last_seq, f"cannot be read behind this row: {error}")
         return self.rows - before
 
@@ -151,7 +150,7 @@ def _walk_sealed(file: Path, walk: _Walk) -> int:
     try:
         with closing(open_sealed(file)) as db:
             return walk.rows_of(file.name, db.execute(_ROWS))
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         walk.fault(file.name, None, f"cannot be read: {error}")
         return 0
 

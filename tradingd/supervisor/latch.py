@@ -69,7 +69,7 @@ class HaltLatch:
         if message.ask not in _HALTS or message.target or self._is_latched:
             return
         self._is_asked = True
-        self._put(message.who, f"{message.ask.value}: {message.reason}")
+        self.put(message.who, f"{message.ask.value}: {message.reason}")
 
     def _hear_level(self, message: Message) -> None:
         assert isinstance(message, LevelChanged)
@@ -78,12 +78,13 @@ class HaltLatch:
         self._is_latched = bool(latched)
         if latched:
             if not was_latched and not self._is_asked:
-                self._put("supervisor", ", ".join(latched))
+                self.put("supervisor", ", ".join(latched))
             self._is_asked = False
         elif was_latched:
             self._remove()
 
-    def _put(self, who: str, why: str) -> None:
+    def put(self, who: str, why: str) -> None:
+        """Write the file; `fault` tells where that failed."""
         at = datetime.fromtimestamp(self._wall_ns() // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._text = f"halted {at} by {_line(who)}, {_line(why)}\n"
         self._write()
@@ -128,6 +129,14 @@ class HaltLatch:
         if fault != self.fault:
             _LOG.error("halt.latch_failed", msg=fault)
         self.fault = fault
+
+
+def latch_file(path: Path, who: str, why: str) -> None:
+    """Halt the next run from outside it; raises `OSError` where the file cannot be written."""
+    latch = HaltLatch(path)
+    latch.put(who, why)
+    if latch.fault:
+        raise OSError(latch.fault)
 
 
 def _line(text: str) -> str:

@@ -1,0 +1,103 @@
+"""Copies of the order log: made while a daemon writes it, and taken up again in an empty place.
+
+A backup is a folder: one file as the live log was at one moment, and the sealed days it names. It is read
+back and verified before it counts as one. Renewing one that is there copies only the days it does not have.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradingd.runtime.order_log import OrderLog
+from tradingd.runtime.recovery import GENESIS, new_genesis
+from tradingd.runtime.segments import FOLDER, Segment, file_of, sync_and_digest, sync_folder
+from tradingd.runtime.store_errors import StoreCorrupt
+from tradingd.runtime.verify import Verified, verify
+
+FORMER = "former_geneses"
+"""The value that names whose orders on the account are of this log before a restore, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore put in place."""
+
+    verified: Verified
+    genesis: str
+    former: str
+    """The genesis of the orders before; ids of it are never made again."""
+
+
+def back_up(log: Path, folder: Path) -> Verified:
+    """Copy a log and its sealed days into a folder; raises `StoreError`. The log may be in use."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = folder / log.name
+    source = OrderLog(log, is_read_only=True)
+    source.open()
+    try:
+        part = target.with_name(f"{target.name}.new")
+        source.copy_to(part)
+    finally:
+        source.close()
+    _copy_days(log, target, _segments_of(part))
+    part.replace(target)  # last, so that what was cut off is no backup
+    sync_folder(folder)
+    return whole_or_raise(target)
+
+
+def restore(source: Path, log: Path, rng: random.Random) -> Restored:
+    """Put a whole backup where no log is; its genesis is renewed, so that no id is used twice."""
+    assert not log.exists(), "an earlier log is set aside first"
+    part = log.with_name(f"{log.name}.new")
+    shutil.copyfile(source, part)
+    part.chmod(0o600)
+    _copy_days(source, log, _segments_of(part))
+    sync_and_digest(part)
+    part.rename(log)
+    sync_folder(log.parent)
+    taken_up = OrderLog(log)
+    taken_up.open()
+    try:
+        former = taken_up.get(GENESIS) or ""
+        genesis = new_genesis(rng)
+        named = [*(taken_up.get(FORMER) or "").split(), former]
+        taken_up.put_all({GENESIS: genesis, FORMER: " ".join(named)})
+    finally:
+        taken_up.close()
+    return Restored(verify(log), genesis, former)
+
+
+def whole_or_raise(log: Path) -> Verified:
+    """Verify a log; raises `StoreCorrupt` with the first thing that does not hold."""
+    found = verify(log)
+    if found.faults:
+        first = found.faults[0]
+        raise StoreCorrupt(f"{log.parent}/{first.file}: {first.text}")
+    return found
+
+
+def _segments_of(log: Path) -> Sequence[Segment]:
+    copied = OrderLog(log, is_read_only=True)
+    copied.open(is_checked=False)  # its days are not beside it yet
+    copied.close()
+    return copied.segments
+
+
+def _copy_days(source: Path, target: Path, segments: Sequence[Segment]) -> None:
+    if segments:
+        (target.parent / FOLDER).mkdir(mode=0o700, exist_ok=True)
+    for segment in segments:
+        to = file_of(target, segment.day)
+        if not to.is_file() or sync_and_digest(to) != segment.digest:
+            part = to.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            shutil.copyfile(file_of(source, segment.day), part)
+            part.chmod(0o400)
+            sync_and_digest(part)
+            part.replace(to)
+    if segments:
+        sync_folder(target.parent / FOLDER)
