@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from tradingd.messages import OrderApproved, OrderType
+from tradingd.runtime.codec import UNREADABLE, is_instant, word
 
 ZERO = Decimal(0)
 
@@ -26,7 +27,17 @@ class Unreadable(Exception):  # noqa: N818 - it names the state of affairs
     """The broker's text is not what it should be: truncated, HTML, or of another shape."""
 
 
-class WireOrder(msgspec.Struct, gc=False):
+class _Wire(msgspec.Struct, gc=False):
+    """The base of what comes from the broker: its words are made fit for a line where they come in."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if type(value) is str:
+                setattr(self, name, word(value))
+
+
+class WireOrder(_Wire):
     """An order object; `Any` where strings, numbers and null have all been seen."""
 
     id: str | None = None
@@ -43,7 +54,7 @@ class WireOrder(msgspec.Struct, gc=False):
     replaced_by: str | None = None
 
 
-class WireUpdate(msgspec.Struct, gc=False):
+class WireUpdate(_Wire):
     """The `data` of a `trade_updates` message."""
 
     event: str = ""
@@ -55,14 +66,14 @@ class WireUpdate(msgspec.Struct, gc=False):
     timestamp: str | None = None
 
 
-class WireFrame(msgspec.Struct, gc=False):
+class WireFrame(_Wire):
     """A message of the order stream."""
 
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class WireStreamData(msgspec.Struct, gc=False):
+class WireStreamData(_Wire):
     """The `data` of a control message of the order stream."""
 
     status: str | None = None
@@ -71,7 +82,7 @@ class WireStreamData(msgspec.Struct, gc=False):
     error: str | None = None
 
 
-class WireAccount(msgspec.Struct, gc=False):
+class WireAccount(_Wire):
     """The account object."""
 
     id: str | None = None
@@ -85,7 +96,7 @@ class WireAccount(msgspec.Struct, gc=False):
     trade_suspended_by_user: bool | None = None
 
 
-class WirePosition(msgspec.Struct, gc=False):
+class WirePosition(_Wire):
     """A position object."""
 
     symbol: str | None = None
@@ -96,7 +107,7 @@ class WirePosition(msgspec.Struct, gc=False):
     side: str | None = None
 
 
-class WireActivity(msgspec.Struct, gc=False):
+class WireActivity(_Wire):
     """A line of account activity: a fill, or money that is not trading."""
 
     id: str | None = None
@@ -112,7 +123,7 @@ class WireActivity(msgspec.Struct, gc=False):
     status: str | None = None
 
 
-class WireSplit(msgspec.Struct, gc=False):
+class WireSplit(_Wire):
     """A split of the corporate actions: `new_rate` shares for `old_rate`."""
 
     id: str | None = None
@@ -133,7 +144,7 @@ class WireActions(msgspec.Struct):
     corporate_actions: _Splits = msgspec.field(default_factory=_Splits)
 
 
-class WireError(msgspec.Struct, gc=False):
+class WireError(_Wire):
     """An error body."""
 
     code: Any = None
@@ -191,7 +202,7 @@ def decode(body: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """Decode one object; raises `Unreadable`."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Unreadable(f"{kind.__name__}: {error}") from error
 
 
@@ -207,15 +218,27 @@ def decode_rows(body: bytes, kind: type[T]) -> tuple[list[T], list[str]]:
     return rows, faults
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+NUMBER_CHARS_MAX = 64
+NUMBER_MAX = Decimal(10) ** 15
+"""No price, quantity or cash of an account is as large; beyond it arithmetic would not stay exact."""
+PLACES_MAX = 40
+
+
 def number(value: object) -> Decimal | None:
-    """Return a finite Decimal of a string or number, else None."""
-    if value is None or isinstance(value, bool):
+    """Return a Decimal of a plain string or number, else None: finite, and of a size that can be counted with."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
-    try:
-        result = Decimal(str(value))
-    except InvalidOperation:
+    if isinstance(value, int) and abs(value) >= NUMBER_MAX:
         return None
-    return result if result.is_finite() else None
+    text = str(value)
+    if len(text) > NUMBER_CHARS_MAX or _NUMBER.fullmatch(text) is None:
+        return None
+    result = Decimal(text)
+    if not result:
+        return ZERO
+    is_countable = abs(result) < NUMBER_MAX and result.adjusted() > -PLACES_MAX
+    return result if is_countable else None
 
 
 def read_order(body: bytes | msgspec.Raw) -> OrderView:
@@ -257,7 +280,9 @@ def execution_of(update: WireUpdate, now: int) -> Execution | None:
     )
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)?")
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)?", re.ASCII
+)
 
 
 def time_ns(text: str | None) -> int:
@@ -270,7 +295,8 @@ def time_ns(text: str | None) -> int:
         stamp = datetime.fromisoformat(seconds + ("+00:00" if zone in {None, "Z"} else zone))
     except ValueError:
         return 0
-    return int(stamp.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+    at = int(stamp.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+    return at if is_instant(at) else 0
 
 
 def time_text(at: int) -> str:

@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from tradingd.broker.alpaca_wire import (
     EVENT_STATUS,
+    NUMBER_MAX,
     OPEN_STATUSES,
     TERMINAL_STATUSES,
     ZERO,
@@ -104,7 +105,7 @@ def missed_price(record: Record, view: OrderView, execution: Execution | None = 
     """Return the price of what was missed, from the average of all and what was said of the rest."""
     quantity = view.cumulative - record.cumulative
     missed = (view.average * view.cumulative - record.spent) / quantity
-    if missed > 0:
+    if 0 < missed < NUMBER_MAX:
         return missed.quantize(_PRICE_STEP, ROUND_HALF_EVEN)
     known = execution.price if execution else record.order.limit_price
     return view.average or known or _PRICE_STEP

@@ -15,6 +15,9 @@ from tradingd.runtime.ports import NetworkError, Reply
 TEXT_MAX = 300
 """Characters of the broker's text that we keep."""
 
+CODE_MAX = 20
+"""Characters of its code."""
+
 
 class Verdict(StrEnum):
     """What became of an order on the wire."""
@@ -52,7 +55,9 @@ def error_text(reply: Reply) -> tuple[str, str]:
         error = decode(reply.body, WireError)
     except Unreadable:
         return str(reply.status), _clean(reply.body.decode("utf-8", "replace"))
-    return str(error.code or reply.status), _clean(str(error.message or ""))
+    code = error.code if isinstance(error.code, str | int) and error.code else reply.status
+    message = error.message if isinstance(error.message, str) else ""
+    return str(code)[:CODE_MAX], _clean(message)
 
 
 def _clean(text: str) -> str:

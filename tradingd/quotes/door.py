@@ -129,8 +129,8 @@ class Door:
         """Return the trade to publish. Trades are not conflated: without room they are lost and counted."""
         last = self._last.get(symbol)
         reason = "unknown_symbol" if last is None else _not_numbers((price, size))
-        if reason is None and at > self._horizon:
-            reason = "future"
+        if reason is None and not 0 <= at <= self._horizon:
+            reason = "future" if at > 0 else "out_of_order"
         if reason is None and last is not None and last.bid > 0.0:
             is_near = self._low * last.bid < price < self._high * last.ask
             reason = None if is_near else "spike"
@@ -153,6 +153,8 @@ class Door:
             bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
         ):
             reason = "crossed"
+        if reason is None and bar.opened_at > self._horizon:
+            reason = "future"
         if reason is not None:
             self.counts[reason] += 1
             return None

@@ -7,7 +7,7 @@ daemon lives; what only a person can change (keys, plan) is named, alerted once,
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from random import Random
 
 import structlog
@@ -74,6 +74,8 @@ class AlpacaFeed:
         """Attempts since a socket of this market last gave a frame."""
         self.is_connected: dict[Market, bool] = {}
         """Only markets with symbols; missing until the first attempt has ended."""
+        self.gaps: Counter[tuple[str, str]] = Counter()
+        """(market, "read" or "unread") -> gaps of a minute and more."""
         self.gap_bars = 0
         """Minutes that a socket missed and that were read back."""
         self._heard_until: dict[Market, int] = {}
@@ -192,6 +194,7 @@ class AlpacaFeed:
         said = 0
         for start in range(0, len(bars), CHUNK):
             await self.intake.room()
+            self.intake.door.look(self._clock.now())  # the last frame may be a gap ago
             for bar in bars[start : start + CHUNK]:
                 if self.intake.door.admit_bar(bar) is not None:
                     self._say(bar)
@@ -231,15 +234,14 @@ class AlpacaFeed:
         try:
             async with asyncio.timeout(self._settings.gap_s_max):
                 found = await self.history.minutes(symbols, max(since, now - GAP_NS_MAX))
-        except HistoryUnread as error:
-            _LOG.warning("stream.gap_unread", market=market, reason=str(error))
-            return
-        except TimeoutError:
-            reason = f"not read within {self._settings.gap_s_max} s"
+        except (HistoryUnread, TimeoutError) as error:
+            reason = str(error) or f"not read within {self._settings.gap_s_max} s"
+            self.gaps[market.value, "unread"] += 1
             _LOG.warning("stream.gap_unread", market=market, reason=reason)
             return
         bars = in_time_order(bar for each in found.values() for bar in each)
         said = await self._say_bars(bars)
+        self.gaps[market.value, "read"] += 1
         self.gap_bars += said
         _LOG.info("stream.gap_read", market=market, bars=said)
 
@@ -285,16 +287,26 @@ class AlpacaFeed:
         self._say(AlertRaised("feed", Severity.CRITICAL, "feed.refused", text))
 
     async def _log_refused(self) -> None:
-        counts = self.intake.door.counts
-        before = dict(counts)
+        before = self._not_taken()
+        has_alerted = False
         while True:
             await asyncio.sleep(REFUSED_LOG_INTERVAL_S)
+            counts = self._not_taken()
             news = {
                 reason: n - before[reason] for reason, n in counts.items() if n > before[reason]
             }
             if news:
                 _LOG.warning("quote.refused", **news)
-            before = dict(counts)
+            if "unread" in news and not has_alerted:
+                has_alerted = True
+                text = f"{news['unread']} points of market data are of a kind or shape nobody knows"
+                self._say(AlertRaised("feed", Severity.WARNING, "word_unknown", text))
+            before = counts
+
+    def _not_taken(self) -> dict[str, int]:
+        """Return why so many points went no further."""
+        intake = self.intake
+        return {**intake.door.counts, "unread": intake.unread, "unknown": intake.unknown}
 
     def _say(self, message: Message) -> None:
         self._bus.publish("feed", message)

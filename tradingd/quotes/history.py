@@ -20,6 +20,7 @@ from tradingd.messages import BarReceived, Market, TradingDay
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import MINUTE_S
 from tradingd.quotes.wire import SECOND, ns_of_text
+from tradingd.runtime.codec import UNREADABLE, is_instant
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 
 DAY_S = 86_400
@@ -56,6 +57,7 @@ class _BarPage(msgspec.Struct):
 
 _CALENDAR = msgspec.json.Decoder(list[_CalendarRow])
 _BARS = msgspec.json.Decoder(_BarPage)
+_NO_CALENDAR: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)
 
 
 class History:
@@ -82,7 +84,7 @@ class History:
         body = await self._get(f"{self._settings.trading_url}/v2/calendar", query)
         try:
             return tuple(sorted(map(_trading_day, _CALENDAR.decode(body)), key=lambda d: d.date))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except _NO_CALENDAR as error:
             raise HistoryUnread(f"calendar: {error}") from error
 
     async def bars(self, span_s: int, wanted: Mapping[str, int]) -> dict[str, list[BarReceived]]:
@@ -132,7 +134,7 @@ class History:
         for _ in range(self._settings.pages_max):
             try:
                 page = _BARS.decode(await self._get(url, query))
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise HistoryUnread(f"bars: {error}") from error
             yield page
             if not page.next_page_token:
@@ -223,6 +225,9 @@ def _trading_day(row: _CalendarRow) -> TradingDay:
     def at(text: str) -> int:
         return ns_of(row.date, text if ":" in text else f"{text[:2]}:{text[2:]}")
 
-    return TradingDay(
-        row.date, at(row.session_open), at(row.open), at(row.close), at(row.session_close)
-    )
+    words = (row.session_open, row.open, row.close, row.session_close)
+    pre_at, open_at, close_at, after_at = map(at, words)
+    is_session = pre_at <= open_at < close_at <= after_at
+    if not (is_session and is_instant(pre_at) and is_instant(after_at)):
+        raise ValueError(f"{row.date} has no session from {row.open} to {row.close}")
+    return TradingDay(date.fromisoformat(row.date).isoformat(), pre_at, open_at, close_at, after_at)

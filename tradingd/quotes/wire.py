@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
+from tradingd.runtime.codec import UNREADABLE, is_instant, word
+
 SECOND = 1_000_000_000
 
 
@@ -86,6 +88,9 @@ class StreamStatus(
     text: str = ""
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        self.text, self.reason = word(self.text), word(self.reason)
+
 
 class StreamCorrection(msgspec.Struct, tag_field="T", tag="c", gc=False):
     """Comes with trades unasked; a bar once said stays as it was."""
@@ -106,6 +111,9 @@ class StreamError(msgspec.Struct, tag_field="T", tag="error", gc=False):
 
     code: int = 0
     msg: str = ""
+
+    def __post_init__(self) -> None:
+        self.msg = word(self.msg)
 
 
 class StreamSubscription(msgspec.Struct, tag_field="T", tag="subscription", gc=False):
@@ -133,6 +141,7 @@ _FRAME = msgspec.msgpack.Decoder(list[Point])
 _POINT = msgspec.msgpack.Decoder(Point)
 _PARTS = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(list[dict[str, Any]])
+_UNREADABLE_TEXT: tuple[type[Exception], ...] = (*UNREADABLE, ValueError, TypeError)
 
 HALTING = frozenset({"2", "H", "P"})
 """Status codes of both tapes that stop trading: halts, volatility pauses."""
@@ -146,7 +155,7 @@ def decode_frame(frame: str | bytes) -> tuple[list[Point], int]:
         return _decode_text(frame)
     try:
         return _FRAME.decode(frame), 0
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return _decode_singly(frame)
 
 
@@ -155,12 +164,12 @@ def _decode_singly(frame: bytes) -> tuple[list[Point], int]:
     unread = 0
     try:
         parts = _PARTS.decode(frame)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return [], 1
     for part in parts:
         try:
             points.append(_POINT.decode(part))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             unread += 1
     return points, unread
 
@@ -171,14 +180,14 @@ def _decode_text(frame: str) -> tuple[list[Point], int]:
     unread = 0
     try:
         parts = _TEXT.decode(frame)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return [], 1
     for part in parts:
         try:
             if "t" in part:
                 part["t"] = ext_of(ns_of_text(part["t"]))
             points.append(msgspec.convert(part, Point))
-        except (msgspec.MsgspecError, ValueError, TypeError):
+        except _UNREADABLE_TEXT:
             unread += 1
     return points, unread
 
@@ -188,12 +197,12 @@ def ns_of_ext(stamp: Ext) -> int:
     data: bytes = stamp.data  # type: ignore[assignment]  # bytes, as msgspec decodes it
     if len(data) == 8:
         value = int.from_bytes(data, "big")
-        return (value & 0x3_FFFF_FFFF) * SECOND + (value >> 34)
+        return _instant((value & 0x3_FFFF_FFFF) * SECOND + (value >> 34))
     if len(data) == 4:
         return int.from_bytes(data, "big") * SECOND
     if len(data) == 12:
         seconds = int.from_bytes(data[4:], "big", signed=True)
-        return seconds * SECOND + int.from_bytes(data[:4], "big")
+        return _instant(seconds * SECOND + int.from_bytes(data[:4], "big"))
     raise ValueError(f"a timestamp of {len(data)} bytes")
 
 
@@ -215,4 +224,10 @@ def ns_of_text(text: str) -> int:
         raise ValueError(f"{text!r} is no RFC 3339 time")
     second, fraction, offset = match.groups()
     moment = datetime.fromisoformat(second + ("+00:00" if offset in "Zz" else offset))
-    return int(moment.timestamp()) * SECOND + int((fraction or "").ljust(9, "0"))
+    return _instant(int(moment.timestamp()) * SECOND + int((fraction or "").ljust(9, "0")))
+
+
+def _instant(at: int) -> int:
+    if not is_instant(at):
+        raise ValueError(f"{at} ns is no time of ours")
+    return at
