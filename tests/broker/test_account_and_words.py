@@ -9,7 +9,15 @@ import pytest
 
 from tests.broker.conftest import House, approved
 from tests.broker.twin import Json
-from tradingd.messages import Market, Role, Session, SessionChanged, Side, SnapshotAsked
+from tradingd.messages import (
+    Market,
+    Role,
+    Session,
+    SessionChanged,
+    Side,
+    SnapshotAsked,
+    WordUnknown,
+)
 
 ID = "gen-e-s-1-1"
 
@@ -73,6 +81,13 @@ async def test_an_account_status_nobody_knows_stops_nothing(house: House) -> Non
     blocked(house, status="FABULOUS")
     house.say(SnapshotAsked("period"))
     await house.until("BrokerSnapshot", 2)
+    assert house.all("BrokerLost") == []
+    assert house.one("WordUnknown").word == "FABULOUS"
+    blocked(house, status=None)
+    house.say(SnapshotAsked("period"))
+    await house.until("WordUnknown", 2)
+    assert house.all("WordUnknown")[1] == WordUnknown("account.status", "")
+    assert house.edge.words_unknown["account.status"] >= 2
     assert house.all("BrokerLost") == []
 
 

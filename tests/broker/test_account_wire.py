@@ -57,7 +57,8 @@ async def test_the_urgent_pass_first_and_each_lane_in_its_order() -> None:
             group.create_task(go(name, lane))
             await asyncio.sleep(0)
     assert order == ["exit", "a", "b", "poll"]
-    assert turnstile.waited == 4
+    assert turnstile.waits == {"exit": 1, "cancel": 2, "lookup": 0, "entry": 0, "poll": 1}
+    assert not any(turnstile.waiting.values())
     turnstile.close()
 
 
@@ -69,6 +70,7 @@ async def test_who_gives_up_waiting_leaves_no_trace_in_the_queue() -> None:
     with pytest.raises(NetworkError, match="kept back") as kept:
         await wire.request("GET", "http://x/v2/clock", headers={}, deadline_s=0.01)
     assert not kept.value.was_sent
+    assert (wire.trading.kept_back["poll"], wire.trading.waiting["poll"]) == (1, 0)
     clock.advance(61_000_000_000)
     assert (await wire.request("GET", "http://x/v2/clock", headers={})).status == 200
     await wire.close()
@@ -80,6 +82,7 @@ async def test_an_entry_without_room_is_kept_back_at_once() -> None:
         pass
     with pytest.raises(NetworkError, match="kept back"):
         await wire.request("POST", "http://x/v2/orders", headers={}, lane=Lane.ENTRY)
+    assert wire.trading.kept_back["entry"] == 1
     assert (await wire.request("POST", "http://x/v2/orders", headers={}, lane=Lane.EXIT)).status
 
 

@@ -77,11 +77,19 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
     request = Tally((0.1, 1.0))
     request.add(50_000_000)
     stream = SimpleNamespace(
-        market=Market.US_EQUITY, frames=3, heard_at=clock.monotonic(), slow_warnings=0
+        market=Market.US_EQUITY,
+        frames=3,
+        heard_at=clock.monotonic(),
+        slow_warnings=0,
+        refused_changes=0,
     )
     counts = {"crossed": 1, "conflated": 2}
+    budget = SimpleNamespace(
+        lanes={"exit": 3}, rooms={"exit": 20}, waiting={"poll": 1}, waits={"poll": 2},
+        kept_back={"entry": 1}, refused=1,
+    )  # fmt: skip
     intake = SimpleNamespace(
-        quotes=5, trades=0, bars=0, statuses=0, ignored=0, unread=0,
+        quotes=5, trades=0, bars=0, statuses=0, ignored=0, unread=0, unknown=0,
         door=SimpleNamespace(counts=counts),
     )  # fmt: skip
     house = SimpleNamespace(
@@ -89,11 +97,13 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
         journal=journal,
         stations=stations,
         pulse=Pulse(bus, clock),
-        feed=SimpleNamespace(intake=intake, streams=[stream]),
+        feed=SimpleNamespace(
+            intake=intake, streams=[stream], gaps={("us_equity", "read"): 1}, gap_bars=3
+        ),
         broker=SimpleNamespace(
             requests={("submit", "200"): 1}, request_seconds={"submit": request},
             rate_limit_remaining=190, facts_ignored=0, foreign_events=0, words_unknown={"stream": 1},
-            budget=SimpleNamespace(lanes={"exit": 3}, rooms={"exit": 20}, waited=2, refused=1), heard_at=0,
+            budgets={"trading": budget}, gaps={"read": 1, "unread": 0}, watched=1, heard_at=0,
         ),
         clock=clock,
     )  # fmt: skip

@@ -149,7 +149,10 @@ NOT_DRAWN = {
     "tradingd_broker_facts_ignored_total", "tradingd_broker_foreign_events_total",
     "tradingd_broker_budget_requests_total", "tradingd_broker_budget_waits_total",
     "tradingd_broker_budget_room", "tradingd_broker_words_unknown_total",
-    "tradingd_broker_rate_limited_total",
+    "tradingd_broker_rate_limited_total", "tradingd_broker_orders_watched",
+    "tradingd_broker_budget_waiting", "tradingd_broker_budget_kept_back_total",
+    "tradingd_stream_gaps_total", "tradingd_stream_gap_bars_total",
+    "tradingd_stream_refused_changes_total",
     "tradingd_reconcile_runs_total", "tradingd_events_total", "tradingd_db_rows_total",
     "tradingd_db_pending_rows", "tradingd_alert_pings_total",
 }  # fmt: skip

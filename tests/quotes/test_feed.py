@@ -36,6 +36,7 @@ from tradingd.messages import (
     SymbolHalted,
     Trade,
 )
+from tradingd.quotes import feed as feed_module
 from tradingd.quotes.feed import AlpacaFeed
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.stream import StreamRefused
@@ -289,6 +290,30 @@ async def test_trades_bars_and_halts_come_in() -> None:
             SymbolHalted("IBM", is_halted=False, reason="Trading Resumption"),
         ]
         assert feed.intake.ignored == 1
+
+
+async def test_a_status_nobody_knows_is_recorded_once_and_halts_nothing() -> None:
+    points: list[dict[str, object]] = [
+        {"T": "s", "S": "IBM", "sc": code, "sm": "?", "t": ext_of(OPEN)} for code in "ZZYH"
+    ]
+    async with running(ScriptedNetwork(then(*points)), symbols=("IBM",)) as (feed, ear):
+        await ear.until(SymbolHalted, 1)
+        alerts = ear.of(AlertRaised)
+        assert [alert.kind for alert in alerts] == ["word_unknown"] * 2
+        assert "'Z'" in alerts[0].text
+        assert feed.intake.unknown == 3
+
+
+async def test_points_nobody_can_read_are_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "REFUSED_LOG_INTERVAL_S", 0.01)
+    points: list[dict[str, object]] = [{"T": "new_kind", "S": "IBM"}, {"T": "q", "S": 7}]
+    async with running(ScriptedNetwork(then(*points)), symbols=("IBM",)) as (feed, ear):
+        await ear.until(AlertRaised, 1)
+        feed.intake.unread += 1
+        await asyncio.sleep(0.05)
+        (alert,) = ear.of(AlertRaised)
+        assert "2 points" in alert.text
+        assert feed.intake.unread == 3
 
 
 async def test_a_reconnect_takes_halts_back_for_their_end_may_have_been_missed() -> None:

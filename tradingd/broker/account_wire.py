@@ -21,14 +21,19 @@ DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
 
 WAIT_S_MIN = 0.001
 
+LANES = tuple(lane.name.lower() for lane in Lane)
+"""The lanes' names, as metrics call them."""
+
 
 class Turnstile:
     """Lets requests through as the budget allows, the most urgent first, each lane in its order."""
 
     def __init__(self, budget: RateBudget, clock: Clock) -> None:
         self.budget = budget
-        self.waited = 0
-        """Requests that had to wait."""
+        self.waits = dict.fromkeys(LANES, 0)
+        """Lane -> requests that had to wait."""
+        self.kept_back = dict.fromkeys(LANES, 0)
+        """Lane -> requests that were not sent for want of room."""
         self._clock = clock
         self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
         self._alarm: asyncio.TimerHandle | None = None
@@ -36,13 +41,18 @@ class Turnstile:
     @property
     def lanes(self) -> dict[str, int]:
         """Lane -> requests let through."""
-        return {lane.name.lower(): count for lane, count in self.budget.sent.items()}
+        return {LANES[lane]: count for lane, count in self.budget.sent.items()}
 
     @property
     def rooms(self) -> dict[str, int]:
         """Lane -> requests that could leave now."""
         now = self._clock.now()
-        return {lane.name.lower(): max(self.budget.room(lane, now), 0) for lane in Lane}
+        return {LANES[lane]: max(self.budget.room(lane, now), 0) for lane in Lane}
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Lane -> requests that wait now."""
+        return {LANES[lane]: len(turns) for lane, turns in self._waiting.items()}
 
     @property
     def refused(self) -> int:
@@ -58,7 +68,7 @@ class Turnstile:
         """Pass, or wait for the turn."""
         if self.try_pass(lane):
             return
-        self.waited += 1
+        self.waits[LANES[lane]] += 1
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[lane].append(turn)
         self._serve()
@@ -67,6 +77,10 @@ class Turnstile:
         finally:
             if turn in self._waiting[lane]:
                 self._waiting[lane].remove(turn)
+
+    def keep_back(self, lane: Lane) -> None:
+        """Count a request that is not sent."""
+        self.kept_back[LANES[lane]] += 1
 
     def wake(self) -> None:
         """Look again: the budget has learned something."""
@@ -129,12 +143,14 @@ class AccountWire:
         turnstile = self._turnstile(url)
         if not turnstile.try_pass(lane):
             if lane is Lane.ENTRY:
+                turnstile.keep_back(lane)
                 raise NetworkError("kept back: the rate budget is spent", was_sent=False)
             started = self._clock.monotonic()
             try:
                 async with asyncio.timeout(deadline_s):
                     await turnstile.pass_through(lane)
             except TimeoutError as error:
+                turnstile.keep_back(lane)
                 text = f"kept back: the rate budget left no room within {deadline_s} s"
                 raise NetworkError(text, was_sent=False) from error
             deadline_s -= (self._clock.monotonic() - started) / 1e9

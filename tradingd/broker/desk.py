@@ -18,6 +18,7 @@ from tradingd.broker.known import KnownOrders
 from tradingd.broker.level import LevelCell
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
+from tradingd.broker.words import ACCOUNT_STATUSES
 from tradingd.messages import (
     AlertRaised,
     BrokerConnected,
@@ -124,6 +125,8 @@ class Desk:
 
     def judge_account(self, account: WireAccount) -> None:
         """Say when the broker blocks the account, and when it lets go of it: waiting does not help."""
+        if account.status not in ACCOUNT_STATUSES:  # each snapshot asks again
+            self.say(WordUnknown("account.status", (account.status or "")[:40]))
         why = why_blocked(account)
         was_blocked, self.cell.is_blocked = self.cell.is_blocked, bool(why)
         if why and not was_blocked:

@@ -69,10 +69,10 @@ class AlpacaBroker:
     ) -> None:
         self._desk = Desk(network, clock, bus, journal, settings=settings, rng=rng)
         self._orders = OrderPath(self._desk)
-        gap = Gap(self._desk, self._orders)
-        self._snapshots = Snapshots(self._desk, gap, self._orders)
+        self._gap = Gap(self._desk, self._orders)
+        self._snapshots = Snapshots(self._desk, self._gap, self._orders)
         teller = Teller(self._desk, self._orders.cancels)
-        self._stream = OrderStream(self._desk, gap, self._snapshots, teller)
+        self._stream = OrderStream(self._desk, self._gap, self._snapshots, teller)
         self._emergency = Emergency(self._desk)
         self._inbox = bus.inbox("broker")
         bus.on(LevelChanged, self._desk.cell.set)
@@ -121,9 +121,19 @@ class AlpacaBroker:
         return self._desk.rest.wire
 
     @property
-    def budget(self) -> Turnstile:
-        """The request budget of the trading API, with its counters."""
-        return self.wire.trading
+    def budgets(self) -> Mapping[str, Turnstile]:
+        """What is budgeted -> its request budget, with its counters."""
+        return {"trading": self.wire.trading, "data": self.wire.data}
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """Result (read, unread) -> gaps of the order stream."""
+        return self._gap.counts
+
+    @property
+    def watched(self) -> int:
+        """Orders that may turn up late and are looked for."""
+        return len(self._orders.watch)
 
     @property
     def words_unknown(self) -> Mapping[str, int]:

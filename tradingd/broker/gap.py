@@ -67,8 +67,19 @@ class Gap:
     def __init__(self, desk: Desk, resolver: Resolver) -> None:
         self.vanished: set[str] = set()
         """Orders that were accepted and that the broker does not know any more."""
+        self.counts = {"read": 0, "unread": 0}
+        """How gaps of the stream ended, the one before the first connection included."""
         self._desk = desk
         self._resolver = resolver
+
+    async def read(self) -> None:
+        """Say what happened while the stream was away; counts how that went."""
+        try:
+            await self.catch_up()
+        except CallFailed:
+            self.counts["unread"] += 1
+            raise
+        self.counts["read"] += 1
 
     async def catch_up(self) -> None:
         """Say what happened to our orders while nobody listened."""

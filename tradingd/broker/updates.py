@@ -172,7 +172,7 @@ class OrderStream:
     async def _keep(self, why: str) -> None:
         """Read the gap back, say connected, and then doubt a silence that lasts too long."""
         await self._identify()
-        await self._gap.catch_up()
+        await self._gap.read()
         self._release()
         snapshot = await self._snapshots.take(why)
         if snapshot is not None:

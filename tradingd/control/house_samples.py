@@ -42,6 +42,7 @@ class Intake(Protocol):
     statuses: int
     ignored: int
     unread: int
+    unknown: int
 
     @property
     def door(self) -> Door:
@@ -55,10 +56,17 @@ class Stream(Protocol):
     frames: int
     heard_at: int
     slow_warnings: int
+    refused_changes: int
 
 
 class Feed(Protocol):
     """What is read of the feed."""
+
+    gap_bars: int
+
+    @property
+    def gaps(self) -> Mapping[tuple[str, str], int]:
+        """(market, result) -> gaps."""
 
     @property
     def intake(self) -> Intake:
@@ -81,8 +89,16 @@ class BudgetCounts(Protocol):
         """Lane -> requests that could leave now."""
 
     @property
-    def waited(self) -> int:
-        """Requests that had to wait."""
+    def waiting(self) -> Mapping[str, int]:
+        """Lane -> requests that wait now."""
+
+    @property
+    def waits(self) -> Mapping[str, int]:
+        """Lane -> requests that had to wait."""
+
+    @property
+    def kept_back(self) -> Mapping[str, int]:
+        """Lane -> requests that were not sent for want of room."""
 
     @property
     def refused(self) -> int:
@@ -117,8 +133,16 @@ class Broker(Protocol):
         """Where -> words of the broker we did not know."""
 
     @property
-    def budget(self) -> BudgetCounts:
-        """The request budget's plain counters."""
+    def budgets(self) -> Mapping[str, BudgetCounts]:
+        """What is budgeted -> its plain counters."""
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """Result -> gaps of the order stream."""
+
+    @property
+    def watched(self) -> int:
+        """Orders that may turn up late."""
 
     @property
     def heard_at(self) -> int:
@@ -225,6 +249,11 @@ class HouseSamples(Collector):
             "stream_slow_warnings_total",
             {(one.market.value,): one.slow_warnings for one in streams},
         )
+        yield counter_of(
+            "stream_refused_changes_total",
+            {(one.market.value,): one.refused_changes for one in streams},
+        )
+        yield from self._gaps()
         points = {
             "quote": intake.quotes,
             "trade": intake.trades,
@@ -232,10 +261,17 @@ class HouseSamples(Collector):
             "status": intake.statuses,
             "ignored": intake.ignored,
             "unread": intake.unread,
+            "unknown": intake.unknown,
         }
         yield counter_of("stream_messages_total", {(kind,): n for kind, n in points.items()})
         refused = {(reason,): n for reason, n in intake.door.counts.items()}
         yield counter_of("stream_refused_total", refused)
+
+    def _gaps(self) -> Iterator[Metric]:
+        feed, broker = self._house.feed, self._house.broker
+        orders = {(TRADE_UPDATES, result): n for result, n in broker.gaps.items()}
+        yield counter_of("stream_gaps_total", {**feed.gaps, **orders})
+        yield counter_of("stream_gap_bars_total", {(): feed.gap_bars})
 
     def _broker(self) -> Iterator[Metric]:
         broker = self._house.broker
@@ -253,7 +289,8 @@ class HouseSamples(Collector):
         yield counter_of("broker_foreign_events_total", {(BROKER,): broker.foreign_events})
         words = {(BROKER, where): n for where, n in broker.words_unknown.items()}
         yield counter_of("broker_words_unknown_total", words)
-        yield from _budget(broker.budget)
+        yield gauge_of("broker_orders_watched", {(BROKER,): broker.watched})
+        yield from _budgets(broker.budgets)
 
     def _log(self) -> Iterator[Metric]:
         journal = self._house.journal
@@ -288,10 +325,20 @@ def _size(path: Path) -> int:
     return total
 
 
-def _budget(budget: BudgetCounts) -> Iterator[Metric]:
-    lanes = {(BROKER, lane): n for lane, n in budget.lanes.items()}
-    rooms = {(BROKER, lane): n for lane, n in budget.rooms.items()}
-    yield counter_of("broker_budget_requests_total", lanes)
-    yield gauge_of("broker_budget_room", rooms)
-    yield counter_of("broker_budget_waits_total", {(BROKER,): budget.waited})
-    yield counter_of("broker_rate_limited_total", {(BROKER,): budget.refused})
+def _budgets(budgets: Mapping[str, BudgetCounts]) -> Iterator[Metric]:
+    def by_lane(
+        counts: Callable[[BudgetCounts], Mapping[str, int]],
+    ) -> dict[tuple[str, ...], float]:
+        return {
+            (name, lane): n
+            for name, budget in budgets.items()
+            for lane, n in counts(budget).items()
+        }
+
+    yield counter_of("broker_budget_requests_total", by_lane(lambda budget: budget.lanes))
+    yield gauge_of("broker_budget_room", by_lane(lambda budget: budget.rooms))
+    yield gauge_of("broker_budget_waiting", by_lane(lambda budget: budget.waiting))
+    yield counter_of("broker_budget_waits_total", by_lane(lambda budget: budget.waits))
+    yield counter_of("broker_budget_kept_back_total", by_lane(lambda budget: budget.kept_back))
+    refused = {(name,): budget.refused for name, budget in budgets.items()}
+    yield counter_of("broker_rate_limited_total", refused)

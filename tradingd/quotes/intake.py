@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from tradingd.messages import BarReceived, Message, SymbolHalted
+from tradingd.messages import AlertRaised, BarReceived, Message, Severity, SymbolHalted
 from tradingd.quotes.door import Door
 from tradingd.quotes.settings import MINUTE_S
 from tradingd.quotes.wire import (
@@ -27,6 +27,12 @@ from tradingd.runtime.ports import Clock
 
 CHUNK = 64
 """Points between two chances for the stations: as many as a station takes in one go."""
+
+STATUS_CODES = HALTING | RESUMING | frozenset("56789ABCDEFGQ")
+"""Those of both tapes; the others tell of indications, imbalances and quoting, not of halts."""
+
+CODES_MAX, CODE_CHARS_MAX = 50, 20
+"""Unknown codes that are remembered, so that each is said once, and characters of one."""
 
 YIELDS_MAX = 64
 """Chances given while there is no room, before quotes are conflated instead."""
@@ -59,10 +65,13 @@ class Intake:
         """Points we do not use: corrections, cancels, acknowledgements."""
         self.unread = 0
         """Points we could not read."""
+        self.unknown = 0
+        """Statuses whose code we do not know: no halt is made of them, and each code is told once."""
         self.waits = 0
         """How often the sockets had to wait for the stations."""
         self.symbols = frozenset(symbols)
         self._halted: set[str] = set()
+        self._codes: set[str] = set()
         self.door = Door(self.symbols, bus.has_room)
         self._bus = bus
         self._clock = clock
@@ -154,9 +163,20 @@ class Intake:
 
     def _take_status(self, point: StreamStatus) -> None:
         self.statuses += 1
-        if point.symbol in self.symbols and point.code in HALTING | RESUMING:
+        if point.code not in STATUS_CODES:
+            self._tell_unknown(point)
+        elif point.symbol in self.symbols and point.code in HALTING | RESUMING:
             reason = point.reason or point.text or point.code
             self._say_halted(point.symbol, reason, is_halted=point.code in HALTING)
+
+    def _tell_unknown(self, point: StreamStatus) -> None:
+        """Record a status nobody knows, each code once: it may be a halt, and a person can look."""
+        self.unknown += 1
+        code = point.code[:CODE_CHARS_MAX]
+        if code not in self._codes and len(self._codes) < CODES_MAX:
+            self._codes.add(code)
+            text = f"{point.symbol} has status {code!r} ({point.text}), which nobody knows"
+            self._bus.publish("feed", AlertRaised("feed", Severity.WARNING, "word_unknown", text))
 
     def forget_halts(self, symbols: Iterable[str]) -> None:
         """Take halts back after a gap: nobody tells again that one is over, and it would hold an exit for ever."""
