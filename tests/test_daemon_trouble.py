@@ -186,7 +186,9 @@ def test_keys_that_the_broker_does_not_know_end_the_start(
     assert "another-secret" not in done.stderr + done.stdout
 
 
-def test_live_keys_in_paper_mode_end_the_start_before_anything_is_sent(tmp_path: Path) -> None:
+def test_fault_79_live_keys_in_paper_mode_end_the_start_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
     env = environment(tmp_path, "http://127.0.0.1:9")
     env["ALPACA_API_KEY"] = "AKCANARY000000000000"
     refused(tmp_path, PAPER, env, 78, "looks like a live key", "Use the paper account's keys")
@@ -261,7 +263,7 @@ def test_a_stop_before_anything_was_begun_ends_with_0(tmp_path: Path, simulator:
     assert time.monotonic() - began < 5
 
 
-def test_keys_revoked_while_it_waits_halt_it_and_it_stays_visible(
+def test_fault_84_keys_revoked_while_it_waits_halt_it_and_it_stays_visible(
     tmp_path: Path, simulator: Simulator
 ) -> None:
     simulator.fault(fault="status", path="/v2", status=503)

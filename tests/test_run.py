@@ -112,7 +112,7 @@ def test_every_log_line_is_a_record_of_the_schema(session: tuple[Path, list[str]
         assert record["event"] in EVENTS
 
 
-def test_no_secret_is_written_anywhere(session: tuple[Path, list[str], str]) -> None:
+def test_fault_91_no_secret_is_written_anywhere(session: tuple[Path, list[str], str]) -> None:
     state, out, err = session
     assert CANARY not in "\n".join(out) + err
     for file in state.rglob("*"):

@@ -113,7 +113,7 @@ def test_all_faults_are_listed_at_once_with_place_key_value_and_remedy() -> None
 
 
 @pytest.mark.parametrize("section", ["risk", "router", "supervisor", "quotes", "run"])
-def test_a_missing_limit_is_refused(tmp_path: Path, section: str) -> None:
+def test_fault_77_a_missing_section_of_limits_is_refused(tmp_path: Path, section: str) -> None:
     without = re.sub(rf"\[{section}\]\n.*?(?=\n\[)", "", MOCK.read_text(), flags=re.DOTALL)
     file = tmp_path / "some.toml"
     file.write_text(without)
@@ -124,7 +124,7 @@ def test_a_missing_limit_is_refused(tmp_path: Path, section: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "'much'", "1e400", "[1]"])
-def test_impossible_limits_are_refused(text: str) -> None:
+def test_fault_77_impossible_limits_are_refused(text: str) -> None:
     error = refused(MOCK, {"TRADINGD_RISK__EXPOSURE_PCT_MAX": text})
     assert [fault.key for fault in error.faults] == ["[risk] exposure_pct_max"]
 

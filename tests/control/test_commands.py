@@ -48,7 +48,9 @@ async def test_resuming_is_harder_than_halting(kit: Kit) -> None:
     assert (status, body["level"]) == (202, "normal")
 
 
-async def test_a_resume_while_the_books_differ_is_refused_with_the_reason(kit: Kit) -> None:
+async def test_fault_81_a_resume_while_the_books_differ_is_refused_with_the_reason(
+    kit: Kit,
+) -> None:
     kit.say(m.DifferenceUnexplained("position", "IBM", "10", "12"))
     status, body = await kit.call("POST", "/api/control/resume", body=WHY)
     assert (status, body["code"]) == (409, "resume_refused")

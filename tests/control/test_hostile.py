@@ -63,7 +63,7 @@ async def raw(kit: Kit, data: bytes, *, wait_s: float = 2.0) -> bytes:
     ],
     ids=str,
 )
-async def test_a_foreign_host_or_page_is_refused_even_with_the_token(
+async def test_fault_86_a_foreign_host_or_page_is_refused_even_with_the_token(
     kit: Kit, headers: dict[str, str]
 ) -> None:
     for method, path, body in (("POST", PAUSE, WHY), ("GET", "/api/health", None), ("GET", "/healthz", None)):  # fmt: skip
@@ -83,7 +83,7 @@ async def test_no_answer_invites_another_page(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])  # fmt: skip
-async def test_only_json_commands(kit: Kit, kind: str) -> None:
+async def test_fault_86_only_json_commands(kit: Kit, kind: str) -> None:
     headers = {"Authorization": f"Bearer {kit.tokens[Access.OPERATE]}", "Content-Type": kind}
     async with (
         aiohttp.ClientSession() as session,
@@ -93,7 +93,7 @@ async def test_only_json_commands(kit: Kit, kind: str) -> None:
     assert not kit.said(m.OperatorAsked)
 
 
-async def test_a_huge_body_is_refused_told_or_not(kit: Kit) -> None:
+async def test_fault_88_a_huge_body_is_refused_told_or_not(kit: Kit) -> None:
     huge = {"reason": "x" * BODY_BYTES_MAX}
     assert (await kit.call("POST", PAUSE, body=huge))[0] == 413
 
@@ -127,7 +127,7 @@ async def test_a_compressed_body_is_not_unpacked(kit: Kit) -> None:
     assert (await kit.call("POST", PAUSE, body=WHY, headers=headers))[0] == 415
 
 
-async def test_who_speaks_too_slowly_is_hung_up_on(
+async def test_fault_88_who_speaks_too_slowly_is_hung_up_on(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tradingd.control.door.HEAD_REAL_S_MAX", 0.2)
@@ -153,7 +153,7 @@ async def test_what_is_no_http_gets_a_code_and_none_of_the_parsers_words(kit: Ki
     assert b"Traceback" not in answer
 
 
-async def test_connections_are_counted_and_the_socket_has_its_own(kit: Kit) -> None:
+async def test_fault_88_connections_are_counted_and_the_socket_has_its_own(kit: Kit) -> None:
     held = [socket.create_connection(("127.0.0.1", port_of(kit))) for _ in range(CONNECTIONS_MAX)]
     try:
         await asyncio.sleep(0.05)
@@ -170,7 +170,9 @@ async def test_connections_are_counted_and_the_socket_has_its_own(kit: Kit) -> N
             each.close()
 
 
-async def test_guessing_ends_in_a_lockout_that_never_stands_before_a_halt(kit: Kit) -> None:
+async def test_fault_87_guessing_ends_in_a_lockout_that_never_stands_before_a_halt(
+    kit: Kit,
+) -> None:
     wrong = {"Authorization": "Bearer wrong"}
     for _ in range(GUESSES_MAX):
         assert (await kit.call("GET", "/api/health", None, headers=wrong))[0] == 401
@@ -219,7 +221,7 @@ def test_no_peer_ever_gets_more_than_its_share(calls: list[tuple[str, int]]) -> 
     assert all(count <= burst + rate * now / 10**9 + 1e-6 for count in granted.values())
 
 
-async def test_a_flood_does_not_hold_the_loop(kit: Kit) -> None:
+async def test_fault_87_a_flood_does_not_hold_the_loop(kit: Kit) -> None:
     lags: list[float] = []
 
     async def measure() -> None:
@@ -285,7 +287,7 @@ def unrationed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unrationed")
-async def test_hostile_bodies_are_refused_at_the_door(kit: Kit) -> None:
+async def test_fault_90_hostile_bodies_are_refused_at_the_door(kit: Kit) -> None:
     good = {"symbol": "IBM", "side": "buy", "quantity": "1", "reason": "x"}
     cases: list[tuple[str, object]] = [(PAUSE, body) for body in BODIES]
     cases += [("/api/orders", {**good, **change}) for change in ORDERS]
@@ -296,7 +298,7 @@ async def test_hostile_bodies_are_refused_at_the_door(kit: Kit) -> None:
 
 
 @pytest.mark.usefixtures("unrationed")
-async def test_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
+async def test_fault_90_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
     deep = b"[" * 16_000
     for data in (
         b"", b"{", b"\xff\xfe", b'{"reason":NaN}', b'{"reason":"x"}}', deep, b'{"reason":' + deep[:8000],
@@ -319,7 +321,7 @@ async def test_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
         [PAUSE, "/api/orders", "/api/control/flatten", "/api/control/stop", "/api/control/resume"]
     ),
 )
-def test_no_body_makes_an_error_of_ours(
+def test_fault_90_no_body_makes_an_error_of_ours(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, path: str
 ) -> None:
     async def once() -> int:
@@ -335,7 +337,7 @@ def test_no_body_makes_an_error_of_ours(
         patched.undo()
 
 
-async def test_words_of_others_never_break_a_line_of_the_log(kit: Kit) -> None:
+async def test_fault_89_words_of_others_never_break_a_line_of_the_log(kit: Kit) -> None:
     stream = io.StringIO()
     logs.configure(stream, run_id="RUN", mode="mock", level="debug", secrets=(CANARY,))
     try:
@@ -355,7 +357,7 @@ async def test_words_of_others_never_break_a_line_of_the_log(kit: Kit) -> None:
         assert CANARY not in line
 
 
-async def test_secrets_are_in_no_answer(kit: Kit) -> None:
+async def test_fault_91_secrets_are_in_no_answer(kit: Kit) -> None:
     for path in (
         "/api/config",
         "/api/health",
@@ -374,7 +376,7 @@ async def test_secrets_are_in_no_answer(kit: Kit) -> None:
     assert all(token not in trail.read_text() for token in kit.tokens.values())
 
 
-def test_only_loopback_can_be_bound() -> None:
+def test_fault_92_only_loopback_can_be_bound() -> None:
     from typing import get_args
 
     from tradingd.config.sections import Api

@@ -60,7 +60,7 @@ def test_every_record_is_one_line_with_the_required_fields(out: io.StringIO) -> 
     [SECRET, quote(SECRET, safe=""), base64.b64encode(SECRET.encode()).decode()],
     ids=["raw", "quoted", "base64"],
 )
-def test_a_secret_is_masked_in_every_place_and_form(out: io.StringIO, form: str) -> None:
+def test_fault_91_a_secret_is_masked_in_every_place_and_form(out: io.StringIO, form: str) -> None:
     log = structlog.get_logger()
     log.info("daemon.failed", msg=form, nested={"a": [form], form: 1}, api_key="plain")
     try:

@@ -29,7 +29,7 @@ def body_of(route: Route) -> dict[str, str] | None:
 
 @pytest.mark.parametrize("access", [None, *ROLES], ids=lambda a: a.word if a else "nobody")
 @pytest.mark.parametrize("route", [*READS, *COMMANDS], ids=lambda route: route.name)
-async def test_a_route_answers_its_roles_and_no_other(
+async def test_fault_85_a_route_answers_its_roles_and_no_other(
     kit: Kit, route: Route, access: Access | None
 ) -> None:
     before = len(kit.log)

@@ -126,7 +126,9 @@ def test_a_slow_flatten_earns_time_by_what_it_sells_and_not_by_waiting(
         assert sum(words == "WATCHDOG=1" for _, words in told) >= 3  # it waits, and it lives
 
 
-def test_keys_are_read_at_a_start_and_only_then(tmp_path: Path, slow_exchange: str) -> None:
+def test_fault_84_keys_are_read_at_a_start_and_only_then(
+    tmp_path: Path, slow_exchange: str
+) -> None:
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     (credentials / "alpaca_api_key").write_text(SIMULATOR_KEYS.key_id)
