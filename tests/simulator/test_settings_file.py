@@ -97,7 +97,8 @@ def test_options_win_over_the_file_and_events_of_both_happen(
     assert result.exit_code == 0, result.output
     (settings,) = started
     exchange = settings.exchange
-    assert (exchange.cash_usd, exchange.multiplier) == (Decimal(7000), 2)
+    assert exchange.cash_usd == Decimal(7000)
+    assert exchange.multiplier == 2
     assert (exchange.shorting_enabled, exchange.latency_ms) == (False, 40)
     assert (exchange.fill_latency_ms, exchange.impact_bps) == (9, Decimal("2.5"))
     assert [each.kind for each in exchange.events] == ["dividend", "split", "deposit"]
@@ -193,7 +194,7 @@ def test_the_help_teaches_every_option_and_what_a_file_holds() -> None:
     assert list(choice.type.choices) == list(SCENARIOS)  # type: ignore[attr-defined]
     for each in command.simulator.params:
         assert each.opts[0] in told
-        assert each.help, each.name  # type: ignore[attr-defined]
+        assert each.help, each.name
     known = {each.name for each in fields(SimulatorSettings)}
     known |= {each.name for kind in (ExchangeSettings, WireSettings) for each in fields(kind)}
     for word in ("scenario", "start", "faults", "cash_usd", "multiplier", "latency_ms"):

@@ -10,7 +10,7 @@ import pytest
 from tradingd.simulator.bad_days import NoSuchDay, begin, names, read_day
 from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.fault import Fault
-from tradingd.simulator.wire.fault_effects import error_frame, injected, rewrite_body, status_frame
+from tradingd.simulator.wire.fault_effects import error_frame, injected, rewrite_body
 from tradingd.simulator.wire.faults import HANG_S, Faults
 from tradingd.simulator.wire.http import Request, Response
 from tradingd.simulator.wire.points import JSON, MSGPACK
@@ -109,11 +109,6 @@ def test_updates_are_lost_doubled_and_told_late() -> None:
 
 
 def test_frames_are_made_in_the_encoding_of_their_socket() -> None:
-    text = status_frame("IBM", is_halted=True, at=NOW, encoding=JSON)
-    assert msgspec.json.decode(text)[0]["sc"] == "H"
-    packed = status_frame("IBM", is_halted=False, at=NOW, encoding=MSGPACK)
-    assert isinstance(packed, bytes)
-    assert msgspec.msgpack.decode(packed)[0]["sc"] == "T"
     assert b"unauthorized" in bytes(error_frame("trade", 402, JSON))  # type: ignore[arg-type]
     assert "406" in str(error_frame("data", 406, JSON))
     fault = Fault(fault="inject", body='{"T":"q","S":"IBM","bp":"nan","t":"now"}', seconds=3)

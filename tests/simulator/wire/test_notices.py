@@ -12,6 +12,7 @@ from tests.simulator.stage import START, scripted_stage
 from tests.simulator.wire.counter import KEY_HEADERS
 from tradingd.simulator.wire.admin import Admin
 from tradingd.simulator.wire.alpaca import LocalAlpaca, Outlet
+from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.http import request_of
 from tradingd.simulator.wire.session import Frame
 
@@ -96,6 +97,59 @@ def test_corrected_and_canceled_prints_change_what_is_kept() -> None:
     assert second["i"] not in {each["i"] for each in left}
 
 
+def test_a_halt_told_by_the_admin_route_stops_matching_until_trading_resumes() -> None:
+    room = Room()
+    heard = room.client("/v2/iex", statuses=["*"], quotes=["ACMX"])
+    room.do("/sim/market", T="s", S="ACMX", sc="H", sm="Trading Halt")
+    order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+    halted = room.rest("POST", "/v2/orders", symbol="ACMX", **order)
+    other = room.rest("POST", "/v2/orders", symbol="ZORB", **order)
+    room.pass_seconds(10)
+    assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "new"
+    assert room.rest("GET", f"/v2/orders/{other['id']}")["status"] == "filled"
+    assert of(heard, "q"), "the venue goes on quoting"
+    room.do("/sim/market", T="s", S="ACMX", sc="Q", sm="Quotation Resumption")
+    room.pass_seconds(1)
+    assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "new"
+    room.do("/sim/market", T="s", S="ACMX", sc="T", sm="Trading Resumption")
+    room.pass_seconds(1)
+    assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "filled"
+    assert [each["sc"] for each in of(heard, "s")] == ["H", "Q", "T"]
+
+
+def test_a_halt_of_a_bad_day_stops_quotes_and_matching_for_its_time() -> None:
+    room = Room()
+    mine = room.client("/v2/iex", statuses=["ACMX"], quotes=["*"])
+    others = room.client("/v2/sip", statuses=["ZORB"])
+    room.alpaca.faults.arm(Fault(fault="halt", symbols=("ACMX", "NONE"), at_s=2, for_s=5))
+    room.pass_seconds(3)
+    order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+    placed = room.rest("POST", "/v2/orders", symbol="ACMX", **order)
+    before = len([each for each in of(mine, "q") if each["S"] == "ACMX"])
+    room.pass_seconds(3)
+    assert len([each for each in of(mine, "q") if each["S"] == "ACMX"]) == before
+    assert room.rest("GET", f"/v2/orders/{placed['id']}")["status"] == "new"
+    for _ in range(3):
+        room.pass_seconds(1)
+    assert room.rest("GET", f"/v2/orders/{placed['id']}")["status"] == "filled"
+    assert [each["sc"] for each in of(mine, "s")] == ["H", "T"]
+    assert of(others, "s") == [], "statuses are told to who asked for them"
+
+
+def test_a_band_told_by_the_admin_route_binds_executions() -> None:
+    room = Room()
+    heard = room.client("/v2/iex", lulds=["ACMX"])
+    assert room.do("/sim/market", T="l", S="ACMX", u=100.0, d=95.0)[0] == 200
+    placed = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
+                       time_in_force="day")  # fmt: skip
+    room.pass_seconds(1)
+    assert room.rest("GET", f"/v2/orders/{placed['id']}")["status"] == "new", "the ask is 100.1"
+    assert room.do("/sim/market", T="l", S="ACMX", u=0, d=0)[0] == 200
+    room.pass_seconds(1)
+    assert room.rest("GET", f"/v2/orders/{placed['id']}")["status"] == "filled"
+    assert [(each["d"], each["u"]) for each in of(heard, "l")] == [(95.0, 100.0), (0.0, 0.0)]
+
+
 def test_a_book_comes_whole_and_then_in_changes() -> None:
     room = Room()
     room.pass_seconds(1)
@@ -159,6 +213,9 @@ def test_cash_and_busts_by_the_admin_routes() -> None:
         ("/sim/events", {"kind": "deposit"}, 422),
         ("/sim/busts", {"execution_id": "none"}, 404),
         ("/sim/market", {"T": "q", "S": "ACMX"}, 422),
+        ("/sim/market", {"T": "s", "S": "NONE", "sc": "H", "sm": "Halt"}, 422),
+        ("/sim/market", {"T": "l", "S": "ACMX", "u": 90.0, "d": 95.0}, 422),
+        ("/sim/market", {"T": "l", "S": "ACMX", "u": 90.0, "d": 0.0}, 422),
         ("/sim/nothing", {}, 404),
     ],
 )

@@ -24,22 +24,27 @@ OPENING_S_MAX = 60
 def close(engine: Engine, book: Book, opened_at: int, now: int) -> None:
     """Hold the closing auction of a symbol."""
     price = decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
+    if book.is_halted:
+        price = None
     for working in tuple(book.parked):
         if working.order.time_in_force == "cls" and working.order.is_open:
             cross(engine, working, price, now)
 
 
 def open_(engine: Engine, book: Book, price: float, now: int) -> None:
-    """Hold the opening auction of a symbol at its first print."""
+    """Hold the opening auction of a symbol at its first print; in a halt it waits for the next."""
+    if book.is_halted:
+        return
     for working in tuple(book.parked):
         if working.order.time_in_force == "opg" and working.has_arrived:
             cross(engine, working, decimal_of(price), now)
 
 
 def open_without_print(engine: Engine, working: Working, now: int) -> None:
-    """End the wait for a print."""
-    if working.order.is_open:
-        cross(engine, working, engine.books[working.order.symbol].mid(), now)
+    """End the wait for a print, unless a halt goes on: then the first print after it counts."""
+    book = engine.books[working.order.symbol]
+    if working.order.is_open and not book.is_halted:
+        cross(engine, working, book.mid(), now)
 
 
 def cross(engine: Engine, working: Working, price: Decimal | None, now: int) -> None:

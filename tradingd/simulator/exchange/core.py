@@ -19,6 +19,7 @@ from tradingd.simulator.exchange.closing import bust, closing_order
 from tradingd.simulator.exchange.dated import DatedEvent, problem
 from tradingd.simulator.exchange.depth import Book
 from tradingd.simulator.exchange.engine import NEVER, Engine
+from tradingd.simulator.exchange.halts import Halts
 from tradingd.simulator.exchange.judging import Judge
 from tradingd.simulator.exchange.orders import (
     CancelResult,
@@ -54,6 +55,7 @@ class Exchange:
         self._assets: dict[str, Asset] = {each.symbol: each for each in settings.assets}
         self._is_open_list = not settings.assets
         self._judge = Judge(self._engine)
+        self.halts = Halts(self._engine, self._listed)
         self.events: Sequence[TradeUpdate] = self._engine.events
         """What `take_events` would give: looked at after every quote, so no call."""
         self._last_equity = settings.cash_usd

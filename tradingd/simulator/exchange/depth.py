@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
 
 from tradingd.instruments.money import CENT, decimal_of, tick_of
 from tradingd.simulator.exchange.orders import ExchangeOrder
@@ -116,6 +117,17 @@ class Group:
         self.is_ending = False
 
 
+class Band(NamedTuple):
+    """Limit down and limit up: what is executed lies between them."""
+
+    low: Decimal
+    high: Decimal
+
+    def holds(self, price: Decimal) -> bool:
+        """Tell whether a price may be executed."""
+        return self.low <= price <= self.high
+
+
 class Side:
     """One side of the market: the touch, and the ladder behind it once somebody takes from it."""
 
@@ -131,7 +143,8 @@ class Book:
     """The standing quote of a symbol and our open orders in it."""
 
     __slots__ = (
-        "ask", "asset", "bid", "is_crypto", "last", "open", "parked", "printed_at", "quoted_at",
+        "ask", "asset", "band", "bid", "is_crypto", "is_halted", "last", "open", "parked",
+        "printed_at", "quoted_at",
     )  # fmt: skip
 
     def __init__(self, asset: Asset) -> None:
@@ -147,6 +160,8 @@ class Book:
         self.printed_at = 0
         self.last = 0.0
         """The latest print, once there was one."""
+        self.is_halted = False
+        self.band: Band | None = None
 
     @property
     def standing(self) -> list[Working]:
@@ -174,6 +189,16 @@ class Book:
         if not self.has_quote:
             return None
         return (decimal_of(self.bid.price) + decimal_of(self.ask.price)) / 2
+
+    def takes(self, price: float) -> bool:
+        """Tell whether a print at this price could have been with an order of ours."""
+        if self.is_halted or not self.bid.price <= price <= self.ask.price:
+            return False
+        return self.band is None or self.band.holds(decimal_of(price))
+
+    def banded(self, limit: Decimal, price: float) -> Decimal:
+        """Return what a resting order pays when a print goes through it: its limit, inside the band."""
+        return limit if self.band is None or self.band.holds(limit) else decimal_of(price)
 
     def ladder(self, is_buy: bool, settings: ExchangeSettings) -> Ladder:
         """Return what a buyer (or seller) can take, nearest first; made once per change of the side."""

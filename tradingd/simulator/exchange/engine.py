@@ -54,7 +54,7 @@ class Engine:
         """When the next transition is due; 0 until the first call tells what time it is."""
         self._latency = settings.latency_ms * _MS
         self._fill_latency = settings.fill_latency_ms * _MS
-        self._is_immediate = settings.fill == "same_event" or self._fill_latency > 0
+        self.is_immediate = settings.fill == "same_event" or self._fill_latency > 0
         self._heap: list[_Due] = []
         self._pushed = 0
         self._edge_at: int | None = None
@@ -219,7 +219,7 @@ class Engine:
         working.ready_at = now + self._fill_latency
         if self._fill_latency:
             self._schedule(working.ready_at, self._meet, working)
-        elif self._is_immediate:
+        elif self.is_immediate or self.books[working.order.symbol].is_halted:
             self._meet(working, now)
 
     def _meet(self, working: Working, now: int) -> None:
@@ -326,11 +326,11 @@ class Engine:
             return
         touch = book.ask.price if working.is_buy else book.bid.price
         is_at_once = working.order.time_in_force in _AT_ONCE
-        if working.is_marketable(touch):
-            ladder = book.ladder(working.is_buy, self.settings)
-            if working.order.time_in_force != "fok" or fills_completely(working, ladder):
+        if working.is_marketable(touch) and not book.is_halted:
+            ladder, band = book.ladder(working.is_buy, self.settings), book.band
+            if working.order.time_in_force != "fok" or fills_completely(working, ladder, band):
                 is_maker = working.has_rested
-                for price, quantity in executions(working, ladder, self.settings):
+                for price, quantity in executions(working, ladder, self.settings, band):
                     self.execute(working, quantity, price, is_maker=is_maker, now=now)
         if working.remaining and is_at_once:
             self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
@@ -339,7 +339,7 @@ class Engine:
 
     def match_print(self, book: Book, price: float, size: Decimal, now: int) -> None:
         """Fill resting orders that a print inside the standing quote went through."""
-        if not book.bid.price <= price <= book.ask.price:
+        if not book.takes(price):
             return
         for working in tuple(book.open):
             if size <= 0:
@@ -352,7 +352,8 @@ class Engine:
             if price < limit if working.is_buy else price > limit:
                 quantity = min(size, working.remaining)
                 size -= quantity
-                self.execute(working, quantity, working.limit, is_maker=True, now=now)
+                at = book.banded(working.limit, price)
+                self.execute(working, quantity, at, is_maker=True, now=now)
 
     def execute(
         self, working: Working, quantity: Decimal, price: Decimal, *, is_maker: bool, now: int

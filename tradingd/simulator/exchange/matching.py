@@ -10,37 +10,42 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingd.instruments.money import tick_of
-from tradingd.simulator.exchange.depth import Ladder, Level, Working
+from tradingd.simulator.exchange.depth import Band, Ladder, Level, Working
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
 _BPS = Decimal(10_000)
 
 
 def executions(
-    working: Working, ladder: Ladder, settings: ExchangeSettings
+    working: Working, ladder: Ladder, settings: ExchangeSettings, band: Band | None = None
 ) -> Iterator[tuple[Decimal, Decimal]]:
     """Take from the ladder and yield (price, quantity) until the order or its limit is reached."""
     for level in ladder:
         wanted = working.remaining
-        if wanted <= 0 or not working.accepts(level.price):
+        if wanted <= 0 or not _may_meet(working, level.price, band):
             return
         quantity = min(wanted, level.left)
         if quantity <= 0:
             continue
         level.left -= quantity
         assert level.left >= 0, "more was taken than stood there"
-        if working.has_rested and working.limit is not None:
-            yield working.limit, quantity
+        limit = working.limit
+        if working.has_rested and limit is not None and (band is None or band.holds(limit)):
+            yield limit, quantity
         else:
             yield _with_impact(working, level, quantity, settings.impact_bps), quantity
         if not working.remaining:
             return  # before the ladder makes a level that nobody reaches
 
 
-def fills_completely(working: Working, ladder: Ladder) -> bool:
+def fills_completely(working: Working, ladder: Ladder, band: Band | None = None) -> bool:
     """Tell whether what stands within the limit is enough for the whole order."""
-    there = sum((each.left for each in ladder if working.accepts(each.price)), Decimal(0))
-    return there >= working.remaining
+    there = (each.left for each in ladder if _may_meet(working, each.price, band))
+    return sum(there, Decimal(0)) >= working.remaining
+
+
+def _may_meet(working: Working, price: Decimal, band: Band | None) -> bool:
+    return working.accepts(price) and (band is None or band.holds(price))
 
 
 def _with_impact(working: Working, level: Level, quantity: Decimal, bps: Decimal) -> Decimal:

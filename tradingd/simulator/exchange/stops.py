@@ -42,7 +42,7 @@ def trailing_stop_price(order: ExchangeOrder, best: Decimal) -> Decimal:
 
 def elect(engine: Engine, book: Book, low: float, high: float, now: int) -> None:
     """Elect what the market has reached: sales look at `low`, buys at `high` (a print is both)."""
-    if not book.is_crypto and engine.session is not Session.REGULAR:
+    if book.is_halted or (not book.is_crypto and engine.session is not Session.REGULAR):
         return
     for working in tuple(book.parked):
         if not working.stop_float or not working.has_arrived or not working.order.is_open:

@@ -15,7 +15,7 @@ from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.desk import refusal
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response, not_found
 from tradingd.simulator.wire.news import NewsItem
-from tradingd.simulator.wire.notices import Notice, notice_point
+from tradingd.simulator.wire.notices import Luld, Notice, Status, notice_point
 from tradingd.simulator.wire.views import update_json
 
 
@@ -67,8 +67,13 @@ class Admin:
         return article
 
     def _notice(self, body: bytes, now: int) -> object:
-        """Publish a status, a band, a correction, a cancel or an updated bar; it is not kept."""
+        """Publish a status, a band, a correction, a cancel or an updated bar, and let it bind."""
         notice = msgspec.json.decode(body, type=Notice)
+        halts = self._alpaca.world.exchange.halts
+        if isinstance(notice, Status):
+            halts.tell(notice.S, notice.sc, now)
+        elif isinstance(notice, Luld):
+            halts.limit(notice.S, notice.d, notice.u, now)
         at = now - now % 60_000_000_000 if notice.__struct_config__.tag == "u" else now
         point = notice_point(notice, at)
         self._alpaca.record.restate(notice)

@@ -7,10 +7,14 @@ for the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from tradingd.messages import BarReceived
+from tradingd.simulator.exchange.refusals import Refused
 from tradingd.simulator.market.events import MarketEvent
 from tradingd.simulator.wire.always_on import TestFeed
 from tradingd.simulator.wire.data_stream import (
@@ -22,9 +26,10 @@ from tradingd.simulator.wire.data_stream import (
 )
 from tradingd.simulator.wire.desk import Desk
 from tradingd.simulator.wire.fault import Fault
-from tradingd.simulator.wire.fault_effects import FATAL, error_frame, injected, status_frame
+from tradingd.simulator.wire.fault_effects import FATAL, error_frame, injected
 from tradingd.simulator.wire.faults import Faults
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, not_found
+from tradingd.simulator.wire.notices import HALTED, RESUMED, notice_point
 from tradingd.simulator.wire.points import JSON, Point
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest
@@ -194,24 +199,29 @@ class LocalAlpaca:
             line.outlet.end(line.session.close_code)
 
     def _disturb(self, fault: Fault) -> None:
-        """Do to open sockets what a fault says."""
+        """Do to open sockets, or to the trading of symbols, what a fault says."""
+        if fault.fault == "halt":
+            self._halt(fault)
+            return
         for line in tuple(self.lines):
             kind, encoding = line.session.kind, _encoding(line)
             if fault.socket not in {"", kind} or not line.path.startswith(fault.path):
                 continue
             if fault.fault == "close":
                 line.outlet.end(fault.code)
-            elif fault.fault == "inject":
+            else:
                 line.outlet.send([injected(fault, kind, self.at, encoding)])
-            elif kind == "data":
-                line.outlet.send(
-                    [
-                        status_frame(
-                            symbol, is_halted=not fault.is_processed, at=self.at, encoding=encoding
-                        )
-                        for symbol in fault.symbols
-                    ]
-                )
+
+    def _halt(self, fault: Fault) -> None:
+        """Stop the trading of some symbols, or let it go on, and tell whoever asked for statuses."""
+        self.world.step(self.at)  # what came before it still traded
+        exchange = self.world.exchange
+        for symbol in fault.symbols:
+            status = RESUMED if fault.is_processed else HALTED
+            notice = msgspec.structs.replace(status, S=symbol)
+            with suppress(Refused):  # nobody trades what is not listed
+                exchange.halts.tell(symbol, notice.sc, self.at)
+            self.tell([notice_point(notice, self.at)])
 
 
 def _encoding(line: Line) -> str:

@@ -31,8 +31,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     answer), `truncate` (half the body), `rewrite` (a field of another value, or gone), `skew` (the Date
     header).
     Sockets: `close` (at once), `mute` (what is due is lost), `error` (the answer to an authentication),
-    `inject` (a frame of one's own, at once), `freeze` (no data of some symbols), `halt` (a status message
-    and no more quotes until it ends).
+    `inject` (a frame of one's own, at once), `freeze` (no data of some symbols), `halt` (a trading
+    status, no execution and no more quotes until it ends).
     Trade updates: `lose`, `duplicate`, `reorder` (told after the next, or after `seconds`), `rewrite`.
     `clear` disarms everything.
     """

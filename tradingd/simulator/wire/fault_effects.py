@@ -81,18 +81,6 @@ def error_frame(kind: str, code: int, encoding: str) -> str | bytes:
     return _packed([{"T": "error", "code": code, "msg": ERRORS.get(code, "error")}], encoding)
 
 
-def status_frame(symbol: str, *, is_halted: bool, at: int, encoding: str) -> str | bytes:
-    """Return a trading-status message of a data socket."""
-    words = ("H", "Trading Halt") if is_halted else ("T", "Trading Resumption")
-    reason = ("T12", "Trading Halted; For information requested by NASDAQ")
-    message: dict[str, object] = {
-        "T": "s", "S": symbol, "sc": words[0], "sm": words[1],
-        "rc": reason[0] if is_halted else "", "rm": reason[1] if is_halted else "",
-        "t": time_text(at), "z": "C",
-    }  # fmt: skip
-    return _packed([message], encoding)
-
-
 def injected(fault: Fault, kind: str, at: int, encoding: str) -> str | bytes:
     """Return the frame of an `inject` fault: data with time "now" and numbers such as "nan" filled in."""
     if kind == "trade":

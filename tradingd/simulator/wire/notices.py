@@ -25,6 +25,11 @@ class Status(msgspec.Struct, tag_field="T", tag="s", gc=False):
     z: str = "C"
 
 
+_WHY = "Trading Halted; For information requested by NASDAQ"
+HALTED: Final = Status("", "H", "Trading Halt", "T12", _WHY)
+RESUMED: Final = Status("", "T", "Trading Resumption")
+
+
 class Luld(msgspec.Struct, tag_field="T", tag="l", gc=False):
     """A price band: limit up, limit down."""
 
