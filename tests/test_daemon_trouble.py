@@ -405,6 +405,7 @@ def redirected(verb: str, simulator: Simulator) -> list[str]:
     return [sys.executable, str(REDIRECTED), verb, str(simulator.port), str(LIVE)]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a live configuration belongs to root")
 def test_live_waits_for_the_doctor_and_then_runs(tmp_path: Path, simulator: Simulator) -> None:
     number = simulator.account()["account_number"].replace("PA", "91", 1)
     env = live_environment(tmp_path, number)

@@ -64,14 +64,16 @@ def test_a_folder_that_is_none_fails(tmp_path: Path) -> None:
     assert check_disk(tmp_path / "absent", 1).result is Result.FAIL
 
 
-def test_a_configuration_that_others_may_write_fails_in_live_mode(tmp_path: Path) -> None:
+def test_a_configuration_that_others_may_write_fails_where_it_must_be_guarded(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "live.toml"
     file.touch()
     file.chmod(0o664)
-    assert check_config_file(file, is_live=True).result is Result.FAIL
-    assert check_config_file(file, is_live=False).result is Result.WARN
+    assert check_config_file(file, is_guarded=True).result is Result.FAIL
+    assert check_config_file(file, is_guarded=False).result is Result.WARN
     file.chmod(0o644)
-    assert check_config_file(file, is_live=False).result is Result.OK
+    assert check_config_file(file, is_guarded=False).result is Result.OK
 
 
 def test_packages_are_held_against_the_lock(tmp_path: Path) -> None:

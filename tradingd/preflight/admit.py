@@ -6,6 +6,7 @@ house itself, at a level that opens nothing: it never trades on what it remember
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tradingd.broker.settings import AccountIdentity, KeysRefused
 from tradingd.config import Settings, config_hash
 from tradingd.identity import build
 from tradingd.preflight.account import remedy_of_account, remedy_of_refusal, why_wrong_account
-from tradingd.preflight.machine import check_config_file, faults_of_folder
+from tradingd.preflight.machine import check_config_file, faults_of_folder, is_service
 from tradingd.preflight.passed import NotExamined, require
 from tradingd.statefiles import StateFiles
 
@@ -38,15 +39,28 @@ def admit(settings: Settings, files: StateFiles, config_file: Path | None) -> No
     faults = faults_of_folder(files.folder)
     if faults:
         raise NotAdmitted(f"{faults[0]}; mend it with: chmod -R go= {files.folder}")
-    if settings.run.mode == "live":
-        _admit_live(settings, files, config_file)
+    is_live = settings.run.mode == "live"
+    if is_live or is_service(os.environ, os.getpid()):
+        _admit_guarded(settings, config_file)
+    if is_live:
+        _admit_examined(settings, files)
 
 
-def _admit_live(settings: Settings, files: StateFiles, config_file: Path | None) -> None:
-    if config_file is not None:
-        check = check_config_file(config_file, is_live=True)
+def _admit_guarded(settings: Settings, config_file: Path | None) -> None:
+    """Refuse a service whose own user could loosen its limits, or change what its strategies do.
+
+    Real money and every service: an intruder in the process must not outlive it in its configuration.
+    Someone who runs paper by hand from a checkout owns all of it anyway, and is left alone.
+    """
+    own = [each.kind.rpartition(":")[0] for each in settings.strategies.values()]
+    code = [Path(file) for file in own if file.endswith(".py")]
+    for file in (*((config_file,) if config_file else ()), *code):
+        check = check_config_file(file, is_guarded=True)
         if check.result == "fail":
-            raise NotAdmitted(f"{check.found}: {check.remedy}")
+            raise NotAdmitted(f"{check.found}. {check.remedy}")
+
+
+def _admit_examined(settings: Settings, files: StateFiles) -> None:
     try:
         require(
             files.doctor,

@@ -85,7 +85,7 @@ def _machine(subject: Subject) -> list[Check]:
     is_live = settings.run.mode == "live"
     return [
         machine.check_versions(LOCKS),
-        machine.check_config_file(subject.config_file, is_live=is_live),
+        machine.check_config_file(subject.config_file, is_guarded=is_live),
         machine.check_folder(folder),
         machine.check_disk(folder, wanted),
     ]

@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -132,18 +133,44 @@ def faults_of_folder(folder: Path) -> list[str]:
     return faults
 
 
-def check_config_file(file: Path, *, is_live: bool) -> Check:
-    """Return whether the user that trades could change its own limits."""
+def check_config_file(file: Path, *, is_guarded: bool) -> Check:
+    """Return whether anyone but root could loosen a limit: always a fault where it must be guarded.
+
+    Elsewhere, a checkout that its owner edits and runs, only what others may write is worth a word.
+    """
     name = "configuration file"
     try:
-        status = file.stat()
+        faults = faults_of_config(file, is_guarded=is_guarded)
     except OSError as error:
         return fail(name, f"{file} cannot be read: {error.strerror}", "Name it with -c FILE")
-    is_loose = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    if is_loose:
-        remedy = f"chmod go-w {file}"
-        return (fail if is_live else warn)(name, f"{file} can be written by others", remedy)
-    if is_live and os.geteuid() != 0 and os.access(file, os.W_OK):
-        remedy = f"chown root {file}: the user that trades must not be able to loosen a limit"
-        return fail(name, f"{file} can be written by the user that trades", remedy)
-    return ok(name, f"{file} cannot be changed by others")
+    if faults:
+        found, remedy = faults[0]
+        return (fail if is_guarded else warn)(name, found, remedy)
+    whom = "anyone but root" if is_guarded else "others"
+    return ok(name, f"{file} cannot be changed by {whom}")
+
+
+def faults_of_config(file: Path, *, is_guarded: bool) -> list[tuple[str, str]]:
+    """Return who may change a file that decides, as (fault, remedy), the most open first.
+
+    The owner counts, not only the mode: who owns a file may open it to himself, and who may write its
+    folder may put another in its place. Raises `OSError` where there is nothing to look at.
+    """
+    faults = []
+    for path in (file, file.resolve().parent) if is_guarded else (file,):
+        status = path.stat()
+        loose = stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+        if loose and not status.st_mode & stat.S_ISVTX:
+            faults.append((f"{path} can be written by others", f"chmod go-w {path}"))
+        elif is_guarded and status.st_uid != 0:
+            remedy = f"chown root {path}: the user that trades must not be able to loosen a limit"
+            faults.append((f"{path} belongs to uid {status.st_uid}, not to root", remedy))
+        elif is_guarded and os.geteuid() != 0 and os.access(path, os.W_OK):
+            remedy = f"setfacl -b {path}: the user that trades must not be able to loosen a limit"
+            faults.append((f"{path} can be written by the user that trades", remedy))
+    return faults
+
+
+def is_service(environ: Mapping[str, str], pid: int) -> bool:
+    """Tell whether systemd itself started this very process; what it starts in turn inherits the words."""
+    return environ.get("SYSTEMD_EXEC_PID") == str(pid)
