@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.core import Exchange
+from tradingd.simulator.exchange.dated import DatedEvent
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MINUTE, SECOND, MarketEvent, time_of
 from tradingd.simulator.market.generator import GeneratedMarket
+from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.world import World
 
 OPEN = ns_of("2024-03-05", "09:30")
@@ -51,6 +54,32 @@ def test_a_step_publishes_what_became_known_and_nothing_later() -> None:
     at = made.next_at()
     assert at is not None
     assert at > OPEN + 5 * MINUTE
+
+
+def test_a_generated_market_follows_a_split_and_the_account_keeps_its_value() -> None:
+    settings = SimulatorSettings(minutes=10, symbols=("ACMX", "ZORB"))
+    split = DatedEvent(kind="split", symbol="ACMX", new_rate=Decimal(4), at=OPEN + 3 * MINUTE)
+    plain = build_world(settings)
+    told = build_world(replace(settings, exchange=ExchangeSettings(events=(split,))))
+    for made in (plain, told):
+        made.step(OPEN + MINUTE)
+        made.exchange.submit(buy(), made.now)
+        made.step(OPEN + 8 * MINUTE)
+    events = told.take_market()
+    before = [e for e in events if isinstance(e, Quote) and e.symbol == "ACMX"]
+    jump = before[-1].bid / before[0].bid
+    assert 0.2 < jump < 0.3
+    assert all(e.bid < e.ask for e in before)
+    assert [e for e in events if e.symbol == "ZORB"] == [
+        e for e in plain.take_market() if e.symbol == "ZORB"
+    ]
+    held = told.exchange.position("ACMX")
+    assert held.qty == 40
+    equity, other = (each.exchange.account(each.now).equity for each in (told, plain))
+    assert abs(equity - other) < Decimal("0.5"), "cents are rounded, nothing is won or lost"
+    minute = told.latest_bar("ACMX")
+    assert minute is not None
+    assert minute.close < before[0].bid / 3
 
 
 def test_small_steps_and_one_large_step_live_the_same_life() -> None:

@@ -89,7 +89,13 @@ def build_stage(settings: SimulatorSettings) -> Stage:
     _check_events(settings.exchange, market.symbols)
     listed = replace(settings.exchange, assets=assets(market.symbols))
     exchange = Exchange(listed, calendar_around(market.start_ns), settings.seed)
-    world = World(exchange, market.events(), start_ns=market.start_ns, history=history)
+    world = World(
+        exchange,
+        market.events(),
+        start_ns=market.start_ns,
+        history=history,
+        follows_splits=not settings.tapes,
+    )
     return Stage(world, market.start_ns, market.end_ns)
 
 

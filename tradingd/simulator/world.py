@@ -14,6 +14,7 @@ from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import TradeUpdate
 from tradingd.simulator.market.events import SECOND, MarketEvent, time_of
 from tradingd.simulator.market.minutes import with_minute_bars
+from tradingd.simulator.market.restating import Splits
 from tradingd.simulator.market.spans import DAY_S, aggregate, bucket_start
 
 History = Callable[[str, int, int, int], list[BarReceived]]
@@ -46,10 +47,12 @@ class World:
         *,
         start_ns: int,
         history: History = no_history,
+        follows_splits: bool = False,
     ) -> None:
         self.exchange = exchange
         self.now = start_ns
         self._history = history
+        self._splits = Splits(exchange.dated) if follows_splits else None
         self._events: Iterator[MarketEvent] = with_minute_bars(events)
         self._next: MarketEvent | None = next(self._events, None)
         self._market: list[MarketEvent] = []
@@ -96,6 +99,8 @@ class World:
 
     def _live(self, event: MarketEvent, now: int) -> None:
         self.now = now
+        if self._splits is not None:
+            event = self._splits.restated(event, now)
         if type(event) is Quote:
             self.exchange.on_quote(
                 event.symbol, event.bid, event.bid_size, event.ask, event.ask_size, now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tradingd.simulator.market.spans import DAY_S, bucket_start
+from tradingd.simulator.wire.adjusting import adjuster
 from tradingd.simulator.wire.call import Call, Route, Routes
 from tradingd.simulator.wire.desk import Desk
 from tradingd.simulator.wire.encoding import SECOND_NS, time_text
@@ -19,6 +20,9 @@ _STOCKS = "/v2/stocks"
 _CRYPTO = "/v1beta3/crypto/us"
 _CHANNELS = ("bars", "quotes", "trades")
 _LIMIT_MAX = 10_000
+_FEEDS = frozenset({"iex", "sip", "delayed_sip", "otc", "boats", "overnight"})
+_FREE_AFTER_NS = 15 * 60 * SECOND_NS
+"""How old data of a feed outside the plan must be."""
 _DAYS_BACK_NS = 7 * DAY_S * SECOND_NS
 """How far a snapshot looks for the day before."""
 
@@ -27,6 +31,7 @@ class MarketRoutes:
     """The routes of the market-data API."""
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._record: MarketRecord = desk.record
 
     def routes(self) -> Routes:
@@ -45,6 +50,8 @@ class MarketRoutes:
 
     def _series(self, channel: str) -> Route:
         def answer(call: Call) -> Response:
+            _, last = _span(call)
+            self._check_feed(call, last)
             limit = call.count("limit", 1000, _LIMIT_MAX, status=400)
             select = self._bars(call) if channel == "bars" else self._ticks(call, channel)
             series = {symbol: select(symbol) for symbol in _symbols(call)}
@@ -67,19 +74,32 @@ class MarketRoutes:
     def _bars(self, call: Call) -> Callable[[str], Sequence[Point]]:
         first, last = _span(call)
         timeframe = timeframe_of(call.query.get("timeframe", "1Min"))
+        adjust = adjuster(call, self._desk, timeframe.span_s)
         return lambda symbol: timeframe.merge(
-            self._record.bars(symbol, timeframe.span_s, first, last + 1)
+            adjust(self._record.bars(symbol, timeframe.span_s, first, last + 1))
         )
 
     def _latest(self, channel: str) -> Route:
         def answer(call: Call) -> Response:
+            self._check_feed(call, call.now)
             found = {symbol: self._record.latest(channel, symbol) for symbol in _symbols(call)}
             known = {symbol: point.rest() for symbol, point in found.items() if point}
             return json_response({channel: known})
 
         return answer
 
+    def _check_feed(self, call: Call, last: int) -> None:
+        """Refuse a feed that there is not, and the youngest quarter of an hour of one not paid for."""
+        feed = call.query.get("feed", "")
+        if feed and feed not in _FEEDS:
+            raise ErrorReply(400, None, f"invalid feed: {feed}")
+        is_refused = f"/v2/{feed}" in self._desk.settings.feed.refused
+        if is_refused and last > call.now - _FREE_AFTER_NS:
+            message = f"subscription does not permit querying recent {feed.upper()} data"
+            raise ErrorReply(403, 42210000, message)
+
     def _stock_snapshots(self, call: Call) -> Response:
+        self._check_feed(call, call.now)
         return json_response({name: self._snapshot(name, call.now) for name in _symbols(call)})
 
     def _crypto_snapshots(self, call: Call) -> Response:
