@@ -185,6 +185,8 @@ class OrderView:
     limit_price: Decimal | None
     created_at: int
     replaced_by: str
+    is_whole: bool = True
+    """Whether it says how much was filled, and at what price: without that it proves no fill and no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ def view_of(wire: WireOrder) -> OrderView:
     """Turn a decoded order into our types."""
     if not wire.id or not wire.client_order_id:
         raise Unreadable("an order without id")
+    cumulative, average = number(wire.filled_qty), number(wire.filled_avg_price)
     return OrderView(
         order_id=wire.client_order_id,
         broker_order_id=wire.id,
@@ -258,12 +261,25 @@ def view_of(wire: WireOrder) -> OrderView:
         status=wire.status or "",
         order_type=wire.type or "",
         quantity=number(wire.qty) or ZERO,
-        cumulative=number(wire.filled_qty) or ZERO,
-        average=number(wire.filled_avg_price) or ZERO,
+        cumulative=cumulative or ZERO,
+        average=average or ZERO,
         limit_price=number(wire.limit_price),
         created_at=time_ns(wire.created_at),
         replaced_by=wire.replaced_by or "",
+        is_whole=cumulative is not None and (not cumulative or bool(average)),
     )
+
+
+class _Named(msgspec.Struct):
+    client_order_id: str = ""
+
+
+def named_in(order: msgspec.Raw) -> str:
+    """Return our id in an order that cannot be read otherwise, or nothing."""
+    try:
+        return decode(order, _Named).client_order_id
+    except Unreadable:
+        return ""
 
 
 def execution_of(update: WireUpdate, now: int) -> Execution | None:
@@ -337,6 +353,10 @@ def house_symbol(symbol: str, asset_class: str | None) -> str:
             return f"{symbol.removesuffix(quote)}/{quote}"
     return symbol
 
+
+SIDES = frozenset({"buy", "sell", "sell_short"})
+
+ORDER_TYPES = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
 
 OPEN_STATUSES = frozenset({
     "new", "partially_filled", "done_for_day", "pending_cancel", "pending_replace", "pending_review",

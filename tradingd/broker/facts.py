@@ -12,6 +12,8 @@ from tradingd.broker.alpaca_wire import (
     EVENT_STATUS,
     NUMBER_MAX,
     OPEN_STATUSES,
+    ORDER_TYPES,
+    SIDES,
     TERMINAL_STATUSES,
     ZERO,
     Execution,
@@ -62,6 +64,9 @@ def facts_of(
         facts.append(WordUnknown("order.status", view.status[:40], view.order_id))
     if not record.is_accepted and not record.is_terminal and status != "rejected":
         facts.append(OrderAccepted(view.order_id, view.broker_order_id))
+    if not view.is_whole:
+        facts.append(WordUnknown("order.filled_qty", "", view.order_id))
+        return facts
     if view.cumulative > record.cumulative:
         facts += _fill(record, view, now, execution)
     is_filled = max(record.cumulative, view.cumulative) >= record.order.quantity
@@ -156,18 +161,19 @@ def fee_of(
 
 
 def disagreement(record: Record, view: OrderView, clock_skew_ns: int) -> str:
-    """Return why an order with our id cannot be ours, or nothing."""
+    """Return why an order with our id cannot be ours, or nothing; what cannot be read is no reason."""
     order = record.order
-    if view.symbol.replace("/", "") != order.symbol.replace("/", ""):
+    if view.symbol and view.symbol.replace("/", "") != order.symbol.replace("/", ""):
         return f"symbol {view.symbol}, not {order.symbol}"
-    if view.side != order.side.value:
+    if view.side in SIDES and not view.side.startswith(order.side.value):
         return f"side {view.side}, not {order.side.value}"
-    if view.quantity != order.quantity:
+    if view.quantity and view.quantity != order.quantity:
         return f"quantity {view.quantity}, not {order.quantity}"
-    if view.order_type and view.order_type != order.order_type.value:
+    if view.order_type in ORDER_TYPES and view.order_type != order.order_type.value:
         return f"type {view.order_type}, not {order.order_type.value}"
-    if view.limit_price != order.limit_price and order.order_type.value == "limit":
-        return f"limit {view.limit_price}, not {order.limit_price}"
+    limit = view.limit_price
+    if limit is not None and limit != order.limit_price and order.order_type.value == "limit":
+        return f"limit {limit}, not {order.limit_price}"
     if view.created_at and view.created_at < record.approved_at - clock_skew_ns:
         return "created before it was approved"
     return ""

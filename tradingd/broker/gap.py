@@ -184,9 +184,9 @@ class Gap:
 
 
 def _differs(record: Record, view: OrderView | None) -> bool:
-    return (
-        view is None or view.cumulative > record.cumulative or status_of(view) in TERMINAL_STATUSES
-    )
+    if view is None or not view.is_whole:
+        return True
+    return view.cumulative > record.cumulative or status_of(view) in TERMINAL_STATUSES
 
 
 def _execution(row: WireActivity, now: int) -> Execution | None:

@@ -182,7 +182,10 @@ class AlpacaRest:
             if failure.status == 404:
                 return None
             raise
-        return _order(body)
+        view = _order(body)
+        if view.order_id != order_id:
+            raise CallFailed("lookup: the reply names another order")
+        return view
 
     async def activities(self, kinds: str, after: str) -> list[WireActivity]:
         """Return activities since `after` (RFC 3339), oldest first, all pages."""

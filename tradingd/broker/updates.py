@@ -20,6 +20,7 @@ from tradingd.broker.alpaca_wire import (
     WireStreamData,
     WireUpdate,
     decode,
+    named_in,
     read_order,
 )
 from tradingd.broker.desk import Desk
@@ -125,7 +126,8 @@ class OrderStream:
         await socket.send(_text({"action": "authenticate", "data": keys}))
         answer = await self._answer(socket, "authorization")
         if answer.status != "authorized":
-            raise StreamLost(f"the broker says {answer.status or 'nothing'}", is_fatal=True)
+            is_refused = answer.status == "unauthorized"  # another word is no refusal of the keys
+            raise StreamLost(f"the broker says {answer.status or 'nothing'}", is_fatal=is_refused)
         await socket.send(_text({"action": "listen", "data": {"streams": [STREAM]}}))
         answer = await self._answer(socket, "listening")
         if STREAM not in answer.streams:
@@ -231,19 +233,30 @@ class OrderStream:
                 self._control(message)
                 return
             update = decode(message.data, WireUpdate)
+        except Unreadable as fault:
+            self._unread(fault, "")
+            return
+        try:
             view = read_order(update.order)
         except Unreadable as fault:
-            self._desk.say(WordUnknown("stream.frame", str(fault)[:80]))
-            self._doubt.set()  # it may have been a fill
+            self._unread(fault, named_in(update.order))
             return
         if update.event not in KNOWN_EVENTS:
             self._desk.say(WordUnknown("trade_updates.event", update.event[:40], view.order_id))
             self._ask_about(view.order_id)
-        elif not status_of(view, update.event):
+        elif not view.is_whole or not status_of(view, update.event):
             self._ask_about(view.order_id)
         was_news = self._teller.tell(update, view)
         if not was_news and update.event not in SILENT_EVENTS:
             self._desk.facts_ignored += 1
+
+    def _unread(self, fault: Unreadable, order_id: str) -> None:
+        """Record what cannot be read, and ask: it may have been a fill."""
+        self._desk.say(WordUnknown("stream.frame", str(fault)[:80], order_id))
+        if self._desk.known.get(order_id) is None:
+            self._doubt.set()
+        else:
+            self._ask_about(order_id)
 
     def _ask_about(self, order_id: str) -> None:
         """Read one order of ours that something unknown was said of; the broker's REST may say it plainer."""
@@ -263,7 +276,9 @@ class OrderStream:
         finally:
             self._asking.discard(order_id)
         record = self._desk.known.get(order_id)
-        if view is not None and record is not None:
+        if view is None or not view.is_whole:
+            self._doubt.set()
+        elif record is not None:
             self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
 
     def _control(self, message: WireFrame) -> None:
