@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tradingd.config import ConfigError, Secret, Settings, config_hash, load, public
+from tradingd.config.limits import Risk
+from tradingd.config.sections import Supervisor
 
 ROOT = Path(__file__).parents[2]
 MOCK = ROOT / "config/mock.toml"
@@ -123,6 +125,31 @@ def test_fault_77_a_missing_section_of_limits_is_refused(tmp_path: Path, section
     )
 
 
+def limits() -> list[tuple[str, str]]:
+    """Return every key that limits money, size, number or time: no default may stand in for it."""
+    models = {"risk": Risk, "supervisor": Supervisor}
+    return [
+        (section, key)
+        for section, model in models.items()
+        for key, field in model.model_fields.items()
+        if field.is_required() and key != "symbols"
+    ]
+
+
+@pytest.mark.parametrize(("section", "key"), limits(), ids=str)
+def test_fault_77_a_limit_that_is_missing_or_zero_or_past_its_ceiling_is_refused(
+    tmp_path: Path, section: str, key: str
+) -> None:
+    place, name = f"[{section}] {key}", f"TRADINGD_{section}__{key}".upper()
+    without = re.sub(rf"^{key} = .*\n", "", MOCK.read_text(), count=1, flags=re.MULTILINE)
+    file = tmp_path / "without.toml"
+    file.write_text(without)
+    assert [(each.key, each.wrong) for each in refused(file, {}).faults] == [(place, "is missing")]
+    # Ten times the most that any limit of its kind may be; what is written may only tighten.
+    for value in ("0", "-1", "10000000000001"):
+        assert place in [each.key for each in refused(MOCK, {name: value}).faults], value
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "'much'", "1e400", "[1]"])
 def test_fault_77_impossible_limits_are_refused(text: str) -> None:
     error = refused(MOCK, {"TRADINGD_RISK__EXPOSURE_PCT_MAX": text})
@@ -178,6 +205,26 @@ def test_live_refuses_the_paper_endpoint(tmp_path: Path) -> None:
     environ = credentials(tmp_path)
     environ["TRADINGD_ALPACA__TRADING_URL"] = "https://paper-api.alpaca.markets"
     assert "is not the live endpoint" in str(refused(LIVE, environ))
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("letters", ["PK", "AK"])
+@pytest.mark.parametrize("host", ["paper-api.alpaca.markets", "api.alpaca.markets"])
+def test_fault_79_keys_endpoints_and_modes_that_disagree_are_refused(
+    tmp_path: Path, mode: str, letters: str, host: str
+) -> None:
+    environ = credentials(tmp_path, key=f"{letters}CANARY000000000000")
+    environ["TRADINGD_ALPACA__TRADING_URL"] = f"https://{host}"
+    environ["TRADINGD_ALPACA__TRADING_STREAM_URL"] = f"wss://{host}/stream"
+    file = {"paper": PAPER, "live": LIVE}[mode]
+    agrees = {"paper": ("PK", "paper-api.alpaca.markets"), "live": ("AK", "api.alpaca.markets")}
+    if (letters, host) == agrees[mode]:
+        assert load(file, environ, None).run.mode == mode
+        return
+    text = str(refused(file, environ))
+    assert ("looks like" in text) == (letters != agrees[mode][0])
+    assert ("endpoint" in text) == (host != agrees[mode][1])
+    assert CANARY not in text
 
 
 def test_a_secret_in_a_file_is_refused_and_not_repeated(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CHANNEL = re.compile(r"[a-z0-9_]{1,16}")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|close|off")
 _PART_CHARS_MIN = 8
+_PLAIN = frozenset({"json", "xml", "form"})
+"""Webhooks without TLS; on this machine they are nobody else's to read."""
 
 
 def _as_secret(value: object) -> Secret:
@@ -44,6 +46,9 @@ def _checked_channel(name: str) -> str:
 def _checked_address(address: Secret) -> Secret:
     if "://" not in address.reveal():
         raise ValueError("an address has the form SERVICE://...")
+    parts = urlsplit(address.reveal())
+    if parts.scheme in _PLAIN and parts.hostname not in _LOOPBACK:
+        raise ValueError(f"alerts would leave in the clear: write {parts.scheme}s://...")
     return address
 
 
