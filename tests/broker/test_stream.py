@@ -280,6 +280,22 @@ async def test_money_that_moved_before_the_start_is_no_news(houses: Callable[...
     assert again.all("CashMoved") == [], "the log knows it"
 
 
+async def test_a_flatten_after_a_crash_hears_of_money_that_moved_meanwhile(
+    house: House, houses: Callable[..., House]
+) -> None:
+    await house.stop()
+    house.broker.activities = [cash_line("meanwhile", "2023-11-14T22:13:21Z")]
+    house.broker.refuses_sockets = "handshake refused: HTTP 503"
+    again = houses(house.broker, house.said)
+    await again.start()
+    for n in (1, 2):
+        again.say(SnapshotAsked("flatten"))
+        await again.until("BrokerSnapshot", n)
+    names = again.names()
+    assert names.index("CashMoved") < names.index("BrokerSnapshot")
+    assert again.one("CashMoved").amount == D(50)
+
+
 # --- snapshots ---
 
 

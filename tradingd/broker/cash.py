@@ -25,16 +25,21 @@ class CashWatch:
         self._desk = desk
         self._seen: set[str] = set()
         self._is_first = True
+        self._cash: object = None
 
-    async def has_news(self) -> bool:
-        """Read the activities, say what is new, and tell whether anything was."""
+    def is_due(self, cash: object) -> bool:
+        """Tell whether activities may explain what the account shows: nothing explains cash that did not move."""
+        return self._is_first or cash != self._cash
+
+    async def has_news(self, cash: object) -> bool:
+        """Read the activities beside an account's cash, say what is new, and tell whether anything was."""
         since = self._desk.known.snapshot_at
         after = time_text((since or self._desk.clock.now()) - LOOK_BACK_NS)
         rows = await self._desk.rest.activities(KINDS, after)
         fresh = [row for row in rows if row.id and not self._is_known(row.id)]
         news = [row for row in fresh if self._is_news(row, since)]
         self._seen.update(row.id for row in fresh if row.id)
-        self._is_first = False
+        self._is_first, self._cash = False, cash
         moves = [move for row in news if (move := _move(row)) is not None]
         for move in moves:
             self._desk.say(move)

@@ -37,7 +37,7 @@ from tradingd.messages import (
 log = structlog.get_logger(actor="broker")
 
 FLATTEN = "flatten"
-"""The text of a snapshot asked while flattening: put off once at most, no cash activities read."""
+"""The text of a snapshot asked while flattening: put off once at most, and activities read only for cash that moved."""
 
 UNREPEATED = frozenset({"start", "reconnect"})
 """What a stream asks for once; all others are asked for again by the supervisor's timers."""
@@ -133,7 +133,8 @@ class Snapshots:
             await self._splits.pull()
             orders = await rest.open_orders()
             is_hidden = await self._has_hidden(orders)
-            if why != FLATTEN and await self._has_news(positions):
+            is_due = why != FLATTEN or self._cash.is_due(account.cash)
+            if is_due and await self._has_news(account, positions):
                 continue
             is_quiet = events == self._desk.order_events and not is_hidden
             if is_quiet and self._agrees(orders):
@@ -155,11 +156,11 @@ class Snapshots:
             except CallFailed as failure:
                 log.warning("reconcile.reading_failed", reason=str(failure))
 
-    async def _has_news(self, positions: list[WirePosition]) -> bool:
+    async def _has_news(self, account: WireAccount, positions: list[WirePosition]) -> bool:
         """Say what moved the books without an order of ours; tell whether anything did."""
         if self._splits.has_news({row.symbol: row.quantity for row in map(_position, positions)}):
             return True
-        return await self._cash.has_news()
+        return await self._cash.has_news(account.cash)
 
     async def _has_hidden(self, orders: list[OrderView]) -> bool:
         """Tell whether an order of unknown fate is at the broker and not listed: it may have been filled."""
