@@ -33,10 +33,11 @@ from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.session import Keys
 from tradingd.simulator.wire.settings import WireSettings
 from tradingd.simulator.world import World
-from tradingd.strategy import STRATEGIES
+from tradingd.strategy import STRATEGIES as KINDS
 from tradingd.strategy.settings import StrategySettings
 
 SYMBOLS = CALM_SYMBOLS
+STRATEGIES = ("alpha", "beta", "coins")
 START_NS = ns_of("2024-03-05", "09:35")
 CASH_USD = Decimal(250_000)
 CANARY = "canary-7f3a-secret"
@@ -68,6 +69,7 @@ def ends(clock: Clock) -> Ends:
     broker = AlpacaSettings(
         trading_url=url,
         trading_stream_url=f"{ws}/stream",
+        data_url=url,
         key_id=KEYS.key_id,
         secret_key=KEYS.secret_key,
     )
@@ -90,10 +92,13 @@ def _configured(config: Path) -> CoreSettings:
 
 def _told(script: Script, config: Path) -> CoreSettings:
     told = _configured(config)
+    loss_usd = (
+        told.supervisor.daily_loss_usd if script.loss_usd is None else Decimal(script.loss_usd)
+    )
     slicing = replace(told.router.slicing, algorithm="by_value")
     return replace(
         told,
-        kinds={**STRATEGIES, "restless": Restless},
+        kinds={**KINDS, "restless": Restless},
         strategies=(
             _strategy("alpha", SYMBOLS[:4], script, Decimal(40)),
             _strategy("beta", SYMBOLS[:4], script, Decimal(25)),
@@ -101,6 +106,7 @@ def _told(script: Script, config: Path) -> CoreSettings:
         ),
         quotes=replace(told.quotes, bar_spans_s=(60,)),
         router=replace(told.router, slicing=slicing),
+        supervisor=replace(told.supervisor, daily_loss_usd=loss_usd),
     )
 
 

@@ -19,7 +19,9 @@ CALM_S = 240.0
 Kind = Literal[
     "lost_request", "lost_reply", "refused", "slow", "late_accept", "twice", "limited", "error_500",
     "error_503", "error_504_done", "garbage", "cut", "mute", "doubled", "swapped", "torn", "no_socket",
-    "slow_disk", "crash", "crash_again", "restart", "halt",
+    "slow_disk", "crash", "crash_again", "restart", "halt", "pause", "flatten", "flatten_all",
+    "strategy", "foreign", "foreign_fill", "symbol_halt", "deposit", "withdrawal", "dividend",
+    "split", "bust",
 ]  # fmt: skip
 
 REQUEST_KINDS: tuple[Kind, ...] = (
@@ -29,6 +31,11 @@ REQUEST_KINDS: tuple[Kind, ...] = (
 SOCKET_KINDS: tuple[Kind, ...] = ("cut", "mute", "doubled", "swapped", "torn", "no_socket")
 OTHER_KINDS: tuple[Kind, ...] = ("slow_disk",)
 CRASHES: tuple[Kind, ...] = ("crash", "crash_again", "restart")
+EVENT_KINDS: tuple[Kind, ...] = (
+    "pause", "flatten", "flatten_all", "strategy", "foreign", "foreign_fill", "symbol_halt", "deposit",
+    "withdrawal", "dividend", "split", "bust",
+)  # fmt: skip
+"""What people, the venue and the companies do: no fault of anybody, and never when it suits."""
 
 TARGETS = ("submit", "submit", "cancel", "lookup", "read", "any")
 SOCKETS = ("trade", "trade", "trade", "data")
@@ -69,6 +76,8 @@ class Script:
     bursts: tuple[Burst, ...]
     eager_pct: int = 3
     """How often the strategies act when they are asked."""
+    loss_usd: int | None = None
+    """A daily loss limit so narrow that a thin market reaches it."""
 
 
 def draw(seed: int, hours: float) -> Script:
@@ -84,9 +93,12 @@ def draw(seed: int, hours: float) -> Script:
         troubles += _crash(rng, last_s, bursts, is_kill=number < hours)
     if rng.random() < 0.4:
         troubles += _halt(rng, last_s)
+    for kind in rng.choices(_events(rng), k=_count(hours, rng.choice((2, 4, 7)))):
+        troubles += _event(rng, kind, last_s, bursts)
+    loss_usd = rng.randint(30, 300) if rng.random() < 0.15 else None
     troubles.sort(key=lambda trouble: trouble.at_s)
     bursts.sort(key=lambda burst: burst.at_s)
-    return Script(seed, hours, tuple(troubles), tuple(bursts))
+    return Script(seed, hours, tuple(troubles), tuple(bursts), loss_usd=loss_usd)
 
 
 def _swarm(rng: Random) -> list[Kind]:
@@ -94,6 +106,10 @@ def _swarm(rng: Random) -> list[Kind]:
     sockets = rng.sample(SOCKET_KINDS, rng.randint(1, len(SOCKET_KINDS)))
     others = [kind for kind in OTHER_KINDS if rng.random() < 0.5]
     return [*requests, *sockets, *others]
+
+
+def _events(rng: Random) -> list[Kind]:
+    return rng.sample(EVENT_KINDS, rng.randint(2, len(EVENT_KINDS)))
 
 
 def _count(hours: float, per_hour: int) -> int:
@@ -137,6 +153,15 @@ def _crash(rng: Random, last_s: float, bursts: list[Burst], *, is_kill: bool) ->
     if rng.random() < 0.3:
         crashes.append(Trouble(at_s + 0.001, "crash_again", "", rng.randint(0, 60)))
     return crashes
+
+
+def _event(rng: Random, kind: Kind, last_s: float, bursts: list[Burst]) -> list[Trouble]:
+    """Something happens, now and then just before the house dies."""
+    at_s = _when(rng, last_s, bursts)
+    troubles = [Trouble(at_s, kind, "", round(rng.uniform(5.0, 90.0), 1))]
+    if rng.random() < 0.25:
+        troubles.append(Trouble(at_s + rng.choice((0.001, 0.2)), "crash", "", rng.randint(0, 60)))
+    return troubles
 
 
 def _halt(rng: Random, last_s: float) -> list[Trouble]:

@@ -22,6 +22,7 @@ from tradingd.messages import (
     BooksAgreed,
     Envelope,
     Level,
+    Message,
     OperatorAsked,
     Quote,
     RunStopped,
@@ -96,7 +97,9 @@ class Session:
         self._loop = loop
         self._ground = lay(script, config)
         self._laws = Laws(self._ground.told, self.disk, self.clock)
-        self._inner = SimulatorNetwork(self._ground.alpaca, self.clock)
+        self.alpaca = self._ground.alpaca
+        self.excuses = self._laws.excuses
+        self._inner = SimulatorNetwork(self.alpaca, self.clock)
         self._storm = Storm(script, self)
         self._result = Result(script.seed)
         self._lives = 0
@@ -104,9 +107,27 @@ class Session:
         self._agreed = 0
         loop.set_exception_handler(self._unretrieved)
 
-    def is_latched(self) -> bool:
-        """Tell whether the house is halted until a person resumes."""
-        return self._laws.level.is_latched or self._laws.level.level is Level.HALTED
+    # What storm and people see.
+
+    def say(self, message: Message) -> bool:
+        """Say something to the house; False when nobody is there to hear it."""
+        try:
+            return self.life is not None and self.life.say(message)
+        except Dead:
+            return False
+
+    def is_held(self) -> bool:
+        """Tell whether only a person can let the house go on."""
+        level = self._laws.level
+        return level.is_latched or level.level is Level.HALTED or "operator" in level.causes
+
+    def is_apart(self) -> bool:
+        """Tell whether our books and the broker's differ, for a reason that people know."""
+        return "mismatch" in self._laws.level.causes and self.excuses.is_any
+
+    def causes(self) -> tuple[str, ...]:
+        """Return what holds the house."""
+        return self._laws.level.causes
 
     async def run(self, *, is_audited: bool) -> Result:
         """Do the whole session."""
@@ -184,7 +205,7 @@ class Session:
         life, findings = self.life, self._laws.findings
         assert life is not None
         assert life.house is not None
-        if not await self._until(self._is_well, CALM_S_MAX, nudge=self._resume):
+        if not await self._until(self._is_well, CALM_S_MAX, nudge=self._storm.mend):
             findings.add("I14", f"not back to normal: {self._laws.level.causes}")
             return
         life.say(OperatorAsked(Ask.PAUSE, "session", "a look at the books"))
@@ -197,9 +218,9 @@ class Session:
             findings.add("I14", f"not down: {self._laws.level.causes}")
             return
         self._compare()
-        exchange = self._ground.alpaca.world.exchange
+        exchange = self.alpaca.world.exchange
         findings.check(not exchange.positions(), "I14", "stopped and not flat")
-        rest.every_order_ended(findings, self._laws.orders, exchange)
+        rest.every_order_ended(findings, self._laws.orders, exchange, self.excuses)
         life.house.bus.publish("daemon", RunStopped("end", is_flat=True, reason="end"))
         await life.house.stop()
         self._measure(life)
@@ -211,13 +232,9 @@ class Session:
     def _is_well(self) -> bool:
         return self._laws.level.level is Level.NORMAL
 
-    def _resume(self) -> None:
-        if self.is_latched() and self.life is not None:
-            self.life.say(OperatorAsked(Ask.RESUME, "session", "the storm is over"))
-
     def _is_at_rest(self) -> bool:
         """Tell whether no order is open anywhere and the books were compared since the last one ended."""
-        exchange = self._ground.alpaca.world.exchange
+        exchange = self.alpaca.world.exchange
         orders = exchange.orders()
         latest = max((order.updated_at for order in orders), default=0)
         is_open = any(order.is_open for order in orders) or any(
@@ -230,7 +247,7 @@ class Session:
 
     def _compare(self) -> None:
         assert self.life is not None
-        exchange, now = self._ground.alpaca.world.exchange, self.clock.now()
+        exchange, now = self.alpaca.world.exchange, self.clock.now()
         rest.equal_books(self._laws.findings, self.life.cores, exchange, now)
 
     async def _until(
@@ -274,7 +291,7 @@ class Session:
         rest.keeps_secret(findings, written, CANARY)
         result.digest = digest.hexdigest()[:16]
         result.findings = list(findings.all)
-        exchange = self._ground.alpaca.world.exchange
+        exchange = self.alpaca.world.exchange
         result.orders = len(exchange.orders())
         result.parents = len(self._laws.orders.parents)
         result.fills = sum(each.activity_type == "FILL" for each in exchange.activities())

@@ -8,35 +8,29 @@ from decimal import Decimal
 from random import Random
 from typing import Any, Protocol
 
-from tradingd.messages import Ask, Message, OperatorAsked, OperatorOrder, Role, Side
-from tradingd.runtime.ports import Clock
+from tradingd.messages import Ask, OperatorAsked, OperatorOrder, Role, Side
 from tradingd.simulation.disk import Disk
 from tradingd.simulation.ground import START_NS, SYMBOLS
 from tradingd.simulation.life import Life
-from tradingd.simulation.mortal import Dead
-from tradingd.simulation.script import Burst, Script, Trouble
+from tradingd.simulation.people import People, Place
+from tradingd.simulation.script import EVENT_KINDS, Burst, Script, Trouble
 from tradingd.simulation.weather import Weather
 from tradingd.simulation.wire import TroubledNetwork
 
 STORM = "simulator-storm"
 SLOW_DISK_S = 12.0
-RESUME_S = 7.0
 
 
-class Stage(Protocol):
+class Stage(Place, Protocol):
     """What the storm falls upon."""
 
     life: Life | None
     network: TroubledNetwork | None
     disk: Disk
     weather: Weather
-    clock: Clock
     doomed: list[int]
     """Steps after which each of the lives to come dies."""
     is_restart_wanted: bool
-
-    def is_latched(self) -> bool:
-        """Tell whether the house is halted until a person resumes."""
 
 
 class Storm:
@@ -46,12 +40,14 @@ class Storm:
         self._script = script
         self._stage = stage
         self._rng = Random(f"storm:{script.seed}")
+        self._people = People(script.seed, stage)
         self._orders = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Let it begin."""
         self._spawn(self._run())
+        self._spawn(self._people.look_after())
 
     async def end(self) -> None:
         """Calm: nothing goes wrong from here on."""
@@ -59,6 +55,7 @@ class Storm:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._people.leave()
         stage.weather.clear()
         stage.disk.slow_s = 0.0
         stage.doomed.clear()
@@ -67,6 +64,12 @@ class Storm:
             stage.network.closed.clear()
         if stage.life is not None:
             stage.life.spare()
+
+    def mend(self) -> None:
+        """Let the house go on where only a person can."""
+        self._people.mend()
+        if self._stage.is_held():
+            self._stage.say(OperatorAsked(Ask.RESUME, STORM, "the storm is over"))
 
     async def _run(self) -> None:
         events: list[Trouble | Burst] = [*self._script.troubles, *self._script.bursts]
@@ -90,7 +93,8 @@ class Storm:
             case "restart":
                 self._restart()
             case "halt":
-                self._spawn(self._halt(trouble.amount))
+                stage.weather.fired["halt"] += 1
+                self._spawn(self._hold(trouble.amount))
             case "cut":
                 stage.weather.fired["cut"] += 1
                 await self._cut(trouble.where)
@@ -100,6 +104,8 @@ class Storm:
             case "slow_disk":
                 stage.weather.fired["slow_disk"] += 1
                 self._spawn(self._slow(trouble.amount))
+            case kind if kind in EVENT_KINDS:
+                self._spawn(self._do(trouble))
             case _:
                 stage.weather.arm(trouble)
 
@@ -134,15 +140,11 @@ class Storm:
         await asyncio.sleep(SLOW_DISK_S)
         self._stage.disk.slow_s = 0.0
 
-    async def _halt(self, seconds: float) -> None:
-        self._stage.weather.fired["halt"] += 1
-        halt = OperatorAsked(Ask.HALT, "storm", "a person is worried")
-        while not self._say(halt):  # noqa: ASYNC110 - a person asks until somebody is there
-            await asyncio.sleep(1.0)
-        await asyncio.sleep(seconds)
-        while self._stage.is_latched():
-            self._say(OperatorAsked(Ask.RESUME, "storm", "all is well again"))
-            await asyncio.sleep(RESUME_S)
+    async def _hold(self, seconds: float) -> None:
+        await self._people.hold(Ask.HALT, seconds)
+
+    async def _do(self, event: Trouble) -> None:
+        self._stage.weather.fired[event.kind] += await self._people.do(event)
 
     def _burst(self, burst: Burst) -> None:
         genesis = self._stage.disk.values.get("genesis")
@@ -153,7 +155,7 @@ class Storm:
         for _ in range(burst.orders):
             self._orders += 1
             is_exit = rng.random() < 0.2
-            self._say(
+            self._stage.say(
                 OperatorOrder(
                     intent_id=f"{genesis}-o-operator-{self._orders}",
                     symbol=rng.choice(symbols),
@@ -165,13 +167,6 @@ class Storm:
                     reason="burst",
                 )
             )
-
-    def _say(self, message: Message) -> bool:
-        life = self._stage.life
-        try:
-            return life is not None and life.say(message)
-        except Dead:
-            return False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work, name=STORM))

@@ -8,10 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 from zlib import crc32
 
-from tradingd.messages import Side
+from tradingd.instruments.money import decimal_of, round_limit
+from tradingd.messages import Quote, Side
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
 
 ALGORITHMS = (None, None, None, "immediate", "twap:60:5", "twap:40:4", "iceberg", "iceberg")
+NEAR_BPS = (Decimal(2), Decimal(5), Decimal(10), Decimal(20))
+"""How far stops and targets are from the touch."""
 SECOND = 1_000_000_000
 RUSH_TICKS = 30
 """About every so many ticks all symbols are wanted at once."""
@@ -41,11 +44,28 @@ class Restless(Strategy):
         algorithm = ALGORITHMS[dice // 100 % len(ALGORITHMS)]
         if view.is_long and (dice // 1000) % 3:
             return Wish(side=Side.SELL, reason="restless", algorithm=algorithm)
+        stop, target = _protected(quote, dice // 13)
         return Wish(
-            side=Side.BUY, reason="restless", quantity=self._sized(dice), algorithm=algorithm
+            side=Side.BUY,
+            reason="restless",
+            quantity=self._sized(dice),
+            algorithm=algorithm,
+            stop=stop,
+            target=target,
         )
 
     def _sized(self, dice: int) -> Decimal | None:
         if self._quantity is None or not (dice // 7) % 4:
             return None  # the gate sizes it, up to the limit
         return self._quantity * (1 + dice // 11 % 4)
+
+
+def _protected(quote: Quote, dice: int) -> tuple[Decimal | None, Decimal | None]:
+    """Return a stop and a target so near that a thin market reaches them; mostly none."""
+    if dice % 3:
+        return None, None
+    bid, ask = decimal_of(quote.bid), decimal_of(quote.ask)
+    below, above = NEAR_BPS[dice // 3 % len(NEAR_BPS)], NEAR_BPS[dice // 19 % len(NEAR_BPS)]
+    stop = round_limit(quote.symbol, bid * (1 - below / 10_000), Side.BUY)
+    target = round_limit(quote.symbol, ask * (1 + above / 10_000), Side.SELL)
+    return stop, target if dice // 5 % 2 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tradingd import messages as m
 from tradingd.messages import Message
+from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
 
 ALERT_NS_MAX = 5_000_000_000
@@ -17,8 +18,9 @@ BROKEN = frozenset({
 class AliveLaws:
     """I13, I17 and I18; and I5 as far as the house itself finds its books wrong."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, excuses: Excuses) -> None:
         self._findings = findings
+        self._excuses = excuses
         self._owed: int | None = None
         """Since when an alert of a difference is due."""
 
@@ -35,8 +37,12 @@ class AliveLaws:
             self._findings.add("I17", f"station {message.station} stalled")
         elif isinstance(message, m.WordUnknown) and message.where != "stream.frame":
             self._findings.add("I17", f"word unknown: {message.where} {message.word}")
+        elif isinstance(message, m.BooksAgreed):
+            self._excuses.agree(at)
         elif isinstance(message, m.DifferenceUnexplained):
             self._owed = at
+            if self._excuses.covers(message.symbol):
+                return
             text = f"{message.kind} {message.symbol}: ours {message.ours}, theirs {message.theirs}"
             self._findings.add("I5", f"unexplained {text}")
 

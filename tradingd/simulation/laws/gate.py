@@ -12,6 +12,7 @@ from tradingd.instruments.money import decimal_of, signed
 from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.messages import Message, Role
 from tradingd.risk.limits import RiskLimits
+from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
 from tradingd.simulation.laws.orders import OrderLaws
 
@@ -24,12 +25,15 @@ MINUTE_NS = 60_000_000_000
 class GateLaws:
     """I6 and the order rate of I10, with a book of its own."""
 
-    def __init__(self, findings: Findings, orders: OrderLaws, limits: RiskLimits) -> None:
+    def __init__(
+        self, findings: Findings, orders: OrderLaws, limits: RiskLimits, excuses: Excuses
+    ) -> None:
         self.equity = ZERO
         self.marks: dict[str, Decimal] = {}
         self._findings = findings
         self._orders = orders
         self._limits = limits
+        self._excuses = excuses
         self._held: dict[str, Decimal] = {}
         self._open: dict[str, m.IntentApproved] = {}
         self._approved_at: deque[int] = deque(maxlen=limits.orders_per_minute_max + 1)
@@ -39,6 +43,8 @@ class GateLaws:
             m.BookAdopted: self._adopted,
             m.OrderFilled: self._filled,
             m.FeeCharged: self._fee,
+            m.TradeBusted: self._busted,
+            m.CorporateAction: self._split,
             m.DifferenceExplained: self._explained,
             m.IntentApproved: self._approved,
             m.OrderApproved: self._order,
@@ -66,13 +72,20 @@ class GateLaws:
     def _fee(self, said: m.FeeCharged, _: int) -> None:
         self._move(said.symbol, -coins_of(said))
 
+    def _busted(self, said: m.TradeBusted, _: int) -> None:
+        self._move(said.symbol, -signed(said.side, said.quantity))
+
+    def _split(self, said: m.CorporateAction, _: int) -> None:
+        self._held[said.symbol] = self._held.get(said.symbol, ZERO) * said.ratio
+
     def _explained(self, said: m.DifferenceExplained, _: int) -> None:
         if not is_in_dollars(said):
             self._move(said.symbol, said.amount)
 
     def _move(self, symbol: str, quantity: Decimal) -> None:
         after = self._held[symbol] = self._held.get(symbol, ZERO) + quantity
-        self._findings.check(after >= 0, "I6", f"{symbol} is short: {after}")
+        is_long = after >= 0 or self._excuses.covers(symbol)
+        self._findings.check(is_long, "I6", f"{symbol} is short: {after}")
 
     def _approved(self, said: m.IntentApproved, _: int) -> None:
         if said.role is not Role.ENTRY:

@@ -13,6 +13,7 @@ from tradingd.runtime.ports import Clock
 from tradingd.simulation.disk import Disk
 from tradingd.simulation.ground import START_NS
 from tradingd.simulation.laws.alive import AliveLaws
+from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
 from tradingd.simulation.laws.gate import GateLaws
 from tradingd.simulation.laws.levels import LevelLaws
@@ -37,17 +38,19 @@ class Laws:
         self._told = told
         self._disk = disk
         self._clock = clock
+        self.excuses = Excuses()
+        self._begin()
+
+    def _begin(self) -> None:
         self.orders = OrderLaws(self.findings)
-        self.gate = GateLaws(self.findings, self.orders, told.risk)
-        self.alive = AliveLaws(self.findings)
+        self.gate = GateLaws(self.findings, self.orders, self._told.risk, self.excuses)
+        self.alive = AliveLaws(self.findings, self.excuses)
 
     def rewind(self, rows: Sequence[Envelope]) -> None:
         """Go back to what is durable, as a new life does; what was found stays found."""
         before = self.gate
-        self.orders = OrderLaws(self.findings)
-        self.gate = GateLaws(self.findings, self.orders, self._told.risk)
+        self._begin()
         self.gate.marks, self.gate.equity = before.marks, before.equity
-        self.alive = AliveLaws(self.findings)
         known = list(self.findings.all)
         for envelope in rows:
             self.orders.hear(envelope.message, envelope.at)

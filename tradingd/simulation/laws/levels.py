@@ -23,7 +23,8 @@ class LevelLaws:
         self.causes: tuple[str, ...] = ()
         self.is_connected = False
         self.is_latched = False
-        """A halt was said, or asked for, and nobody has asked to resume."""
+        """A halt was said, or asked for, and no resume has ended it."""
+        self._is_resuming = False
         self._findings = findings
         self._handlers: Mapping[type[Message], Callable[[Any], None]] = {
             m.RunStarted: self._start,
@@ -31,6 +32,7 @@ class LevelLaws:
             m.BrokerConnected: lambda _: self._connect(is_up=True),
             m.BrokerLost: lambda _: self._connect(is_up=False),
             m.OperatorAsked: self._ask,
+            m.AlertRaised: self._alert,
         }
 
     def hear(self, message: Message) -> None:
@@ -56,14 +58,17 @@ class LevelLaws:
 
     def _change(self, said: m.LevelChanged) -> None:
         self.level, self.causes = said.level, said.causes
-        is_held = (
-            said.level in _HELD or "starting" in said.causes
-        )  # the halt file is read just then
+        has_latch = any(cause_of(each).is_latched for each in said.causes)
+        # While it starts, the halt file has not been read yet.
+        may_end = self._is_resuming or said.level in _HELD or "starting" in said.causes
         self._findings.check(
-            is_held or not self.is_latched, "I9", f"{said.level} ({said.causes}) after a halt"
+            may_end or not self.is_latched, "I9", f"{said.level} ({said.causes}) after a halt"
         )
-        if any(cause_of(each).is_latched for each in said.causes):
+        if has_latch:
             self.is_latched = True
+        elif self._is_resuming:
+            self.is_latched = False
+        self._is_resuming = False
 
     def _connect(self, *, is_up: bool) -> None:
         self.is_connected = is_up
@@ -72,6 +77,10 @@ class LevelLaws:
         if said.target:
             return
         if said.ask is Ask.RESUME:
-            self.is_latched = False
+            self._is_resuming = True
         elif said.ask is Ask.HALT:
             self.is_latched = True
+
+    def _alert(self, said: m.AlertRaised) -> None:
+        if said.kind == "resume_refused":
+            self._is_resuming = False
