@@ -6,6 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.broker.conftest import House
 from tests.broker.twin import TwinBroker
 from tradingd.messages import SnapshotAsked
@@ -71,14 +73,27 @@ async def test_a_split_is_said_when_the_position_shows_it_and_not_before(
     assert len(broker.asked) == 1, "once a day"
 
 
-async def test_a_reverse_split_shrinks(houses: Callable[..., House]) -> None:
-    house, broker = await holding(houses, kind="reverse_splits", rows=ROW % ("r1", 1, 5))
+@pytest.mark.parametrize(("old", "shown"), [(5, "2"), (3, "3.333333333"), (7, "1.428571429")])
+async def test_a_reverse_split_shrinks(houses: Callable[..., House], old: int, shown: str) -> None:
+    house, broker = await holding(houses, kind="reverse_splits", rows=ROW % ("r1", 1, old))
     await look(house, 2)
-    broker.positions["IBM"] = D(2)
+    broker.positions["IBM"] = D(shown)
     await look(house, 3)
-    assert (house.one("CorporateAction").kind, house.one("CorporateAction").ratio) == (
-        "reverse_split", D("0.2"),
-    )  # fmt: skip
+    action = house.one("CorporateAction")
+    assert (action.kind, action.ratio) == ("reverse_split", D(1) / old)
+
+
+async def test_thirty_shares_one_for_three_are_ten(houses: Callable[..., House]) -> None:
+    clock = houses().clock
+    broker = Announcer(clock)
+    broker.kind, broker.rows = "reverse_splits", ROW % ("r1", 1, 3)
+    broker.positions = {"IBM": D(30)}
+    house = houses(broker, clock=clock, data_url="http://twin")
+    await house.connected()
+    await look(house, 2)
+    broker.positions["IBM"] = D(10)
+    await look(house, 3)
+    assert house.one("CorporateAction").symbol == "IBM"
 
 
 async def test_a_change_that_is_not_the_announced_ratio_is_left_to_the_reconciler(

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tradingd.instruments.money import signed
+from tradingd.instruments.money import after_split, signed
 from tradingd.messages import (
     BrokerSnapshot,
     CancelOrder,
@@ -253,7 +253,8 @@ class KnownOrders:
     def _split(self, message: CorporateAction, _: int) -> None:
         self.activity_ids.add(message.action_id)
         if message.symbol in self.coins:
-            self.coins[message.symbol] *= message.ratio
+            held = self.coins[message.symbol]
+            self.coins[message.symbol] = after_split(held, message.ratio)
 
     def _snapshot(self, message: BrokerSnapshot, _: int) -> None:
         self.snapshot_at = message.taken_at

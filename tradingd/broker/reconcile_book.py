@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tradingd.instruments.money import signed
+from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.messages import (
     BookAdopted,
@@ -190,7 +190,7 @@ class Book:
 
     def _split(self, message: CorporateAction) -> None:
         held = self._state.positions.get(message.symbol, ZERO)
-        self._move(message.symbol, held * message.ratio - held)
+        self._move(message.symbol, after_split(held, message.ratio) - held)
 
     def _adopted(self, message: BookAdopted) -> None:
         state = self._state

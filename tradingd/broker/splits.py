@@ -18,6 +18,7 @@ from tradingd.broker.alpaca_wire import WireSplit, number
 from tradingd.broker.desk import Desk
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.calendar import trading_day
+from tradingd.instruments.money import after_split
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import CorporateAction, Market
 
@@ -70,8 +71,9 @@ class SplitWatch:
         known, said = self._desk.known, False
         for split in self._announced:
             held, shown = known.coins.get(split.symbol), positions.get(split.symbol)
-            is_new = split.action_id not in known.activity_ids
-            if is_new and held and shown and shown != held and shown == held * split.ratio:
+            if not held or not shown or split.action_id in known.activity_ids:
+                continue
+            if shown != held and shown == after_split(held, split.ratio):
                 kind = "forward_split" if split.ratio > 1 else "reverse_split"
                 action = CorporateAction(split.action_id, split.symbol, kind, split.ratio)
                 log.info("reconcile.split", symbol=split.symbol, ratio=str(split.ratio))

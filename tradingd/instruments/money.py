@@ -11,6 +11,7 @@ from tradingd.messages import Market, Side
 CENT = Decimal("0.01")
 _SUB_DOLLAR_TICK = Decimal("0.0001")
 _CRYPTO_TICK = Decimal("0.000000001")
+_SHARE_STEP = Decimal("0.000000001")
 
 
 @lru_cache(maxsize=16_384)
@@ -44,6 +45,15 @@ def round_limit(symbol: str, price: Decimal, side: Side) -> Decimal:
 def round_quantity(symbol: str, quantity: Decimal) -> Decimal:
     """Round a positive quantity down to whole lots."""
     return quantity.quantize(instrument(symbol).lot, ROUND_DOWN)
+
+
+def after_split(quantity: Decimal, ratio: Decimal) -> Decimal:
+    """Return a position after a split, in the nine places in which the broker counts shares.
+
+    One for three has no exact ratio: without rounding thirty shares would become 9.99..., for ever not ten.
+    """
+    after = (quantity * ratio).quantize(_SHARE_STEP, ROUND_HALF_EVEN)
+    return after.quantize(Decimal(1)) if after == after.to_integral_value() else after.normalize()
 
 
 def signed(side: Side, quantity: Decimal) -> Decimal:

@@ -199,7 +199,16 @@ class PortfolioCore:
         return (SetTimer(STATION, "patience", self._patience_at),)
 
     def _book(self, message: Message, reason: str) -> Sequence[Message]:
-        return tuple(self._position(key, reason, ZERO, ZERO) for key in self._fold(message))
+        before = {key: holding.realized for key, holding in self.ledger.open.items()}
+        return tuple(
+            self._position(key, reason, self._realized_since(before, key), ZERO)
+            for key in self._fold(message)
+        )
+
+    def _realized_since(self, before: dict[Key, Decimal], key: Key) -> Decimal:
+        """Return what a holding realized by being set: cost whose last coins are gone is a loss."""
+        realized = self.ledger.holdings[key].realized
+        return realized - before.get(key, realized)
 
     def _book_trade(
         self, message: OrderFilled | TradeBusted | FeeCharged, reason: str

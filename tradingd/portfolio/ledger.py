@@ -24,7 +24,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from tradingd.instruments.money import signed
+from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
@@ -156,8 +156,8 @@ class Ledger:
         keys = tuple(key for key in self.open if key[1] == action.symbol)
         for key in keys:
             holding = self.open[key]
-            holding.quantity *= action.ratio
             holding.last_price /= action.ratio
+            self._put(key, after_split(holding.quantity, action.ratio), holding.cost)
         return keys
 
     def explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:

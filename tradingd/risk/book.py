@@ -14,6 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
+from tradingd.instruments.money import after_split
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
@@ -312,7 +313,7 @@ class Book:
         """Multiply a position by a split; its old price means nothing from here on."""
         holders = self.positions.get(fact.symbol, {})
         for strategy in holders:
-            holders[strategy] *= fact.ratio
+            holders[strategy] = after_split(holders[strategy], fact.ratio)
         self.marks.pop(fact.symbol, None)
 
     def explain(self, fact: m.DifferenceExplained, _now: int) -> None:

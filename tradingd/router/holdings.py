@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
+from tradingd.instruments.money import after_split
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
@@ -111,7 +112,7 @@ class Holdings:
     def split(self, fact: m.CorporateAction) -> None:
         """Multiply quantities and divide prices."""
         for holding in self.positions.get(fact.symbol, {}).values():
-            holding.quantity *= fact.ratio
+            holding.quantity = after_split(holding.quantity, fact.ratio)
             holding.average_price /= fact.ratio
             if holding.stop_price is not None:
                 holding.stop_price /= fact.ratio

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.instruments.money import signed
+from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
@@ -63,7 +63,11 @@ class PositionBook:
         """Multiply every holder's quantity and divide its price."""
         for (_, symbol), view in self._views.items():
             if symbol == action.symbol and not view.is_flat:
-                _put(view, view.quantity * action.ratio, view.average_price / action.ratio)
+                _put(
+                    view,
+                    after_split(view.quantity, action.ratio),
+                    view.average_price / action.ratio,
+                )
 
     def explain(self, difference: DifferenceExplained) -> None:
         """Take over a difference in coins or shares; dollars do not touch a position."""
