@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults.ground import SYMBOL, Scene, day, patient, pause
+from tests.faults.ground import SYMBOL, Retell, Scene, day, patient, pause
 from tests.house.large_orders import Once
 from tests.house.lives import without_strategies
 from tradingd.cores import CoreSettings
@@ -37,6 +37,7 @@ from tradingd.messages import (
     StationFailed,
     SymbolHalted,
 )
+from tradingd.strategy.protocol import PositionView, Strategy, Wish
 from tradingd.strategy.settings import StrategySettings
 
 MINUTE_NS = 60_000_000_000
@@ -233,6 +234,71 @@ def test_fault_46_the_minutes_a_feed_missed_are_read_back_as_history(tmp_path: P
         assert not any(b.is_history for b in bars[-1:]), "and over"
 
     day(tmp_path, story)
+
+
+class Listener(Strategy):
+    """Wants nothing and remembers what it saw."""
+
+    def __init__(self, seen: list[tuple[int, bool, int]]) -> None:
+        self._seen = seen
+
+    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+        self._seen.append((bar.opened_at, bar.is_history, view.heard_since))
+        return None
+
+
+def listening(seen: list[tuple[int, bool, int]]) -> Retell:
+    """Let one strategy listen to minutes."""
+
+    def retell(told: CoreSettings) -> CoreSettings:
+        one = StrategySettings(name="ear", kind="ear", symbols=(SYMBOL,), when="bar", span_s=60)
+        kinds = {"ear": lambda: Listener(seen)}
+        return dataclasses.replace(without_strategies(told), strategies=(one,), kinds=kinds)
+
+    return retell
+
+
+@pytest.mark.parametrize("is_read_back", [True, False])
+def test_fault_46_a_strategy_sees_the_gap_read_back_or_not(
+    tmp_path: Path, *, is_read_back: bool
+) -> None:
+    seen: list[tuple[int, bool, int]] = []
+
+    async def story(scene: Scene) -> None:
+        await pause(125)
+        began = seen[-1][2]
+        scene.trouble("refuse", path="/v2/iex", for_s=200)
+        if not is_read_back:
+            scene.trouble("status", path="/v2/stocks/bars", status=500)
+        scene.trouble("close", socket="data", path="/v2/", code=1006)
+        lost_at = scene.town.clock.now()
+        await scene.until(lambda: len(scene.life.said(FeedConnected)) > 2, 400)
+        back_at = scene.town.clock.now()
+        await pause(130)
+        live = [row for row in seen if not row[1] and row[0] > back_at]
+        assert live
+        assert began < lost_at < live[-1][2], "the view says since when it hears without a hole"
+        gap = [at for at, is_history, _ in seen if is_history and lost_at < at < back_at]
+        assert bool(gap) == is_read_back
+        counts = scene.life.house.feed.gaps
+        assert counts["us_equity", "read" if is_read_back else "unread"] == 1
+
+    day(tmp_path, story, retell=listening(seen))
+
+
+def test_fault_46_a_late_open_is_a_gap_for_strategies_too(tmp_path: Path) -> None:
+    seen: list[tuple[int, bool, int]] = []
+
+    async def story(scene: Scene) -> None:
+        opened_at = scene.town.clock.now()
+        scene.trouble("freeze", symbols=(SYMBOL,), for_s=240)
+        await pause(400)
+        live = [row for row in seen if not row[1]]
+        assert live[-1][2] > opened_at + 4 * MINUTE_NS - 1, "heard since the late opening"
+        refused = [row for row in live if row[0] < opened_at + 3 * MINUTE_NS]
+        assert all(row[2] <= opened_at for row in refused)
+
+    day(tmp_path, story, retell=listening(seen))
 
 
 @given(

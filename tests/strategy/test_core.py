@@ -271,6 +271,17 @@ def test_a_stale_symbol_is_not_traded() -> None:
     assert intents(core.handle(quote(1), 0))
 
 
+def test_a_silence_moves_the_time_since_which_a_symbol_is_heard() -> None:
+    core = a_core(symbols=("BTC/USD", "IBM"))
+    core.handle(RUN, 5)
+    coins, shares = (seat.view for seat in core._seats["one"])
+    assert (coins.heard_since, shares.heard_since) == (5, 5)
+    core.handle(FeedStale("IBM", 7), 8)
+    assert shares.heard_since == 5, "a strategy looks at no quote meanwhile"
+    core.handle(FeedRecovered("IBM"), 9)
+    assert (coins.heard_since, shares.heard_since) == (5, 9)
+
+
 def test_a_strategy_that_raises_is_switched_off_alone() -> None:
     core = a_core("one", "two", symbols=("BTC/USD", "ETH/USD"))
     said = core.handle(quote(3), 0)

@@ -15,6 +15,7 @@ from tradingd.messages import (
     AlertRaised,
     Ask,
     Bar,
+    FeedRecovered,
     Intent,
     IntentClosed,
     IntentRefused,
@@ -76,6 +77,7 @@ class StrategyCore:
             OperatorAsked: self._on_asked,
             StrategySuspended: self._on_suspended,
             RunStarted: self._on_run,
+            FeedRecovered: self._on_recovered,
         }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
@@ -248,10 +250,21 @@ class StrategyCore:
 
     # Start and stop
 
+    def _on_recovered(self, recovered: FeedRecovered, now: int) -> Sequence[Message]:
+        """Mark the gap in the views of those that look at the symbol."""
+        self._state.fold(recovered)
+        for seats in self._seats.values():
+            for seat in seats:
+                if seat.symbol == recovered.symbol:
+                    seat.view.heard_since = now
+        return NOTHING
+
     def _on_run(self, run: RunStarted, now: int) -> Sequence[Message]:
         self._state.fold(run)
         said: list[Message] = []
         for seats in self._seats.values():
+            for seat in seats:
+                seat.view.heard_since = now
             settings = seats[0].settings
             if settings.when == "every":
                 said.append(_next_tick(settings, now))

@@ -45,7 +45,9 @@ class Wish:
 class PositionView:
     """What one strategy holds in one symbol, by fills. The host writes it; strategies only read."""
 
-    __slots__ = ("average_price", "is_flat", "is_long", "is_waiting", "quantity", "quote")
+    __slots__ = (
+        "average_price", "heard_since", "is_flat", "is_long", "is_waiting", "quantity", "quote",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.quantity = Decimal(0)
@@ -56,6 +58,9 @@ class PositionView:
         """True while an intent of this strategy and symbol is open: a wish would not be heard."""
         self.quote: Quote | None = None
         """The latest quote, kept for strategies that are asked by the timer."""
+        self.heard_since = 0
+        """Market time since which the symbol has been heard without a silence. It moves after a lost feed or a late
+        opening: what a strategy gathered before may have a hole, unless it came as history (`Bar.is_history`)."""
 
 
 class Strategy(Protocol):
