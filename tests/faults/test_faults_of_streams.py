@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tradingd.messages import (
     FeedLost,
     FeedStale,
     IntentClosed,
+    IntentRefused,
     Level,
     Market,
     OrderAccepted,
@@ -106,6 +108,49 @@ def test_fault_11_a_limit_that_outlives_its_90_seconds_calls_a_person(tmp_path: 
         await pause(150)
         assert scene.life.alerts().count("feed.refused") == 1
         await scene.normal(400)
+
+    day(tmp_path, story)
+
+
+@pytest.mark.parametrize("refusal", [
+    {"name": "error", "code": 402}, {"name": "error", "code": 409}, {"name": "status", "status": 401},
+    {"name": "status", "status": 403},
+])  # fmt: skip
+def test_a_refusal_of_market_data_that_only_a_person_can_cure_is_told_once_and_tried_slowly(
+    tmp_path: Path, refusal: dict[str, Any]
+) -> None:
+    async def story(scene: Scene) -> None:
+        told = dict(refusal)
+        name = told.pop("name")
+        scene.trouble(name, path="/v2/iex", for_s=240, **told)
+        scene.trouble("close", socket="data", path="/v2/", code=1006)
+        await pause(230)
+        assert scene.life.alerts().count("feed.refused") == 1
+        assert scene.faults.fired[name] <= 5, "once a minute"
+        assert not scene.life.is_at(Level.NORMAL)
+        refused = scene.buy()
+        await scene.said(refused, IntentRefused)
+        await scene.normal(200)
+        await pause(5)  # a first quote
+        await scene.said(scene.buy(), OrderFilled)
+
+    day(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_fatal"), [(401, True), (403, True), (404, False), (500, False)]
+)
+def test_only_a_refusal_of_the_keys_is_fatal_for_the_order_stream(
+    tmp_path: Path, status: int, *, is_fatal: bool
+) -> None:
+    async def story(scene: Scene) -> None:
+        scene.trouble("status", path="/stream", status=status, for_s=50)
+        scene.trouble("close", socket="trade", code=1008)
+        await pause(45)
+        assert any(lost.is_fatal for lost in scene.life.said(BrokerLost)) == is_fatal
+        assert scene.faults.fired["status"] <= (2 if is_fatal else 12)
+        await scene.normal(200)
+        await scene.said(scene.buy(), OrderFilled)
 
     day(tmp_path, story)
 

@@ -7,6 +7,7 @@ and the feed decides what follows.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -28,8 +29,12 @@ from tradingd.runtime.ports import Clock, Network, NetworkError, Socket, SocketC
 
 _LOG = structlog.get_logger(actor="feed")
 
+AUTH_FAILED = 402
 SLOW_CLIENT = 407
 TOO_MANY_SYMBOLS = 405
+
+_KEYS_REFUSED = re.compile(r"\bHTTP 40[13]\b")
+"""A handshake that HTTP refuses for the keys, as the first message of the socket would."""
 
 SECOND = 1_000_000_000
 
@@ -104,6 +109,8 @@ class MarketStream:
             await on_connected()
             await self._listen(socket)
         except NetworkError as error:
+            if _KEYS_REFUSED.search(str(error)):
+                raise StreamRefused(StreamError(AUTH_FAILED, str(error))) from error
             raise StreamLost(str(error)) from error
         except SocketClosed as error:
             raise StreamLost(f"closed by the peer: {error}") from error
