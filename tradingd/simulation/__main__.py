@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import structlog
 
+from tradingd.identity import build
+from tradingd.simulation.crew import Play, played
 from tradingd.simulation.planted import BUGS, planted
 from tradingd.simulation.script import Script, draw
 from tradingd.simulation.session import Result, play
 from tradingd.simulation.shrink import shrink
-from tradingd.simulation.steps import script_of
+from tradingd.simulation.steps import NEVER, every_step, script_of
 from tradingd.simulation.total import Total
 
 
@@ -28,34 +31,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     silence()
     total, broken = Total(), None
-    began = time.perf_counter()
     with planted(told.plant):
-        for script, is_audited in _scripts(told):
-            result = play(script, told.config, is_audited=is_audited)
-            total.add(result, script.hours)
-            if told.verbose:
-                _say(total.line(result))
-            if result.findings:
-                broken = result
-                _tell(broken, script, told)
-                break
-    record = {**total.record(), "seconds": round(time.perf_counter() - began, 1)}
-    _say(json.dumps(record | ({"plant": told.plant} if told.plant else {})))
+        with closing(played(_plays(told), told.config, told.jobs)) as results:
+            for script, result in results:
+                total.add(result, script.hours)
+                _progress(total, result, told)
+                if result.findings:
+                    broken = script, result
+                    break
+        if broken is not None:
+            _tell(*broken, told)
+    _say(json.dumps(total.record() | ({"plant": told.plant} if told.plant else {})))
     return 1 if broken is not None else 0
 
 
-def _scripts(told: argparse.Namespace) -> Iterator[tuple[Script, bool]]:
-    """Yield what is to be played, and whether its log is decided again."""
+def _plays(told: argparse.Namespace) -> Iterator[Play]:
     for seed in range(told.seed, told.seed + told.seeds):
         if told.every_step:
-            yield from ((script_of(seed, step), step % 10 == 0) for step in range(told.every_step))
+            whole = play(script_of(seed, NEVER), told.config, is_audited=False)
+            yield from every_step(seed, whole.steps, told.every_step)
         else:
-            yield draw(seed, told.hours), seed % told.audit_every == 0
+            yield Play(draw(seed, told.hours), seed % told.audit_every == 0)
 
 
-def _tell(broken: Result, script: Script, told: argparse.Namespace) -> None:
+def _progress(total: Total, result: Result, told: argparse.Namespace) -> None:
+    if told.verbose:
+        _say(total.line(result))
+    if told.progress_every and total.played % told.progress_every == 0:
+        sys.stderr.write(json.dumps(total.record()) + "\n")
+        sys.stderr.flush()
+
+
+def _tell(script: Script, broken: Result, told: argparse.Namespace) -> None:
     """Name the seed, what it broke, and the fewest troubles that break it."""
-    _say(f"seed {broken.seed} breaks the law:")
+    _say(f"seed {broken.seed} breaks the law, build {build()}:")
     for finding in broken.findings[:5]:
         _say(f"  {finding}")
     if told.no_shrink:
@@ -82,12 +91,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, default=Path("config/mock.toml"))
     parser.add_argument(
-        "--every-step", type=int, default=0, metavar="STEPS",
-        help="instead: a short session for each of the first so many steps, crashing there",
+        "--every-step", type=int, nargs="?", const=1, default=0, metavar="STRIDE",
+        help="instead: a short session of each seed, crashing at each step of it, or at each n-th",
     )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that play")
     parser.add_argument("--audit-every", type=int, default=1, help="replay the log of every n-th")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for fewer troubles")
     parser.add_argument("--shrink-plays", type=int, default=80, help="sessions spent on that")
+    parser.add_argument("--progress-every", type=int, default=0, metavar="SEEDS",
+                        help="tell the record so far on standard error")  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="a line for each seed")
     return parser
 

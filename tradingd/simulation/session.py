@@ -64,6 +64,8 @@ class Result:
     quotes: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     crashes: int = 0
+    steps: int = 0
+    """At which the last of its lives could have crashed."""
     digest: str = ""
 
 
@@ -153,7 +155,8 @@ class Session:
                     async with asyncio.timeout(left_s):
                         await life.ended.wait()
                 except TimeoutError:
-                    return
+                    if not life.is_dead:
+                        return
             await self._end_life()
             if self._lives > LIVES_MAX:
                 raise AssertionError("the house never lives long enough")
@@ -266,6 +269,7 @@ class Session:
     def _measure(self, life: Life) -> None:
         """I18: nothing overflowed in this life."""
         assert life.house is not None
+        self._result.steps = life.steps
         findings, bus = self._laws.findings, life.house.bus
         findings.check(bus.full is None, "I18", f"{bus.full}")
         longest = max(inbox.qsize() for inbox in bus.inboxes.values())

@@ -52,6 +52,8 @@ class Storm:
     async def end(self) -> None:
         """Calm: nothing goes wrong from here on."""
         stage = self._stage
+        if stage.life is not None:
+            stage.life.spare()  # before anything is awaited: nobody would bury it
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -62,8 +64,6 @@ class Storm:
         stage.is_restart_wanted = False
         if stage.network is not None:
             stage.network.closed.clear()
-        if stage.life is not None:
-            stage.life.spare()
 
     def mend(self) -> None:
         """Let the house go on where only a person can."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 
 from tradingd.simulation.session import Result
@@ -16,6 +17,7 @@ class Total:
         self._faults: Counter[str] = Counter()
         self._hours = 0.0
         self._digest = hashlib.sha256()
+        self._began = time.perf_counter()
 
     def add(self, result: Result, hours: float) -> None:
         """Take one seed."""
@@ -32,17 +34,25 @@ class Total:
             violations=len(result.findings),
         )
 
+    @property
+    def played(self) -> int:
+        """Return how many were played."""
+        return self._numbers["seeds"]
+
     def record(self) -> dict[str, object]:
         """Return the closing record."""
+        seconds = time.perf_counter() - self._began
         told = {name: self._numbers[name] for name in ("quotes", "parents", "orders", "fills")}
         return {
-            "seeds": self._numbers["seeds"],
+            "seeds": self.played,
             "simulated_hours": round(self._hours, 3),
             **told,
             "faults": sum(self._faults.values()),
             "crashes": self._numbers["crashes"],
             "violations": self._numbers["violations"],
             "digest": self._digest.hexdigest()[:16],
+            "seconds": round(seconds, 1),
+            "hours_per_second": round(self._hours / seconds, 3),
         }
 
     @staticmethod

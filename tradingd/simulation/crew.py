@@ -1,0 +1,53 @@
+"""Several processes play, one counts: whatever their number, the results come in the order of the scripts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from tradingd.simulation.script import Script
+from tradingd.simulation.session import Result, play
+
+AHEAD = 4
+"""Scripts handed out to each process before their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One script to be played."""
+
+    script: Script
+    is_audited: bool
+    """Whether its log is decided again at the end."""
+
+
+def played(plays: Iterable[Play], config: Path, jobs: int) -> Generator[tuple[Script, Result]]:
+    """Yield each script with what it came to, in order; closing it stops the others."""
+    if jobs == 1:
+        for each in plays:
+            yield each.script, _play(each, config)
+        return
+    rest = iter(plays)
+    waiting: deque[tuple[Script, Future[Result]]] = deque()
+    # Forked, so that a planted bug and the silence of the logs are theirs too.
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("fork"))
+    try:
+        for each in islice(rest, jobs * AHEAD):
+            waiting.append((each.script, pool.submit(_play, each, config)))
+        while waiting:
+            script, future = waiting.popleft()
+            result = future.result()
+            for each in islice(rest, 1):
+                waiting.append((each.script, pool.submit(_play, each, config)))
+            yield script, result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _play(each: Play, config: Path) -> Result:
+    return play(each.script, config, is_audited=each.is_audited)
