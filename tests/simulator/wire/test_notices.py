@@ -63,6 +63,7 @@ def of(heard: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 NOTICES: list[tuple[str, str, dict[str, Any]]] = [
     ("statuses", "s", {"sc": "H", "sm": "Trading Halt", "rc": "T12", "rm": "News"}),
     ("lulds", "l", {"u": 105.0, "d": 95.0}),
+    ("imbalances", "i", {"p": 100.5}),
     ("trades", "c", {"oi": 1, "op": 100.0, "os": 1.0, "cp": 99.0, "cs": 2.0}),
     ("trades", "x", {"i": 1, "p": 100.0, "s": 1.0}),
     ("updatedBars", "u", {"o": 1.0, "h": 2.0, "l": 1.0, "c": 2.0, "v": 5.0, "n": 1, "vw": 1.5,
@@ -95,6 +96,17 @@ def test_corrected_and_canceled_prints_change_what_is_kept() -> None:
     left = room.rest("GET", path)["trades"]["ACMX"]
     assert (left[0]["p"], left[0]["s"]) == (99.0, 2.0)
     assert second["i"] not in {each["i"] for each in left}
+
+
+def test_imbalances_are_listed_where_somebody_asked_for_them() -> None:
+    room = Room()
+    asked = room.client("/v2/iex", imbalances=["ACMX"])
+    others = room.client("/v2/sip", trades=["ACMX"])
+    assert asked[-1]["imbalances"] == ["ACMX"]
+    assert set(others[-1]) == {
+        "T", "trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds",
+        "corrections", "cancelErrors",
+    }  # fmt: skip
 
 
 def test_a_halt_told_by_the_admin_route_stops_matching_until_trading_resumes() -> None:

@@ -27,6 +27,22 @@ def test_frames_are_binary_on_paper_and_text_live(is_binary: bool, kind: type[Fr
     assert [type(frame) for frame in frames] == [kind]
 
 
+def test_who_says_msgpack_in_the_header_speaks_and_hears_it() -> None:
+    stream = TradeStream(SIMULATOR_KEYS, Connections(), is_msgpack=True)
+    (authorized,) = stream.receive(msgspec.msgpack.encode(AUTH))
+    assert isinstance(authorized, bytes)
+    assert msgspec.msgpack.decode(authorized)["data"]["status"] == "authorized"
+    (listening,) = stream.receive(msgspec.json.encode(LISTEN).decode())  # text is JSON all the same
+    assert isinstance(listening, bytes)
+    assert msgspec.msgpack.decode(listening)["stream"] == "listening"
+    (told,) = stream.publish([{"event": "new"}])
+    assert isinstance(told, bytes)
+    assert msgspec.msgpack.decode(told) == {"stream": "trade_updates", "data": {"event": "new"}}
+    (wrong,) = stream.receive(b"\xc1")
+    assert isinstance(wrong, bytes)
+    assert "error" in msgspec.msgpack.decode(wrong)["data"]
+
+
 def test_the_server_is_silent_until_the_client_speaks() -> None:
     stream = TradeStream(SIMULATOR_KEYS, Connections())
     assert stream.open() == []

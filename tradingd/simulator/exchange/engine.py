@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradingd.messages import Session, TradingDay
-from tradingd.simulator.exchange import auctions, groups, happenings
+from tradingd.simulator.exchange import auctions, edges, groups, happenings
 from tradingd.simulator.exchange.activities import Activities
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
 from tradingd.simulator.exchange.depth import Book, Working
@@ -23,7 +23,7 @@ from tradingd.simulator.exchange.matching import executions, fills_completely
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, ExchangeOrder, Status
 from tradingd.simulator.exchange.orders import TradeUpdate as Update
 from tradingd.simulator.exchange.sessions import Sessions
-from tradingd.simulator.exchange.settings import ExchangeSettings, Switches
+from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, Switches
 
 NEVER = 1 << 63
 _MS = 1_000_000
@@ -58,6 +58,7 @@ class Engine:
         self._heap: list[_Due] = []
         self._pushed = 0
         self._edge_at: int | None = None
+        self._is_overnight = False
         self._dated: list[tuple[int, int, DatedEvent | Payment]] = []
         self._has_started = False
         self.events: list[Update] = []
@@ -87,11 +88,10 @@ class Engine:
         """Do everything that is due up to and including `now`, in order."""
         if not self._has_started:
             self._has_started = True
-            self.session = self.sessions.session(now)
-            self._edge_at = self.sessions.next_edge(now)
+            self.enter_session(now)
         while (at := self._next_due()) <= now:
             if self._edge_at is not None and self._edge_at <= at:
-                self._cross_edge(self._edge_at)
+                edges.cross(self, self._edge_at)
             elif self._heap and self._heap[0][0] <= at:
                 _, _, act, working = heapq.heappop(self._heap)
                 act(working, at)
@@ -109,7 +109,8 @@ class Engine:
             at = self._dated[0][0]
         return min(at, self.activities.due_at)
 
-    def _schedule(self, at: int, act: Callable[[Working, int], None], working: Working) -> None:
+    def schedule(self, at: int, act: Callable[[Working, int], None], working: Working) -> None:
+        """Do something with an order at an instant."""
         self._pushed += 1
         heapq.heappush(self._heap, (at, self._pushed, act, working))
         self.due_at = min(self.due_at, at)
@@ -120,33 +121,18 @@ class Engine:
         heapq.heappush(self._dated, (event.at, self._pushed, event))
         self.due_at = min(self.due_at, event.at)
 
-    def _cross_edge(self, at: int) -> None:
+    def enter_session(self, at: int) -> None:
+        """Be in the session an instant is in."""
         self.session = self.sessions.session(at)
+        self._is_overnight = self.sessions.is_overnight(at)
         self._edge_at = self.sessions.next_edge(at)
-        is_close = self.sessions.is_close(at)
-        if is_close:
-            self._hold_closing_auctions(at)
-        for working in tuple(self.working.values()):
-            order = working.order
-            if order.status in TERMINAL:
-                continue  # it ended with another one of its group
-            ends_at = order.expires_at
-            if ends_at is not None and ends_at <= at:
-                self._expire(working, at)
-            elif order.status is Status.ACCEPTED and self.may_trade(working):
-                self._arrive(working, at)
-            if ends_at is not None and at < ends_at < (self._edge_at or NEVER):
-                self._schedule(ends_at, self._expire, working)
-        if is_close and self.on_close is not None:
-            self.on_close(at)
 
-    def _hold_closing_auctions(self, at: int) -> None:
-        opened_at = self.sessions.open_before(at)
-        for book in self.books.values():
-            if book.parked and not book.is_crypto:
-                auctions.close(self, book, opened_at, at)
+    def next_edge_at(self) -> int:
+        """Return when the session changes next."""
+        return NEVER if self._edge_at is None else self._edge_at
 
-    def _expire(self, working: Working, at: int) -> None:
+    def expire(self, working: Working, at: int) -> None:
+        """End an order whose time is over."""
         if working.order.status not in TERMINAL:
             self.change(working, Status.EXPIRED, "expired", at, expired_at=at)
 
@@ -154,7 +140,16 @@ class Engine:
         """Tell whether the session lets the order trade now."""
         if self.session is Session.REGULAR or working.asset.is_crypto:
             return True
-        return working.order.extended_hours and self.session is not Session.CLOSED
+        return self.is_open_for(working.asset, extended=working.order.extended_hours)
+
+    def is_open_for(self, asset: Asset, *, extended: bool) -> bool:
+        """Tell whether an order of an asset goes to the market now, or waits for its session."""
+        if self.session is Session.REGULAR or asset.is_crypto:
+            return True
+        if not extended or self.session is not Session.CLOSED:
+            return extended
+        is_wanted = asset.trades_overnight and not self.switches.disable_overnight_trading
+        return self._is_overnight and is_wanted
 
     # an order's life
 
@@ -170,9 +165,9 @@ class Engine:
             return
         self.tell("pending_new", working.order, now)
         if self._latency:
-            self._schedule(now + self._latency, self._arrive, working)
+            self.schedule(now + self._latency, self.arrive, working)
         else:
-            self._arrive(working, now)
+            self.arrive(working, now)
 
     def _enter(self, working: Working) -> None:
         order = working.order
@@ -184,7 +179,7 @@ class Engine:
         """Begin the life of a leg whose entry is filled."""
         if not leg.stop_float:
             self._unpark(leg)
-        self._arrive(leg, now)
+        self.arrive(leg, now)
 
     def release(self, working: Working, now: int) -> None:
         """Send an elected stop to the market."""
@@ -199,7 +194,8 @@ class Engine:
         working.is_parked = False
         book.place(working)
 
-    def _arrive(self, working: Working, now: int) -> None:
+    def arrive(self, working: Working, now: int) -> None:
+        """Let an order reach the venue."""
         if working.order.status in TERMINAL:
             return
         working.has_arrived = True
@@ -209,7 +205,7 @@ class Engine:
             self._approach(working, now)
         elif working.order.time_in_force == "opg":
             at = now + auctions.OPENING_S_MAX * 1000 * _MS
-            self._schedule(at, self._open_without_print, working)
+            self.schedule(at, self._open_without_print, working)
 
     def _open_without_print(self, working: Working, now: int) -> None:
         auctions.open_without_print(self, working, now)
@@ -218,7 +214,7 @@ class Engine:
         """Let an order reach the market: at once, later, or with the next quote."""
         working.ready_at = now + self._fill_latency
         if self._fill_latency:
-            self._schedule(working.ready_at, self._meet, working)
+            self.schedule(working.ready_at, self._meet, working)
         elif self.is_immediate or self.books[working.order.symbol].is_halted:
             self._meet(working, now)
 
@@ -258,7 +254,7 @@ class Engine:
         fields = {"cancel_requested_at": now}
         self.change(working, Status.PENDING_CANCEL, "pending_cancel", now, **fields)
         if self._latency:
-            self._schedule(now + self._latency, self._cancel, working)
+            self.schedule(now + self._latency, self._cancel, working)
         else:
             self._cancel(working, now)
 
@@ -277,7 +273,7 @@ class Engine:
         self.orders[new.order.id] = new.order
         self.change(old, Status.PENDING_REPLACE, "pending_replace", now)
         if self._latency:
-            self._schedule(now + self._latency, self._replace, old)
+            self.schedule(now + self._latency, self._replace, old)
         else:
             self._replace(old, now)
 
@@ -299,7 +295,7 @@ class Engine:
         new.is_elected = old.is_elected
         new.is_parked = new.is_parked and not old.is_elected
         self._enter(new)
-        self._arrive(new, now)
+        self.arrive(new, now)
 
     def _refuse_replacement(self, old: Working, new: Working, now: int) -> None:
         if old.order.status is Status.PENDING_REPLACE:

@@ -18,7 +18,7 @@ from tradingd.simulator.exchange.orders import ZERO, ExchangeOrder, NewOrder, Re
 from tradingd.simulator.exchange.refusals import business, parameter
 
 _BPS = Decimal(10_000)
-_REPLACEABLE = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
+_REPLACEABLE = frozenset({Status.NEW, Status.PARTIALLY_FILLED, Status.DONE_FOR_DAY})
 
 
 class Judge:
@@ -205,7 +205,7 @@ class Judge:
     ) -> ExchangeOrder:
         engine = self._engine
         order_id = engine.ids.order()
-        is_at_once = matrix.entry_is_at_once(order, book.asset, engine.session)
+        is_at_once = engine.is_open_for(book.asset, extended=order.extended_hours)
         made = ExchangeOrder(
             id=order_id,
             client_order_id=order.client_order_id or f"c{order_id[1:]}",

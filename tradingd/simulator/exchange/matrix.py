@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.messages import Session
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.refusals import business, forbidden, parameter
 from tradingd.simulator.exchange.sessions import Sessions
@@ -104,10 +103,3 @@ def check_auction(order: NewOrder, sessions: Sessions, now: int) -> None:
     if time in _UNTIL and not sessions.takes_auction_orders(time, now):
         until = _UNTIL[time]
         raise forbidden(f"{time} orders must be submitted after 7:00pm and before {until}")
-
-
-def entry_is_at_once(order: NewOrder, asset: Asset, session: Session) -> bool:
-    """Tell whether an order goes to the market now, or waits for its session."""
-    if asset.is_crypto or session is Session.REGULAR:
-        return True
-    return order.extended_hours and session is not Session.CLOSED

@@ -25,6 +25,8 @@ class Status(StrEnum):
     HELD = "held"
     """A leg whose time has not come."""
     PARTIALLY_FILLED = "partially_filled"
+    DONE_FOR_DAY = "done_for_day"
+    """It rests until the next open."""
     PENDING_CANCEL = "pending_cancel"
     PENDING_REPLACE = "pending_replace"
     FILLED = "filled"
@@ -45,8 +47,9 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     | (_ENDS - {Status.REPLACED}),
     Status.HELD: frozenset({Status.NEW, Status.PENDING_CANCEL})
     | (_ENDS - {Status.REPLACED, Status.REJECTED}),
-    Status.NEW: _FILLS | _REQUESTS | _ENDS,
-    Status.PARTIALLY_FILLED: _FILLS | _REQUESTS | _ENDS,
+    Status.NEW: _FILLS | _REQUESTS | _ENDS | {Status.DONE_FOR_DAY},
+    Status.PARTIALLY_FILLED: _FILLS | _REQUESTS | _ENDS | {Status.DONE_FOR_DAY},
+    Status.DONE_FOR_DAY: frozenset({Status.NEW, Status.PARTIALLY_FILLED}) | _REQUESTS | _ENDS,
     Status.PENDING_CANCEL: frozenset({Status.PENDING_CANCEL, Status.FILLED})
     | (_ENDS - {Status.REPLACED}),
     Status.PENDING_REPLACE: frozenset({

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 from tradingd.instruments.calendar import ns_of, trading_day
 from tradingd.messages import Session, TradingDay
@@ -17,6 +18,8 @@ GTC_DAYS_MAX = 90
 _AUCTION_ENTRY_AGAIN = "19:00"
 _LAST_ENTRY = {"opg": 2 * _MINUTE, "cls": 10 * _MINUTE}
 """How long before its auction the venue stops taking an order."""
+
+_FOREVER = 1 << 62
 
 
 class Sessions:
@@ -31,12 +34,17 @@ class Sessions:
                 (day.close_at, Session.AFTER),
                 (day.after_at, Session.CLOSED),
             ]
+        nights = [(_evening_before(day), day.pre_at) for day in days]
+        known = {at for at, _ in edges}
+        edges += [(at, Session.CLOSED) for at, _ in nights if at not in known]
+        edges.sort()
         self.is_always_open = not edges
+        self._nights = sorted(nights)
         self._at = [at for at, _ in edges]
         self._into = [session for _, session in edges]
         self._opens = [at for at, into in edges if into is Session.REGULAR]
         self._closes = [at for at, into in edges if into is Session.AFTER]
-        self._ends = [at for at, into in edges if into is Session.CLOSED]
+        self._ends = sorted(day.after_at for day in days)
 
     def session(self, now: int) -> Session:
         """Return the session an instant is in."""
@@ -44,6 +52,11 @@ class Sessions:
             return Session.REGULAR
         index = bisect_right(self._at, now) - 1
         return Session.CLOSED if index < 0 else self._into[index]
+
+    def is_overnight(self, now: int) -> bool:
+        """Tell whether an instant is in the night before a trading day, from eight in the evening on."""
+        index = bisect_right(self._nights, (now, _FOREVER)) - 1
+        return index >= 0 and now < self._nights[index][1]
 
     def next_edge(self, now: int) -> int | None:
         """Return when the session next changes."""
@@ -81,3 +94,8 @@ class Sessions:
         if self.is_always_open:
             return None
         return ns_of(trading_day(now + GTC_DAYS_MAX * _DAY), "16:15")
+
+
+def _evening_before(day: TradingDay) -> int:
+    before = date.fromisoformat(day.date) - timedelta(days=1)
+    return ns_of(before.isoformat(), "20:00")

@@ -37,6 +37,11 @@ class Asset:
     attributes: tuple[str, ...] = ()
 
     @property
+    def trades_overnight(self) -> bool:
+        """Tell whether the asset trades between 20:00 and 04:00."""
+        return "overnight_tradable" in self.attributes and "overnight_halted" not in self.attributes
+
+    @property
     def is_crypto(self) -> bool:
         """Tell whether the asset trades around the clock in pairs."""
         return self.asset_class == _CRYPTO
@@ -49,6 +54,7 @@ class Switches:
     fractional_trading: bool = True
     no_shorting: bool = False
     suspend_trade: bool = False
+    disable_overnight_trading: bool = False
     max_margin_multiplier: int = 4
 
 
@@ -85,6 +91,8 @@ class ExchangeSettings:
     market_collar_bps: Decimal = Decimal(250)
     """What a market buy reserves above the ask."""
     wash_trade_check: bool = True
+    tells_done_for_day: bool = False
+    """Whether what rests over the close is `done_for_day` until the next open, or stays `new`."""
     events: tuple[DatedEvent, ...] = ()
     """What happens to the account and its companies on a date."""
     assets: tuple[Asset, ...] = ()
@@ -113,5 +121,5 @@ def default_asset(symbol: str, asset_id: str) -> Asset:
         name=f"{symbol} Corporation",
         asset_class=ground.market.value,
         exchange="NYSE",
-        attributes=("fractional_eh_enabled",),
+        attributes=("fractional_eh_enabled", "overnight_tradable"),
     )

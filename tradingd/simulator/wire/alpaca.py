@@ -95,7 +95,10 @@ class LocalAlpaca:
         keys = self.settings.keys
         if path == ENDPOINT:
             is_binary = self.settings.is_trade_stream_binary
-            stream = TradeStream(keys, self._connections, is_binary=is_binary)
+            is_msgpack = headers.get("content-type", "").startswith("application/msgpack")
+            stream = TradeStream(
+                keys, self._connections, is_binary=is_binary, is_msgpack=is_msgpack
+            )
             if not stream.admit():
                 raise ErrorReply(429, 42910000, "too many requests.")
         elif path in DATA_ENDPOINTS:

@@ -23,11 +23,12 @@ TEST_ENDPOINT: Final = "/v2/test"
 TEST_SYMBOL: Final = "FAKEPACA"
 _POINTS_A_FRAME_MAX = 512
 _BOTH = ("trades", "quotes", "bars", "updatedBars", "dailyBars")
-_STOCK_CHANNELS = (*_BOTH, "statuses", "lulds")
+_IMBALANCES = "imbalances"
+_STOCK_CHANNELS = (*_BOTH, "statuses", "lulds", _IMBALANCES)
 _NEWS_CHANNELS = ("news",)
 _CRYPTO_CHANNELS = (*_BOTH, "orderbooks")
 _FOLLOWERS = ("corrections", "cancelErrors")
-_KNOWN = {*_STOCK_CHANNELS, *_CRYPTO_CHANNELS, *_FOLLOWERS, "imbalances", *_NEWS_CHANNELS}
+_KNOWN = {*_STOCK_CHANNELS, *_CRYPTO_CHANNELS, *_FOLLOWERS, *_NEWS_CHANNELS}
 _ERRORS: Final = {
     400: "invalid syntax",
     401: "not authenticated",
@@ -199,7 +200,11 @@ class DataStream:
         return None
 
     def _subscription(self) -> Frame:
-        lists = {name: list(symbols) for name, symbols in self._wanted.items()}
+        lists = {
+            name: list(symbols)
+            for name, symbols in self._wanted.items()
+            if symbols or name != _IMBALANCES  # listed only where somebody asked for it
+        }
         followers = (
             {} if self._is_crypto or self._is_news else dict.fromkeys(_FOLLOWERS, lists["trades"])
         )

@@ -39,6 +39,7 @@ class Desk:
         self.configuration.update(changes)
         known, switches = self.configuration, self.exchange.switches
         switches.suspend_trade = known["suspend_trade"] is True
+        switches.disable_overnight_trading = known["disable_overnight_trading"] is True
         switches.no_shorting = known["no_shorting"] is True
         switches.fractional_trading = known["fractional_trading"] is True
         switches.max_margin_multiplier = int(str(known["max_margin_multiplier"]))

@@ -41,6 +41,15 @@ class Luld(msgspec.Struct, tag_field="T", tag="l", gc=False):
     z: str = "C"
 
 
+class Imbalance(msgspec.Struct, tag_field="T", tag="i", gc=False):
+    """The price an auction out of balance points to."""
+
+    S: str
+    p: float
+    t: object = None
+    z: str = "C"
+
+
 class Correction(msgspec.Struct, tag_field="T", tag="c", gc=False):
     """A print that is restated."""
 
@@ -92,10 +101,11 @@ class OrderBook(msgspec.Struct, tag_field="T", tag="o", omit_defaults=True, gc=F
     r: bool = False
 
 
-Notice = Status | Luld | Correction | CancelError | UpdatedBar
+Notice = Status | Luld | Imbalance | Correction | CancelError | UpdatedBar
 CHANNELS: Final[dict[type, str]] = {
     Status: "statuses",
     Luld: "lulds",
+    Imbalance: "imbalances",
     Correction: "trades",
     CancelError: "trades",
     UpdatedBar: "updatedBars",

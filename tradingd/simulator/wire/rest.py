@@ -20,6 +20,7 @@ from tradingd.simulator.wire.routes_market import MarketRoutes
 from tradingd.simulator.wire.routes_orders import OrderRoutes
 from tradingd.simulator.wire.routes_positions import PositionRoutes
 from tradingd.simulator.wire.routes_reference import ReferenceRoutes
+from tradingd.simulator.wire.routes_screener import ScreenerRoutes
 from tradingd.simulator.wire.routes_watchlists import WatchlistRoutes
 
 _DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
@@ -38,7 +39,7 @@ class Rest:
         self._routes: dict[tuple[str, str], Route] = {}
         groups = (
             OrderRoutes, PositionRoutes, AccountRoutes, ReferenceRoutes, MarketRoutes,
-            WatchlistRoutes, ActionRoutes,
+            WatchlistRoutes, ActionRoutes, ScreenerRoutes,
         )  # fmt: skip
         for group in groups:
             self._routes.update(group(desk).routes())

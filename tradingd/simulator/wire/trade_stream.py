@@ -1,6 +1,6 @@
 """The order stream: silent until the client authenticates, then `listen`, then `trade_updates`.
 
-Paper accounts send JSON in binary frames, live ones in text; there is no replay of what a client missed.
+Paper accounts send JSON in binary frames, live ones in text, both msgpack to who says so in the header; there is no replay of what a client missed.
 """
 
 from __future__ import annotations
@@ -33,10 +33,18 @@ class TradeStream:
 
     kind = "trade"
 
-    def __init__(self, keys: Keys, connections: Connections, *, is_binary: bool = True) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        connections: Connections,
+        *,
+        is_binary: bool = True,
+        is_msgpack: bool = False,
+    ) -> None:
         self._keys = keys
         self._connections = connections
         self._is_binary = is_binary
+        self._is_msgpack = is_msgpack
         self._is_authorized = False
         self.is_listening = False
         self.close_code: int | None = None
@@ -52,8 +60,8 @@ class TradeStream:
     def receive(self, frame: Frame) -> list[Frame]:
         """Answer `authenticate` (or `auth`) and `listen`."""
         try:
-            request = msgspec.json.decode(frame, type=_Request)
-        except msgspec.DecodeError:
+            request = self._decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return [self._frame("listening", {"error": "invalid syntax", "streams": []})]
         if request.action in {"authenticate", "auth"}:
             return [self._authenticate(request)]
@@ -92,6 +100,14 @@ class TradeStream:
         known = [_STREAM] if self.is_listening else []
         return self._frame("listening", {"streams": known})
 
+    def _decode(self, frame: Frame) -> _Request:
+        """Read a request; text is JSON whatever was agreed, as clients mix the two."""
+        if self._is_msgpack and isinstance(frame, bytes):
+            return msgspec.msgpack.decode(frame, type=_Request)
+        return msgspec.json.decode(frame, type=_Request)
+
     def _frame(self, stream: str, data: object) -> Frame:
+        if self._is_msgpack:
+            return msgspec.msgpack.encode({"stream": stream, "data": data})
         encoded = msgspec.json.encode({"stream": stream, "data": data})
         return encoded if self._is_binary else encoded.decode()
