@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import urlsplit
@@ -10,7 +11,9 @@ import pytest
 
 from tests.broker.conftest import House
 from tests.broker.twin import TwinBroker
+from tradingd.instruments.calendar import ns_of
 from tradingd.messages import SnapshotAsked
+from tradingd.runtime.clock import ScaledClock
 from tradingd.runtime.ports import Lane, NetworkError, Reply
 
 D = Decimal
@@ -129,3 +132,21 @@ async def test_a_restart_does_not_say_a_split_again(houses: Callable[..., House]
     await again.connected()
     await look(again, 2)
     assert again.all("CorporateAction") == []
+
+
+async def test_what_is_announced_in_the_morning_is_read_before_the_open(
+    houses: Callable[..., House],
+) -> None:
+    """At ten hours of market time a real second, from the night into the half hour before the open."""
+    clock = ScaledClock(ns_of("2023-11-15", "06:00"), time.monotonic_ns(), 36_000.0)
+    broker = Announcer(clock)
+    broker.rows, broker.positions = "", {"IBM": D(10)}
+    house = await houses(broker, clock=clock, data_url="http://twin").connected()
+    await look(house, 2)
+    assert len(broker.asked) == 1
+    broker.rows = ROW % ("a1", 4, 1)
+    await house.until(lambda: clock.now() > ns_of("2023-11-15", "09:01"))
+    broker.positions["IBM"] = D(40)
+    await look(house, 3)
+    assert len(broker.asked) == 2
+    assert house.one("CorporateAction").ratio == D(4)

@@ -17,12 +17,15 @@ import structlog
 from tradingd.broker.alpaca_wire import WireSplit, number
 from tradingd.broker.desk import Desk
 from tradingd.broker.rest import CallFailed
-from tradingd.instruments.calendar import trading_day
+from tradingd.instruments.calendar import session_day, trading_day
 from tradingd.instruments.money import after_split
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import CorporateAction, Market
 
 log = structlog.get_logger(actor="broker")
+
+BEFORE_OPEN_NS = 1_800_000_000_000
+"""How long before the open (market time) the announcements are read again."""
 
 DAYS_BACK = 7
 """Ex-dates that are asked for before today: we may have been away."""
@@ -38,23 +41,24 @@ class Announced:
 
 
 class SplitWatch:
-    """The announced splits of what we hold, read once per New York day."""
+    """The announced splits of what we hold, read after midnight New York, and once more before the open."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._announced: list[Announced] = []
-        self._read_on = ""
+        self._read_in = ""
         self._read_for: frozenset[str] = frozenset()
 
     async def pull(self) -> None:
         """Read the announcements of today, unless they were read; a failure is tried again next time."""
-        today = trading_day(self._desk.clock.now())
+        now = self._desk.clock.now()
+        today, period = trading_day(now), _period(now)
         held = frozenset(
             symbol
             for symbol, quantity in self._desk.known.coins.items()
             if quantity and market_of(symbol) is Market.US_EQUITY
         )
-        is_read = today == self._read_on and held <= self._read_for
+        is_read = period == self._read_in and held <= self._read_for
         if not self._desk.settings.data_url or not held or is_read:
             return
         first = (date.fromisoformat(today) - timedelta(days=DAYS_BACK)).isoformat()
@@ -63,7 +67,7 @@ class SplitWatch:
         except CallFailed as failure:
             log.warning("reconcile.actions_unread", reason=str(failure))
             return
-        self._read_on, self._read_for = today, held
+        self._read_in, self._read_for = period, held
         self._announced = [found for row in rows if (found := _announced(row)) is not None]
 
     def has_news(self, positions: Mapping[str, Decimal]) -> bool:
@@ -80,6 +84,14 @@ class SplitWatch:
                 self._desk.say(action)
                 said = True
         return said
+
+
+def _period(now: int) -> str:
+    """Return the part of a New York day: what is announced in the morning is known before the open."""
+    today = trading_day(now)
+    day = session_day(today)
+    is_open_near = day is not None and now >= day.open_at - BEFORE_OPEN_NS
+    return f"{today} {'session' if is_open_near else 'night'}"
 
 
 def _announced(row: WireSplit) -> Announced | None:
