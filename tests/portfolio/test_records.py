@@ -8,6 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     AnyMessage,
@@ -24,6 +27,7 @@ from tradingd.messages import (
     OrderProposed,
     OrderSent,
     OrderType,
+    PositionChanged,
     Role,
     RunStarted,
     RunStopped,
@@ -32,6 +36,7 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
+from tradingd.portfolio.performance import performance
 from tradingd.portfolio.records import Records
 from tradingd.portfolio.trades import RoundTrips
 
@@ -219,6 +224,31 @@ def test_round_trips_end_flat_with_their_reason_and_their_late_fee() -> None:
     assert (stock.pnl_usd, stock.reason) == (Decimal(6), "fell")
     assert (coin.fees_usd, coin.reason) == (Decimal(9), "stop_loss")
     assert coin.pnl_usd == Decimal("-208.5")
+
+
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from("ABC"), st.integers(-300, 300), st.booleans()), max_size=60
+    ),
+    kept_max=st.integers(1, 5),
+)
+def test_sums_stay_exact_when_trades_are_no_longer_kept(
+    told: list[tuple[str, int, bool]], kept_max: int
+) -> None:
+    """A trade is closed with a profit in cents, or a late fee reaches the latest of its symbol."""
+    whole, bounded = RoundTrips(), RoundTrips(kept_max)
+    for symbol, amount, is_fee in told:
+        fee = Decimal(abs(amount)) / 100
+        profit = Decimal(0) if is_fee else Decimal(amount) / 100
+        said = PositionChanged(
+            "one", symbol, Decimal(0), Decimal(0), Decimal(0), Decimal(0),
+            "fee" if is_fee else "fill", profit, fee if is_fee else Decimal(0),
+        )  # fmt: skip
+        for trips in (whole, bounded):
+            trips.hear(said)
+    assert len(bounded.closed) <= kept_max
+    assert bounded.closed == whole.closed[-len(bounded.closed) :] if bounded.closed else True
+    assert performance(bounded.closed, (), bounded.earlier) == performance(whole.closed)
 
 
 def test_a_reason_is_forgotten_with_its_parent() -> None:

@@ -21,6 +21,8 @@ FILLS_MAX = 500
 SIGNALS_MAX = 500
 TALLIES_MAX = 4096
 POINTS_MAX = 2048
+TRADES_KEPT_MAX = 4096
+"""Closed trades kept one by one; of those before only their sums, which stay exact."""
 MINUTE_NS = 60 * 10**9
 ZERO = Decimal(0)
 
@@ -101,7 +103,7 @@ class Activity:
         self.strategies: dict[str, StrategyView] = {}
         self.tallies: OrderedDict[tuple[str, str, str], Tally] = OrderedDict()
         self.series = Series()
-        self.trips = RoundTrips()
+        self.trips = RoundTrips(TRADES_KEPT_MAX)
         self.sent: deque[int] = deque(maxlen=1000)
         """When the latest orders left: the use of the order rate."""
         self.operator_orders = 0

@@ -218,7 +218,8 @@ def alerts(view: HouseView, after_seq: int = -1) -> Alerts:
 
 def performance(view: HouseView) -> Performance:
     """Return what trading came to."""
-    told = results_of(view.activity.trips.closed, view.activity.series.points)
+    trips = view.activity.trips
+    told = results_of(trips.closed, view.activity.series.points, trips.earlier)
     tallies = view.activity.tallies
     equity = view.equity
     return Performance(

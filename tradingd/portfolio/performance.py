@@ -7,7 +7,7 @@ of the usual variants is meant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -31,6 +31,31 @@ class ClosedTrade:
     def pnl_usd(self) -> Decimal:
         """Return what it earned after its fees."""
         return self.realized_usd - self.fees_usd
+
+
+@dataclass(slots=True)
+class TradeSums:
+    """What closed trades amount to: exact, however many they were and wherever they are kept."""
+
+    trades: int = 0
+    wins: int = 0
+    losses: int = 0
+    earned_usd: Decimal = ZERO
+    lost_usd: Decimal = ZERO
+    """Negative."""
+    fees_usd: Decimal = ZERO
+
+    def add(self, trade: ClosedTrade, times: int = 1) -> None:
+        """Count a trade in, or with -1 out again."""
+        pnl = trade.pnl_usd
+        self.trades += times
+        self.fees_usd += trade.fees_usd * times
+        if pnl > 0:
+            self.wins += times
+            self.earned_usd += pnl * times
+        elif pnl < 0:
+            self.losses += times
+            self.lost_usd += pnl * times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,28 +99,32 @@ class Performance:
     """100 * share of the series' time with anything held; each point holds until the next."""
 
 
-def performance(trades: Iterable[ClosedTrade], series: Sequence[EquityPoint] = ()) -> Performance:
-    """Return the results of closed trades and an equity series in order of time."""
-    closed = tuple(trades)
-    gains = [trade.pnl_usd for trade in closed if trade.pnl_usd > 0]
-    losses = [trade.pnl_usd for trade in closed if trade.pnl_usd < 0]
-    earned, lost = sum(gains, ZERO), sum(losses, ZERO)
+def performance(
+    trades: Iterable[ClosedTrade],
+    series: Sequence[EquityPoint] = (),
+    earlier: TradeSums | None = None,
+) -> Performance:
+    """Return the results of closed trades, those `earlier` that are kept as sums only, and an equity series."""
+    sums = TradeSums() if earlier is None else replace(earlier)
+    for trade in trades:
+        sums.add(trade)
+    earned, lost = sums.earned_usd, sums.lost_usd
     fall_usd, fall_pct = drawdown(point.equity_usd for point in series)
     first = series[0].equity_usd if series else ZERO
     pnl = series[-1].equity_usd - first if series else earned + lost
     return Performance(
-        trades=len(closed),
-        wins=len(gains),
-        losses=len(losses),
-        win_rate_pct=_ratio(_HUNDRED * len(gains), Decimal(len(closed))),
+        trades=sums.trades,
+        wins=sums.wins,
+        losses=sums.losses,
+        win_rate_pct=_ratio(_HUNDRED * sums.wins, Decimal(sums.trades)),
         pnl_usd=pnl,
         return_pct=_ratio(_HUNDRED * pnl, first),
-        average_win_usd=_ratio(earned, Decimal(len(gains))),
-        average_loss_usd=_ratio(lost, Decimal(len(losses))),
+        average_win_usd=_ratio(earned, Decimal(sums.wins)),
+        average_loss_usd=_ratio(lost, Decimal(sums.losses)),
         profit_factor=_ratio(earned, -lost),
         max_drawdown_usd=fall_usd,
         max_drawdown_pct=fall_pct,
-        fees_usd=sum((trade.fees_usd for trade in closed), ZERO),
+        fees_usd=sums.fees_usd,
         exposure_pct=_exposure(series),
     )
 

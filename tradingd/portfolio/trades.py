@@ -5,6 +5,7 @@ Made from the house's own words, so a report, a summary and a backtest count the
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,7 +20,7 @@ from tradingd.messages import (
     PositionChanged,
     Role,
 )
-from tradingd.portfolio.performance import ClosedTrade
+from tradingd.portfolio.performance import ClosedTrade, TradeSums
 
 ZERO = Decimal(0)
 _REASONS_MAX = 4096
@@ -56,12 +57,22 @@ class _Open:
 
 
 class RoundTrips:
-    """Hears the order log and keeps the closed trades. A fee that follows the last exit still counts."""
+    """Hears the order log and keeps the closed trades. A fee that follows the last exit still counts.
 
-    def __init__(self) -> None:
-        self.closed: list[ClosedTrade] = []
+    Of a run that lasts for months only the latest `kept_max` are kept; the order log and the trade files
+    have the others, and their sums stay exact in `earlier`. Without a bound, as in a backtest, all are.
+    """
+
+    def __init__(self, kept_max: int | None = None) -> None:
+        self.earlier = TradeSums()
+        """What the closed trades that are no longer kept amount to."""
+        self._kept_max = kept_max
+        self._count = 0
+        self._closed: OrderedDict[int, ClosedTrade] = OrderedDict()
+        """Number of the trade -> trade."""
         self._open: dict[_Key, _Open] = {}
-        self._latest: dict[_Key, int] = {}
+        self._latest: dict[_Key, tuple[int, ClosedTrade]] = {}
+        """Also where it is no longer kept: its last fee may still come."""
         self._reasons = Reasons()
         self._on: dict[type[Message], Callable[[Any], None]] = {
             Intent: self._reasons.hear,
@@ -70,6 +81,11 @@ class RoundTrips:
             OrderFilled: self._on_fill,
             PositionChanged: self._on_position,
         }
+
+    @property
+    def closed(self) -> tuple[ClosedTrade, ...]:
+        """Return the closed trades that are kept, oldest first."""
+        return tuple(self._closed.values())
 
     def hear(self, message: Message) -> None:
         """Take one message; those that are none of its business are ignored."""
@@ -95,22 +111,32 @@ class RoundTrips:
         trade.fees += position.fees_change_usd
         if not position.quantity:
             del self._open[key]
-            self._latest[key] = len(self.closed)
-            self.closed.append(
-                ClosedTrade(
-                    strategy=key[0],
-                    symbol=key[1],
-                    realized_usd=trade.realized,
-                    fees_usd=trade.fees,
-                    reason=trade.reason,
-                )
+            closed = ClosedTrade(
+                strategy=key[0],
+                symbol=key[1],
+                realized_usd=trade.realized,
+                fees_usd=trade.fees,
+                reason=trade.reason,
             )
+            self._close(key, closed)
+
+    def _close(self, key: _Key, trade: ClosedTrade) -> None:
+        self._latest[key] = (self._count, trade)
+        self._closed[self._count] = trade
+        self._count += 1
+        if self._kept_max is not None and len(self._closed) > self._kept_max:
+            self.earlier.add(self._closed.popitem(last=False)[1])
 
     def _add_late_fee(self, key: _Key, position: PositionChanged) -> None:
-        index = self._latest[key]
-        trade = self.closed[index]
-        self.closed[index] = replace(
-            trade,
-            realized_usd=trade.realized_usd + position.realized_change_usd,
-            fees_usd=trade.fees_usd + position.fees_change_usd,
+        number, was = self._latest[key]
+        trade = replace(
+            was,
+            realized_usd=was.realized_usd + position.realized_change_usd,
+            fees_usd=was.fees_usd + position.fees_change_usd,
         )
+        self._latest[key] = (number, trade)
+        if number in self._closed:
+            self._closed[number] = trade
+        else:
+            self.earlier.add(was, -1)
+            self.earlier.add(trade)

@@ -92,7 +92,7 @@ def make_report(collected: Collector, digest: str, events: int) -> BacktestRepor
         result=replace(
             result, max_drawdown_usd=line.drawdown_usd, max_drawdown_pct=line.drawdown_pct
         ),
-        trades=tuple(collected.trips.closed),
+        trades=collected.trips.closed,
         open_positions=tuple(
             (strategy, symbol, position.quantity)
             for (strategy, symbol), position in sorted(collected.positions.items())
