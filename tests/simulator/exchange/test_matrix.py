@@ -162,7 +162,8 @@ def test_a_closing_order_trades_at_the_last_print(limit: str | None, price: str 
     ("fields", "message"),
     [
         ({}, None),
-        ({"quantity": "0.000000001"}, None),
+        ({"quantity": "0.01"}, None),
+        ({"quantity": "1.000000001"}, None),
         ({"order_type": "limit"}, None),
         ({"order_type": "stop"}, None),
         ({"order_type": "stop_limit"}, None),

@@ -14,6 +14,7 @@ from tradingd.simulator.exchange.settings import Asset
 
 CLIENT_ORDER_ID_CHARACTERS_MAX = 128
 COIN_COST_USD_MIN = Decimal(10)
+FRACTION_COST_USD_MIN = Decimal(1)
 TRAIL_PERCENT_MIN = Decimal("0.1")
 _TYPES = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
 _CLASSES = frozenset({"", "simple", "bracket", "oco", "oto"})
@@ -137,10 +138,11 @@ def check_prices(order: NewOrder, asset: Asset) -> None:
             )
 
 
-def check_coin_cost(cost: Decimal) -> None:
-    """Refuse crumbs of coins; the caller lets one pass that closes a whole position."""
-    if cost < COIN_COST_USD_MIN:
-        raise forbidden(f"cost basis must be >= minimal amount of order {COIN_COST_USD_MIN}")
+def check_cost(asset: Asset, cost: Decimal) -> None:
+    """Refuse crumbs of coins and of shares; the caller lets one pass that closes a whole position."""
+    least = COIN_COST_USD_MIN if asset.is_crypto else FRACTION_COST_USD_MIN
+    if cost < least:
+        raise forbidden(f"cost basis must be >= minimal amount of order {least}")
 
 
 def in_lots(asset: Asset, quantity: Decimal) -> Decimal:

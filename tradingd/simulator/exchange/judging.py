@@ -41,9 +41,8 @@ class Judge:
         best = self._best_seen(order, book)
         reserve = self._reserve_price(order, book, best)
         quantity = self._quantity(order, book)
-        if asset.is_crypto and (is_buy or quantity != position):
-            price = order.limit_price or self._touch(book, is_buy)
-            checks.check_coin_cost(order.notional or quantity * price)
+        if is_buy or quantity != position:
+            self._check_cost(order, book, quantity)
         if book.open or book.parked:
             self._check_others(order, book, position)
         funds.check_funds(
@@ -62,6 +61,12 @@ class Judge:
         classes.check_place(order, position)
         base = order.limit_price or self._touch(book, order.side == "buy")
         classes.check_sides(order, base)
+
+    def _check_cost(self, order: NewOrder, book: Book, quantity: Decimal) -> None:
+        if not book.asset.is_crypto and quantity == quantity.to_integral_value():
+            return  # whole shares may cost anything, and a stop of them needs no quote
+        price = order.limit_price or order.stop_price or self._touch(book, order.side == "buy")
+        checks.check_cost(book.asset, order.notional or quantity * price)
 
     def _check_others(self, order: NewOrder, book: Book, position: Decimal) -> None:
         """Compare a new order with those that stand."""

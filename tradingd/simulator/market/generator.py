@@ -29,7 +29,14 @@ class GeneratedMarket:
     """A market that can be played once per call of `events`, always the same."""
 
     def __init__(
-        self, name: str, seed: int, symbols: Sequence[str], start_ns: int, minutes: float
+        self,
+        name: str,
+        seed: int,
+        symbols: Sequence[str],
+        start_ns: int,
+        minutes: float,
+        *,
+        quotes_per_s: float = QUOTES_PER_S,
     ) -> None:
         self.scenario = scenario(name)
         self.symbols = tuple(symbols) or self.scenario.symbols
@@ -39,6 +46,7 @@ class GeneratedMarket:
         self.start_ns = start_ns
         self.end_ns = start_ns + int(minutes * MINUTE)
         self.seed = seed
+        self._quotes_per_s = quotes_per_s
 
     def events(self) -> Iterator[MarketEvent]:
         """Yield quotes and trades of every symbol, oldest first."""
@@ -89,7 +97,7 @@ class GeneratedMarket:
         at = first + (1 + self.symbols.index(listing.symbol)) * _MS
         while at < last:
             quote = _quote(listing, fair.at(at), random, at)
-            pace = QUOTES_PER_S * busyness(listing, at)
+            pace = self._quotes_per_s * busyness(listing, at)
             next_at = at + max(int(random.expovariate(pace) * SECOND), _MS)
             yield quote
             if random.random() < 0.4:

@@ -83,8 +83,8 @@ class Pacer:
         loop = asyncio.get_running_loop()
         until_due = self._clock.real_seconds(due - self._clock.now())
         rest_of_tick = self._woke_at + TICK_S - loop.time()
+        alarm = loop.call_later(max(until_due, rest_of_tick), self._poked.set)
         try:
-            async with asyncio.timeout(max(until_due, rest_of_tick)):
-                await self._poked.wait()
-        except TimeoutError:
-            return
+            await self._poked.wait()
+        finally:
+            alarm.cancel()
