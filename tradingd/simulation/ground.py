@@ -7,10 +7,14 @@ no log.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from random import Random
+
+from msgspec.structs import replace
 
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.config import load
@@ -18,7 +22,7 @@ from tradingd.config.mapping import core_settings
 from tradingd.cores import CoreSettings
 from tradingd.ends import Ends
 from tradingd.instruments.calendar import ns_of
-from tradingd.messages import Trade
+from tradingd.messages import Quote, Trade
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.runtime.ports import Clock
 from tradingd.simulation.script import Script
@@ -42,8 +46,9 @@ START_NS = ns_of("2024-03-05", "09:35")
 CASH_USD = Decimal(250_000)
 CANARY = "canary-7f3a-secret"
 KEYS = Keys("SIMULATION", CANARY)
-GAP_NS = 3_200_000_000
-"""The market is thinned to a quote of each symbol this often: over 4,000 an hour of five."""
+QUOTES_PER_S = 0.15
+"""Of one symbol at a quiet hour: a thin market, about 4,000 quotes an hour of five, with holes in which quotes
+grow stale."""
 TICK_S = 10
 """How often the strategies are asked, all at the same instant."""
 _HOST = "simulation"
@@ -95,8 +100,8 @@ def _told(script: Script, config: Path) -> CoreSettings:
     loss_usd = (
         told.supervisor.daily_loss_usd if script.loss_usd is None else Decimal(script.loss_usd)
     )
-    slicing = replace(told.router.slicing, algorithm="by_value")
-    return replace(
+    slicing = changed(told.router.slicing, algorithm="by_value")
+    return changed(
         told,
         kinds={**KINDS, "restless": Restless},
         strategies=(
@@ -104,9 +109,9 @@ def _told(script: Script, config: Path) -> CoreSettings:
             _strategy("beta", SYMBOLS[:4], script, Decimal(25)),
             _strategy("coins", SYMBOLS[4:], script, Decimal("0.02")),
         ),
-        quotes=replace(told.quotes, bar_spans_s=(60,)),
-        router=replace(told.router, slicing=slicing),
-        supervisor=replace(told.supervisor, daily_loss_usd=loss_usd),
+        quotes=changed(told.quotes, bar_spans_s=(60,)),
+        router=changed(told.router, slicing=slicing),
+        supervisor=changed(told.supervisor, daily_loss_usd=loss_usd),
     )
 
 
@@ -130,21 +135,22 @@ def _strategy(
 
 def _alpaca(seed: int, hours: float) -> LocalAlpaca:
     minutes = hours * 60 + 60
-    market = GeneratedMarket("calm", seed, SYMBOLS, START_NS, minutes)
+    market = GeneratedMarket("calm", seed, SYMBOLS, START_NS, minutes, quotes_per_s=QUOTES_PER_S)
+    events = _gathered(market.events(), Random(f"market:{seed}"))
     settings = ExchangeSettings(cash_usd=CASH_USD, latency_ms=20, assets=assets(SYMBOLS))
     exchange = Exchange(settings, calendar_around(START_NS), seed)
-    world = World(
-        exchange, _thinned(market.events()), start_ns=START_NS, history=market.history_bars
-    )
+    world = World(exchange, events, start_ns=START_NS, history=market.history_bars)
     return LocalAlpaca(world, WireSettings(keys=KEYS))
 
 
-def _thinned(events: Iterator[MarketEvent]) -> Iterator[MarketEvent]:
-    """Let through a quote of each symbol now and then, and a print beside it."""
-    latest: dict[tuple[str, bool], int] = {}
+def _gathered(events: Iterator[MarketEvent], rng: Random) -> Iterator[MarketEvent]:
+    """Let what belongs to one second happen at one instant of the next: markets move in bursts."""
+    second = told_at = 0
     for event in events:
-        key = event.symbol, isinstance(event, Trade)
-        at = time_of(event)
-        if at - latest.get(key, 0) >= GAP_NS * (3 if key[1] else 1):
-            latest[key] = at
-            yield event
+        if time_of(event) // _SECOND != second:
+            second = time_of(event) // _SECOND
+            told_at = (second + 1) * _SECOND + rng.randrange(_SECOND)
+        if isinstance(event, Quote):
+            yield replace(event, quoted_at=told_at)
+        elif isinstance(event, Trade):
+            yield replace(event, traded_at=told_at)

@@ -26,6 +26,9 @@ MARKET_FLOOD = MARKET_DATA | {EquityMarked}
 TURNS_TO_BEGIN = 4
 """Turns of the loop within which every task has begun."""
 
+BEAT_S = 5.0
+"""Between two heartbeats: in virtual time nothing stalls, so that they are asked for less often."""
+
 Hear = Callable[[Envelope], None]
 
 
@@ -69,7 +72,7 @@ class Life(Mortal):
             rng=rng,
         )
         latch = HaltLatch(halt_file, self._clock.now)
-        house.pulse = Pulse(house.bus, self._clock, self._clock.now, latch=latch)
+        house.pulse = Pulse(house.bus, self._clock, self._clock.now, latch=latch, beat_s=BEAT_S)
         for envelope in await store.read():
             house.broker.apply(envelope)
         self.house = house

@@ -59,6 +59,7 @@ class Pulse:
         wall_ns: Callable[[], int] = time.time_ns,
         *,
         latch: HaltLatch | None = None,
+        beat_s: float = BEAT_REAL_S,
     ) -> None:
         self.quarantined: set[str] = set()
         """Stations that raised; they stay silent until the process ends."""
@@ -70,6 +71,7 @@ class Pulse:
         self._wall_ns = wall_ns
         self._asked: dict[str, Heartbeat] = {}
         self._answered_at: dict[str, int] = {}
+        self._beat_s = beat_s
         self._beat_at = clock.monotonic()
         self._offset = wall_ns() - self._beat_at
         self._latch = latch
@@ -104,13 +106,13 @@ class Pulse:
         self._look_at_latch()  # before anything else of this run: a halt of an earlier one holds
         self._ask(self._clock.monotonic())
         while True:
-            await asyncio.sleep(BEAT_REAL_S)
+            await asyncio.sleep(self._beat_s)
             self.beat()
 
     def beat(self) -> None:
         """Look once: lag, clock, answers; then ask again."""
         now = self._clock.monotonic()
-        lag = now - self._beat_at - int(BEAT_REAL_S * _SECOND_NS)
+        lag = now - self._beat_at - int(self._beat_s * _SECOND_NS)
         self._beat_at = now
         self.lags.add(max(0, lag))
         is_late = lag > LAG_REAL_S_MAX * _SECOND_NS
