@@ -238,7 +238,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 lots.quantity = lots.cost = Fraction(0)
                 lots.flow = lots.realized
                 opened = self.trips._open.get(key)
-                self.trips_lost += opened.realized if opened is not None else 0
+                is_anew = key[0] == "external" and totals[key[1]]
+                if opened is not None and not is_anew:
+                    self.trips_lost += opened.realized
         for row in rows:
             if row.symbol not in kept:
                 lots = self.lots["external", row.symbol]

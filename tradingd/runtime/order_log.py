@@ -18,6 +18,7 @@ import msgspec
 
 from tradingd.instruments.calendar import next_midnight, trading_day
 from tradingd.messages import AnyMessage, Envelope, Message
+from tradingd.runtime import codec
 from tradingd.runtime.chain import ENCODE, START, Row, digest_of, rows_of
 from tradingd.runtime.ports import Checkpoint
 from tradingd.runtime.segments import (
@@ -276,10 +277,12 @@ class OrderLog:
         for segment in self.segments:
             if segment.last_seq > after_seq and is_wanted(segment):
                 raw += select(self.path, segment, sql, (*values, after_seq))
-        raw += self._db.execute(sql, (*values, max(after_seq, self._sealed_seq))).fetchall()
         try:
+            raw += self._db.execute(sql, (*values, max(after_seq, self._sealed_seq))).fetchall()
             return [Envelope(seq, at, source, _DECODE(body)) for seq, at, source, body in raw]
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
+            raise StoreCorrupt(f"{self.path}: {error}") from error
+        except codec.UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: a row is no message: {error}") from error
 
     def checkpoints(self) -> list[Kept]:

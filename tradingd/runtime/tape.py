@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,9 +72,9 @@ class MarketTape:
     def last_seq(self) -> int:
         """Return the newest sequence number on the disk, or -1: the next run counts on from here."""
         for segment in reversed(_segments(self._folder)):
-            last = max((last for last, _ in _blocks(segment)), default=-1)
-            if last >= 0:
-                return last
+            newest = deque(_blocks(segment), maxlen=1)
+            if newest:
+                return _envelopes(newest[0])[-1].seq  # the head's own numbers have no check sum
         return -1
 
     async def close(self) -> None:
@@ -144,19 +145,27 @@ class MarketTape:
 def read_tape(folder: Path) -> Iterator[Envelope]:
     """Yield every envelope of a tape, oldest first; a block torn by a crash ends its segment."""
     for segment in _segments(folder):
-        for _, body in _blocks(segment):
-            yield from _DECODE(zlib.decompress(body))
+        for body in _blocks(segment):
+            yield from _envelopes(body)
+
+
+def _envelopes(body: bytes) -> list[Envelope]:
+    return _DECODE(zlib.decompress(body))
 
 
 def _segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.tape"))
 
 
-def _blocks(segment: Path) -> Iterator[tuple[int, bytes]]:
+def _blocks(segment: Path) -> Iterator[bytes]:
+    left = segment.stat().st_size
     with segment.open("rb") as file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            magic, size, crc, _, last = _HEAD.unpack(head)
-            body = file.read(size)
-            if magic != _MAGIC or len(body) != size or zlib.crc32(body) != crc:
+            magic, size, crc, _, _ = _HEAD.unpack(head)
+            left -= _HEAD.size + size
+            if magic != _MAGIC or left < 0:  # before a torn size asks for gigabytes
                 return
-            yield last, body
+            body = file.read(size)
+            if len(body) != size or zlib.crc32(body) != crc:
+                return
+            yield body

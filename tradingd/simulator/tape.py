@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tradingd.instruments.calendar import session_day, trading_day
 from tradingd.messages import BarReceived, Quote, Trade
+from tradingd.runtime.codec import is_instant, word
 from tradingd.simulator.market.events import SECOND, MarketEvent, time_of
 from tradingd.simulator.tape_files import Batch, TapeError, columns_of, read_batches, sorted_batches
 
@@ -87,7 +88,9 @@ class Tape:
         self.symbols = tuple(s for s in found if self._wanted is None or s in self._wanted)
         """What is played, in the order of the files."""
         if not self.symbols:
-            raise TapeError(f"nothing to play: the files hold {', '.join(found) or 'no rows'}")
+            raise TapeError(
+                f"nothing to play: the files hold {word(', '.join(found)) or 'no rows'}"
+            )
         if start_ns is not None or end_ns is not None or is_whole:
             self._window = (start_ns or 0, end_ns or _FOREVER)
         else:
@@ -126,7 +129,10 @@ class Tape:
             return 0, _FOREVER
         day = date.fromisoformat(trading_day(min(run.first_ts for run in fine)))
         for _ in range(_DAYS_SEARCHED_MAX):
-            session = session_day(day.isoformat())
+            try:
+                session = session_day(day.isoformat())
+            except ValueError as error:
+                raise TapeError(f"{error}; or name a start and an end") from None
             if session is not None:
                 return session.open_at, session.close_at
             day += timedelta(days=1)
@@ -152,6 +158,7 @@ def _scan(path: Path) -> _Scan:
     row, before = 0, -1
     for batch in read_batches(path, ("ts", "symbol")):
         scan.symbols |= dict.fromkeys(batch["symbol"])
+        _check_stamps(path, batch["ts"])
         for ts in batch["ts"]:
             if ts < before or not scan.runs:
                 scan.runs.append(_Run(path, kind, row, ts))
@@ -160,11 +167,23 @@ def _scan(path: Path) -> _Scan:
                 scan.step_ns = min(scan.step_ns, step) if scan.step_ns else step
             row, before = row + 1, ts
             scan.runs[-1].last, scan.runs[-1].last_ts = row, ts
+    _check_symbols(path, scan.symbols)
     if len(scan.runs) > RUNS_PER_FILE_MAX:
         first = min(run.first_ts for run in scan.runs)
         latest = max(run.last_ts for run in scan.runs)
         scan.runs = [_Run(path, kind, 0, first, row, latest, is_sorted=False)]
     return scan
+
+
+def _check_stamps(path: Path, stamps: Sequence[object]) -> None:
+    if not all(type(ts) is int and is_instant(ts) for ts in stamps):
+        raise TapeError(f"{path}: column ts holds what is no time in ns UTC")
+
+
+def _check_symbols(path: Path, symbols: Collection[object]) -> None:
+    for symbol in symbols:
+        if not isinstance(symbol, str) or not symbol or word(symbol) != symbol:
+            raise TapeError(f"{path}: column symbol holds {str(symbol)[:40]!a}, which is none")
 
 
 def _kind_of(path: Path, columns: Collection[str]) -> str:
@@ -176,7 +195,7 @@ def _kind_of(path: Path, columns: Collection[str]) -> str:
             return "bars"
         if {"price", "size"} <= names and "side" not in names:
             return "trades"
-    raise TapeError(f"{path}: no quotes, trades or bars in columns {', '.join(columns)}")
+    raise TapeError(f"{path}: no quotes, trades or bars in columns {word(', '.join(columns))}")
 
 
 def _span_of(step_ns: int) -> int:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, zip_longest
 from math import nan
 from pathlib import Path
 from typing import Any
+
+from tradingd.runtime.codec import word
 
 ROWS_PER_BATCH = 1024
 _CSV_ROWS_PER_BATCH = 64
@@ -30,7 +33,7 @@ def columns_of(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise TapeError(f"{path}: no such file")
     if _is_csv(path):
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file, _readable(path):
             return tuple(next(csv.reader(file), ()))
     return tuple(_parquet(path).schema.names)
 
@@ -75,7 +78,7 @@ def _is_csv(path: Path) -> bool:
 
 
 def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file, _readable(path):
         rows = csv.reader(file)
         head = next(rows)
         places = {name: head.index(name) for name in columns}
@@ -83,6 +86,14 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> Iterator[Batch]:
         while chunk := list(islice(filled, _CSV_ROWS_PER_BATCH)):
             texts = list(zip_longest(head, *chunk))  # the head makes up for rows that are all short
             yield {name: _values(path, name, texts[place][1:]) for name, place in places.items()}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (csv.Error, UnicodeError) as error:
+        raise TapeError(f"{path}: not a readable CSV file ({word(str(error))})") from None
 
 
 def _values(path: Path, name: str, texts: Sequence[str | None]) -> list[Any]:
@@ -93,7 +104,7 @@ def _values(path: Path, name: str, texts: Sequence[str | None]) -> list[Any]:
             return [int(text) if text else None for text in texts]
         return [float(text) if text else None for text in texts]
     except ValueError as error:
-        wrong = str(error).rpartition(": ")[2]
+        wrong = word(str(error).rpartition(": ")[2])
         raise TapeError(f"{path}: column {name} holds {wrong}, not a number") from None
 
 
