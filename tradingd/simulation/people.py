@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 from typing import Protocol
@@ -109,6 +110,7 @@ class People:
         exchange, now = self._exchange, self._place.clock.now()
         for order in list(exchange.open_orders()):
             if order.client_order_id.startswith(PERSON):
+                self._place.excuses.give(order.symbol, now)
                 exchange.cancel(order.id, now)
         self._place.alpaca.faults.arm(Fault(fault="clear"))
 
@@ -150,16 +152,25 @@ class People:
         order_id = self._send(symbol, "limit", Decimal("0.8"))
         if order_id is None:
             return False
-        await asyncio.sleep(seconds)
-        self._place.excuses.give(symbol, self._place.clock.now())
-        try:
-            self._exchange.cancel(order_id, self._place.clock.now())
-        except Refused:
-            return True
-        return True
+        asyncio.get_running_loop().call_later(seconds, self._take_back, order_id)
+        return await self._watch(symbol, order_id)
 
     async def _foreign_fill(self, _: float) -> bool:
-        return self._send(self._rng.choice(EQUITIES), "market", None) is not None
+        symbol = self._rng.choice(EQUITIES)
+        order_id = self._send(symbol, "market", None)
+        return order_id is not None and await self._watch(symbol, order_id)
+
+    async def _watch(self, symbol: str, order_id: str) -> bool:
+        """Expect a difference as long as the order may make one."""
+        while self._exchange.order(order_id).is_open:
+            self._place.excuses.give(symbol, self._place.clock.now())
+            await asyncio.sleep(1.0)
+        self._place.excuses.give(symbol, self._place.clock.now())
+        return True
+
+    def _take_back(self, order_id: str) -> None:
+        with suppress(Refused):  # it has ended by itself
+            self._exchange.cancel(order_id, self._place.clock.now())
 
     def _send(self, symbol: str, kind: str, part: Decimal | None) -> str | None:
         quote = self._place.alpaca.world.latest_quote(symbol)

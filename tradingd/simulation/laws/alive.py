@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tradingd import messages as m
+from tradingd.broker.reconciler import ACCEPTED
 from tradingd.messages import Message
 from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
@@ -37,8 +38,8 @@ class AliveLaws:
             self._findings.add("I17", f"station {message.station} stalled")
         elif isinstance(message, m.WordUnknown) and message.where != "stream.frame":
             self._findings.add("I17", f"word unknown: {message.where} {message.word}")
-        elif isinstance(message, m.BooksAgreed):
-            self._excuses.agree(at)
+        elif isinstance(message, m.BooksAgreed) and message.why != ACCEPTED:
+            self._excuses.agree(at)  # as read; what a person accepts may be older
         elif isinstance(message, m.DifferenceUnexplained):
             self._owed = at
             if self._excuses.covers(message.symbol):
