@@ -61,11 +61,12 @@ async def recall(
 
 async def _recall_broker(store: SqliteStore, recovered: Recovered, broker: AlpacaBroker) -> None:
     state = recovered.more.get("broker")
-    if state is None:  # no checkpoint, or one of a version that kept less
+    if state is None and recovered.after_seq >= 0:  # a checkpoint of a version that kept less
         for envelope in await store.read_types(broker.kinds):
             broker.apply(envelope)
         return
-    broker.load(state)
+    if state is not None:
+        broker.load(state)
     for envelope in recovered.envelopes:
         broker.apply(envelope)
 

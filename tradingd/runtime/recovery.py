@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tradingd.messages import Core, Envelope
+from tradingd.messages import CancelTimer, Core, Envelope, Message, SetTimer, TimerFired
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.journal import Journal
 from tradingd.runtime.ports import Checkpoint, LogStore
@@ -24,6 +24,7 @@ GENESIS = "genesis"
 """The store's value that holds it."""
 
 GENESIS_LETTERS = 6
+TIMER_WORDS = frozenset({SetTimer, CancelTimer, TimerFired})
 _TIMERS, _AT = "timers", "at"
 
 
@@ -35,6 +36,8 @@ class Recovered:
     next_seq: int
     at: int
     """The time of the last fact; the new run's first is never earlier."""
+    after_seq: int
+    """What the checkpoint knew already; -1 where the whole log was read."""
     envelopes: Sequence[Envelope]
     """The facts after the checkpoint, oldest first."""
     timers: TimerHeap
@@ -51,10 +54,7 @@ async def recover(
     timers = TimerHeap()
     checkpoint = await _begin(store, cores, timers)
     envelopes = await store.read(checkpoint.seq)
-    for envelope in envelopes:
-        timers.fold(envelope.message)
-        for name, core in cores.items():
-            apply_one(name, core, envelope)
+    apply_all(envelopes, cores, timers)
     last = envelopes[-1] if envelopes else None
     last_seq = max(checkpoint.seq, tape_last_seq, -1 if last is None else last.seq)
     genesis, is_first_start = await _genesis(store, rng)
@@ -64,7 +64,9 @@ async def recover(
         for name, state in checkpoint.states.items()
         if name not in cores and name not in (_TIMERS, _AT)
     }
-    return Recovered(genesis, last_seq + 1, at, envelopes, timers, is_first_start, more)
+    return Recovered(
+        genesis, last_seq + 1, at, checkpoint.seq, envelopes, timers, is_first_start, more
+    )
 
 
 async def _begin(store: LogStore, cores: Mapping[str, Core], timers: TimerHeap) -> Checkpoint:
@@ -92,6 +94,27 @@ def _is_loaded(checkpoint: Checkpoint, cores: Mapping[str, Core], timers: TimerH
         timers.load(TimerHeap().save())
         return False
     return True
+
+
+def apply_all(envelopes: Sequence[Envelope], cores: Mapping[str, Core], timers: TimerHeap) -> None:
+    """Fold facts into everybody who heard or said them; who that is, is looked up once a type."""
+    concerned: dict[tuple[str, type[Message]], list[Callable[[Message, int], None]]] = {}
+    for envelope in envelopes:
+        message, at = envelope.message, envelope.at
+        kind = type(message)
+        # A timer is heard by its owner alone; all else by whoever hears its type, and by who said it.
+        who = message.owner if isinstance(message, TimerFired) else envelope.source
+        folds = concerned.get((who, kind))
+        if folds is None:
+            folds = concerned[who, kind] = [
+                core.apply
+                for name, core in cores.items()
+                if envelope.source == name or is_heard_by(name, message)
+            ]
+        for fold in folds:
+            fold(message, at)
+        if kind in TIMER_WORDS:
+            timers.fold(message)
 
 
 def apply_one(name: str, core: Core, envelope: Envelope) -> None:
