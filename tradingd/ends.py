@@ -179,6 +179,7 @@ def _broker(
         requests_per_min_max=settings.alpaca.requests_per_min_max,
         data_requests_per_min_max=settings.alpaca.data_requests_per_min_max,
         trace_folder=str(settings.state_dir / "traces"),
+        is_clock_compared=settings.run.mode != "mock",
     )
 
 

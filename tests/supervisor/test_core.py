@@ -560,3 +560,13 @@ def test_an_overrun_switches_the_strategy_off_each_time() -> None:
     for _ in range(2):
         assert suspended(house.hear(m.StrategyOverran(strategy="sma", took_ms=312))) == ["sma"]
     assert house.level() is Level.NORMAL
+
+
+def test_fault_76_a_far_clock_only_reduces_and_a_near_one_lifts_it() -> None:
+    house = open_house()
+    said = house.hear(m.ClockSkewed(-2000, is_far=False))
+    assert (said, house.level()) == ([], Level.NORMAL), "an alert is enough"
+    house.hear(m.ClockSkewed(-6000, is_far=True))
+    assert (house.level(), house.causes()) == (Level.REDUCE_ONLY, ("skew",))
+    house.hear(m.ClockSkewed(0, is_far=False))
+    assert house.level() is Level.NORMAL

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from tradingd.broker.quota_headers import quota_said
@@ -122,6 +122,8 @@ class AccountWire:
         self.trading = Turnstile(RateBudget(per_min_max), clock)
         self.data = Turnstile(RateBudget(data_per_min_max), clock)
         self.ring = Ring(clock, secrets)
+        self.hear_date: Callable[[str, int, int], None] | None = None
+        """Called with the date of each reply, and our time when it was asked for and when it came."""
         self._network = network
         self._clock = clock
 
@@ -172,6 +174,7 @@ class AccountWire:
         target = urlsplit(url)
         asked = f"{method} {target.path}{'?' if target.query else ''}{target.query}"
         self.ring.note(">", asked, body or b"")
+        asked_at = self._clock.now()
         try:
             reply = await self._network.request(
                 method, url, headers=headers, body=body, lane=lane, deadline_s=deadline_s
@@ -181,6 +184,8 @@ class AccountWire:
             raise
         self.ring.note("<", f"{reply.status} {asked}", reply.body)
         self._hear(self._turnstile(url), reply)
+        if self.hear_date is not None:
+            self.hear_date(reply.headers.get("date", ""), asked_at, self._clock.now())
         return reply
 
     async def connect(

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from tradingd.broker.account_wire import AccountWire, Turnstile
+from tradingd.broker.clock_skew import ClockSkew
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
@@ -74,6 +75,7 @@ class AlpacaBroker:
         teller = Teller(self._desk, self._orders.cancels)
         self._stream = OrderStream(self._desk, self._gap, self._snapshots, teller)
         self._emergency = Emergency(self._desk)
+        self._skew = ClockSkew()
         self._inbox = bus.inbox("broker")
         bus.on(LevelChanged, self._desk.cell.set)
         bus.on(OperatorAsked, self._desk.cell.ask)
@@ -210,7 +212,14 @@ class AlpacaBroker:
 
     def _run_started(self, _: Envelope) -> None:
         self._orders.recall()
+        if self._desk.settings.is_clock_compared:
+            self.wire.hear_date = self._compare_clocks
         self._desk.spawn(self._stream.run(), "order stream")
+
+    def _compare_clocks(self, date: str, asked_at: int, came_at: int) -> None:
+        said = self._skew.hear(date, asked_at, came_at)
+        if said is not None:
+            self._desk.say(said)
 
     def _approved(self, envelope: Envelope) -> None:
         assert isinstance(envelope.message, OrderApproved)

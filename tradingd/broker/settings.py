@@ -70,6 +70,8 @@ class AlpacaSettings:
     """Market time; the quota of market data is one of its own."""
     trace_folder: str = ""
     """Where the last words on the wire are kept when something critical happens; empty keeps none."""
+    is_clock_compared: bool = False
+    """Whether the dates of replies are held against our clock: not where the market's time is not the world's."""
     poll_reserve: int = 40
     """Requests of the minute's quota that only orders, exits and cancels may use."""
 

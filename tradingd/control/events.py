@@ -47,6 +47,7 @@ ROWS: Mapping[type[Message], Row] = {
     m.StrategySuspended: Row("actor.suspended", "error", "strategy {m.strategy} is switched off: {m.reason}"),
     m.LoopLagged: Row("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
     m.ClockStepped: Row("daemon.clock_stepped", "warning", "wall and monotonic clock differ by {m.step_ms} ms"),
+    m.ClockSkewed: Row("daemon.clock_skewed", "warning", "our clock is {m.skew_ms} ms ahead of the broker's"),
     m.OperatorAsked: Row("audit.operator_asked", "warning", "{m.who} asks for {m.ask.value} {m.target}: {m.reason}"),
     m.OperatorOrder: Row("audit.operator_order", "warning", "{m.who} orders {m.side.value} {m.quantity:f} {m.symbol}: {m.reason}"),
     m.EmergencyClose: Row("halt.emergency_close", "critical", "closing everything at the broker: {m.reason}"),

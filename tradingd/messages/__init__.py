@@ -40,6 +40,7 @@ from tradingd.messages.books import (
 from tradingd.messages.house import (
     AlertRaised,
     CancelTimer,
+    ClockSkewed,
     ClockStepped,
     EmergencyClose,
     LevelChanged,
@@ -116,7 +117,7 @@ from tradingd.messages.words import (
 
 AnyMessage = (
     RunStarted | RunStopped | SetTimer | CancelTimer | TimerFired | StationFailed | StationStalled
-    | StationRecovered | LoopLagged | ClockStepped | OperatorAsked | SnapshotAsked
+    | StationRecovered | LoopLagged | ClockStepped | ClockSkewed | OperatorAsked | SnapshotAsked
     | EmergencyClose | LevelChanged | AlertRaised | Quote | Trade | BarReceived | TradingDay
     | CalendarRead | FeedConnected | FeedLost | HistoryRead | Bar | Mark | SessionChanged
     | SymbolHalted | FeedStale | FeedRecovered | Intent | OperatorOrder | StrategyStarted
@@ -188,6 +189,7 @@ __all__ = [
     "CancelRejected",
     "CancelTimer",
     "CashMoved",
+    "ClockSkewed",
     "ClockStepped",
     "Core",
     "CorporateAction",

@@ -96,6 +96,15 @@ class ClockStepped(Message, frozen=True, gc=False, tag="ClockStepped"):
     step_ms: int
 
 
+class ClockSkewed(Message, frozen=True, gc=False, tag="ClockSkewed"):
+    """Our clock and the broker's differ, or agree again; said when that changes."""
+
+    skew_ms: int
+    """By so much ours is surely ahead (or, negative, behind); 0 when they agree again."""
+    is_far: bool
+    """Too far to enter anything: our quotes may be older than they look."""
+
+
 class OperatorAsked(Message, frozen=True, gc=False, tag="OperatorAsked"):
     """A person, a signal or the daemon's own stop asks for something."""
 

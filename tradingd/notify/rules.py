@@ -58,6 +58,7 @@ class Rules:
             m.StationStalled: self._station_stalled,
             m.StationRecovered: lambda said, _: self._back(said.station, "station_back"),
             m.ClockStepped: self._clock_stepped,
+            m.ClockSkewed: self._clock_skewed,
             m.SymbolHalted: self._symbol_halted,
             m.CorporateAction: self._corporate_action,
             m.WordUnknown: self._word_unknown,
@@ -185,6 +186,15 @@ class Rules:
     def _clock_stepped(self, said: m.ClockStepped, _now: int) -> Alerts:
         text = f"the wall clock stepped by {said.step_ms} ms"
         return _alert(Severity.WARNING, "clock_stepped", text)
+
+    def _clock_skewed(self, said: m.ClockSkewed, _now: int) -> Alerts:
+        if not said.skew_ms:
+            return self._back("clock", "clock_back")
+        self._lost.add("clock")
+        side = "ahead of" if said.skew_ms > 0 else "behind"
+        follows = "; no entries until it is near again" if said.is_far else ""
+        text = f"our clock is {abs(said.skew_ms) / 1000:.1f} s {side} the broker's{follows}"
+        return _alert(Severity.WARNING, "clock_skewed", text)
 
     def _symbol_halted(self, said: m.SymbolHalted, _now: int) -> Alerts:
         if not said.is_halted or not self._day.is_held(said.symbol):

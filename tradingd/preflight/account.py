@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from tradingd.broker.alpaca_wire import Unreadable, WireAccount, decode
+from tradingd.broker.clock_skew import SKEW_S_MAX, SKEW_S_WARN, skew_s
 from tradingd.broker.outcome import error_text
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings
@@ -22,7 +22,6 @@ from tradingd.preflight.check import Check, fail, ok, warn
 from tradingd.quotes.history import History, HistoryUnread
 from tradingd.runtime.ports import Lane, NetworkError, Reply
 
-SKEW_S_WARN, SKEW_S_MAX = 1.0, 5.0
 _PAPER_NUMBER = "PA"
 
 Wall = Callable[[], float]
@@ -123,7 +122,8 @@ def remedy_of_account(expected: str, mode: str) -> str:
 
 def check_skew(answered: Answered) -> Check:
     """Return how far our clock is from the broker's: its date has whole seconds, so less is not seen."""
-    skew = skew_s(answered)
+    date = answered.reply.headers.get("date", "")
+    skew = skew_s(date, answered.asked_at, answered.came_at)
     name, remedy = "clock", "Start time synchronization: timedatectl set-ntp true"
     if skew is None:
         return warn(name, "the broker's replies carry no date", "Compare the clock by hand")
@@ -134,18 +134,6 @@ def check_skew(answered: Answered) -> Check:
     if abs(skew) > SKEW_S_WARN:
         return warn(name, found, remedy, **details)
     return ok(name, "agrees with the broker's", **details)
-
-
-def skew_s(answered: Answered) -> float | None:
-    """Return by how much our clock is surely ahead (or, negative, behind); None without a date."""
-    try:
-        date = parsedate_to_datetime(answered.reply.headers["date"])
-    except (KeyError, ValueError):
-        return None
-    stamp = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
-    if answered.asked_at > stamp + 1:
-        return answered.asked_at - stamp - 1
-    return min(0.0, answered.came_at - stamp)
 
 
 async def check_calendar(history: History) -> Check:

@@ -36,6 +36,7 @@ CAUSES: Mapping[str, Cause] = {
     "stalled": Cause(Level.NO_ENTRIES),  # StationRecovered
     "lag": Cause(Level.NO_ENTRIES),  # a quiet while
     "clock": Cause(Level.NO_ENTRIES),  # a quiet while
+    "skew": Cause(Level.REDUCE_ONLY),  # ClockSkewed: the broker's clock is near again
     "station": Cause(Level.NO_ENTRIES),  # restart
     "protection": Cause(Level.REDUCE_ONLY),  # restart
     "failure": Cause(Level.HALTED, is_latched=True),  # restart, then resume

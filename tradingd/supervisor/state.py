@@ -77,6 +77,7 @@ class Ledger:
             m.StationRecovered: lambda said, _: self.clear(f"stalled:{said.station}"),
             m.LoopLagged: lambda _said, _: self.add("lag"),
             m.ClockStepped: lambda _said, _: self.add("clock"),
+            m.ClockSkewed: lambda said, _: (self.add if said.is_far else self.clear)("skew"),
             m.StrategyOverran: self._overrun,
             m.OrderRejected: self._reject,
             m.OrderRefused: self._reject,
