@@ -36,6 +36,7 @@ _COMMANDS = {
     "stop": ("tradingd.cli.command", "End the run in order, and wait for it."),
     "audit": ("tradingd.cli.audit", "Check the trail of commands."),
     "replay": ("tradingd.cli.replay", "Decide an order log again and compare."),
+    "explain": ("tradingd.cli.explain", "Why there is an order, and what became of it."),
     "verify": ("tradingd.cli.verify", "Whether an order log is whole."),
     "backup": ("tradingd.cli.backup", "Copy the order log, while it is written."),
     "restore": ("tradingd.cli.restore", "Take up a backup of the order log."),
