@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradingd.broker.reconcile_policy import Policy
 from tradingd.broker.reconciler import ReconcilerCore, ReconcilerSettings
 from tradingd.messages import (
+    AlertRaised,
     Ask,
     BookAdopted,
     BooksAgreed,
@@ -29,12 +32,15 @@ from tradingd.messages import (
     OrderFilled,
     OrderType,
     Role,
+    RunStarted,
+    Severity,
     Side,
     TimeInForce,
     TradeBusted,
 )
 
 D = Decimal
+RUN = RunStarted("g", "run", "build", "hash", "mock")
 
 
 def snapshot(
@@ -79,6 +85,7 @@ def fee(asset: str, amount: str, symbol: str = "BTC/USD") -> FeeCharged:
 def adopted(cash: str = "1000", *positions: tuple[str, str]) -> ReconcilerCore:
     core = ReconcilerCore()
     core.handle(snapshot(cash, *positions, why="start"), 0)
+    core.handle(OperatorAsked(Ask.ACCEPT, "ann", "as it is"), 0)
     return core
 
 
@@ -90,10 +97,28 @@ def tell(core: ReconcilerCore, *messages: Message) -> list[Message]:
 
 
 def test_the_first_snapshot_opens_the_book() -> None:
-    said = ReconcilerCore().handle(snapshot("1000", ("IBM", "3"), why="start"), 0)
-    assert [type(word) for word in said] == [BookAdopted, BooksAgreed]
-    assert said[0] == BookAdopted(D(1000), (BrokerPosition("IBM", D(3), D(10)),), "first start")
-    assert said[1] == BooksAgreed("start", False, 0)
+    said = ReconcilerCore().handle(snapshot("1000", why="start"), 0)
+    assert said == [BookAdopted(D(1000), (), "first start"), BooksAgreed("start", True, 0)]
+
+
+def test_positions_from_before_the_first_start_are_adopted_and_wait_for_a_person() -> None:
+    core = ReconcilerCore()
+    first = snapshot("1000", ("IBM", "3"), why="start")
+    said = core.handle(first, 0)
+    waits = DifferenceUnexplained("position", "IBM", "not accepted", "3")
+    assert said == [BookAdopted(D(1000), first.positions, "first start"), waits]
+    assert tell(core, snapshot("1000", ("IBM", "3"))) == [], "said once, and it goes on waiting"
+    assert tell(core, approved(), filled("2", side=Side.SELL), snapshot("1020", ("IBM", "1")))
+    _, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
+    assert agreed == BooksAgreed("accepted", False, 0)
+    assert tell(core, snapshot("1020", ("IBM", "1"))) == [BooksAgreed("period", False, 0)]
+
+
+def test_an_account_that_has_been_sold_needs_no_acceptance_any_more() -> None:
+    core = ReconcilerCore()
+    core.handle(snapshot("1000", ("IBM", "3"), why="start"), 0)
+    said = tell(core, approved(), filled("3", side=Side.SELL), snapshot("1030"))
+    assert said == [BooksAgreed("period", True, 0)]
 
 
 def test_books_agree_after_a_fill() -> None:
@@ -189,15 +214,117 @@ def test_a_foreign_order_is_said_once_each_until_a_person_accepts() -> None:
     accepted = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
     assert isinstance(accepted[0], BookAdopted)
     assert accepted[0].reason == "accepted by ann: mine"
-    assert tell(core, snapshot("1000", orders=orders)) == [BooksAgreed("period", True, 1)]
+    assert tell(core, snapshot("1000", orders=orders)) == [BooksAgreed("period", True, 0)]
     more = [*orders, listed("another")]
     assert len(tell(core, snapshot("1000", orders=more))) == 1
 
 
-def test_foreign_orders_may_be_the_owners_business() -> None:
-    core = ReconcilerCore(ReconcilerSettings(foreign_orders="ignore"))
-    said = core.handle(snapshot("1000", orders=[listed("by-hand")]), 0)
-    assert isinstance(said[-1], BooksAgreed)
+def with_policy(policy: Policy, *positions: tuple[str, str]) -> ReconcilerCore:
+    """Return a core whose books agreed once: it looks on."""
+    core = ReconcilerCore(ReconcilerSettings(foreign=policy))
+    tell(
+        core,
+        snapshot("1000", *positions, why="start"),
+        OperatorAsked(Ask.ACCEPT, "ann", "so it is"),
+    )
+    return core
+
+
+@pytest.mark.parametrize("policy", ["adopt", "ignore"])
+def test_foreign_orders_may_be_let_be_and_are_neither_counted_nor_said_again(
+    policy: Policy,
+) -> None:
+    core = with_policy(policy)
+    orders = [listed("by-hand")]
+    explained, agreed = tell(core, snapshot("1000", orders=orders))
+    assert isinstance(explained, DifferenceExplained)
+    assert (explained.kind, explained.symbol, explained.theirs, explained.amount) == (
+        "foreign_order", "IBM", "by-hand", D(0))  # fmt: skip
+    assert agreed == BooksAgreed("period", True, 0)
+    assert tell(core, snapshot("1000", orders=orders)) == [agreed]
+
+
+def test_by_default_a_trade_by_hand_waits_for_a_person() -> None:
+    core = with_policy("halt")
+    said = tell(core, snapshot("900", ("IBM", "10")))
+    assert [type(word) for word in said] == [DifferenceUnexplained, DifferenceUnexplained]
+    book, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "bought by hand"))
+    assert isinstance(book, BookAdopted)
+    assert (book.cash, [row.quantity for row in book.positions]) == (D(900), [D(10)])
+    assert agreed == BooksAgreed("accepted", False, 0)
+
+
+def test_a_trade_by_hand_may_be_taken_over_at_once_and_is_told() -> None:
+    core = with_policy("adopt", ("IBM", "5"))
+    book, alert, agreed = tell(core, snapshot("900", ("IBM", "15")))
+    assert isinstance(book, BookAdopted)
+    assert (book.cash, [row.quantity for row in book.positions]) == (D(900), [D(15)])
+    assert isinstance(alert, AlertRaised)
+    assert (alert.kind, alert.severity) == ("foreign_trade", Severity.WARNING)
+    assert "position IBM: ours 5, theirs 15" in alert.text
+    assert agreed == BooksAgreed("period", False, 0)
+    assert tell(core, snapshot("900", ("IBM", "15"))) == [agreed]
+
+
+def test_a_trade_by_hand_may_be_left_alone_and_stays_out_of_every_comparison() -> None:
+    core = with_policy("ignore")
+    said = tell(core, snapshot("900", ("IBM", "10")))
+    assert [type(word) for word in said] == [
+        DifferenceExplained, DifferenceExplained, AlertRaised, BooksAgreed]  # fmt: skip
+    assert said[-1] == BooksAgreed("period", True, 0), "flat, as far as it is ours"
+    said = tell(core, approved(), filled("4"), snapshot("860", ("IBM", "14")))
+    assert said == [BooksAgreed("period", False, 0)]
+    sold = filled("4", cumulative="8", side=Side.SELL)
+    assert tell(core, sold, snapshot("900", ("IBM", "10"))) == [BooksAgreed("period", True, 0)]
+    said = tell(core, snapshot("1000"))
+    assert said[-1] == BooksAgreed("period", True, 0), "and so is what that hand sells again"
+    assert tell(core, snapshot("1000")) == [BooksAgreed("period", True, 0)]
+
+
+def test_what_is_left_alone_stays_so_when_a_person_accepts_another_difference() -> None:
+    core = with_policy("ignore")
+    tell(core, snapshot("900", ("IBM", "10")), RUN, snapshot("900", ("IBM", "10"), ("XYZ", "1")))
+    book, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))
+    assert isinstance(book, BookAdopted)
+    assert {row.symbol: row.quantity for row in book.positions} == {"XYZ": D(1)}
+    assert book.cash == D(1000)
+    assert agreed == BooksAgreed("accepted", False, 0)
+    assert tell(core, snapshot("900", ("IBM", "10"), ("XYZ", "1"))) == [
+        BooksAgreed("period", False, 0)]  # fmt: skip
+
+
+def test_positions_of_another_hand_at_the_first_start_are_left_alone_where_told() -> None:
+    core = ReconcilerCore(ReconcilerSettings(foreign="ignore"))
+    said = tell(core, snapshot("1000", ("IBM", "3"), why="start"))
+    assert [type(word) for word in said] == [DifferenceExplained, BookAdopted, BooksAgreed]
+    assert said[1] == BookAdopted(D(1000), (), "first start")
+    assert said[2] == BooksAgreed("start", True, 0)
+
+
+@pytest.mark.parametrize("policy", ["halt", "adopt", "ignore"])
+def test_a_mismatch_at_a_start_waits_for_a_person_whatever_the_policy_is(policy: Policy) -> None:
+    core = with_policy(policy)
+    tell(core, RUN)
+    said = tell(core, snapshot("900", ("IBM", "10"), why="start"))
+    assert [type(word) for word in said] == [DifferenceUnexplained, DifferenceUnexplained]
+    assert tell(core, snapshot("900", ("IBM", "10"))) == []
+    _, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "bought while it was down"))
+    assert isinstance(agreed, BooksAgreed)
+
+
+@pytest.mark.parametrize("policy", ["adopt", "ignore"])
+def test_no_policy_explains_what_concerns_an_order_of_ours(policy: Policy) -> None:
+    core = with_policy(policy)
+    tell(core, approved(), OrderAccepted("g-e-s-1-1", "b1"))
+    said = tell(core, snapshot("900", ("IBM", "10")))
+    assert {word.kind for word in said if isinstance(word, DifferenceUnexplained)} == {
+        "missing_order", "position", "cash"}  # fmt: skip
+    assert not any(isinstance(word, BookAdopted) for word in said)
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ValueError, match="halt"):
+        ReconcilerSettings(foreign="perhaps")  # type: ignore[arg-type]
 
 
 def test_accepting_takes_over_the_snapshot_and_what_moved_since() -> None:
@@ -222,14 +349,18 @@ FACTS = st.sampled_from([
     approved(), OrderAccepted("g-e-s-1-1", "b1"), filled("4"), filled("6", "11", "10"),
     fee("USD", "0.2"), fee("BTC", "0.01"), CashMoved("a", "INT", D("0.5"), 0),
     OrderCanceled("g-e-s-1-1", D(4)), snapshot("1000"), snapshot("960", ("IBM", "4")),
-    snapshot("1000.5", orders=[listed("by-hand")]), OperatorAsked(Ask.ACCEPT, "ann", "r"),
+    snapshot("1000.5", orders=[listed("by-hand")]), OperatorAsked(Ask.ACCEPT, "ann", "r"), RUN,
+    snapshot("900", ("IBM", "10")), snapshot("1000", ("IBM", "-3"), ("XYZ", "2")),
 ])  # fmt: skip
 
 
 @settings(derandomize=True, max_examples=120, deadline=None)
-@given(st.lists(FACTS, max_size=25))
-def test_applying_what_was_heard_and_said_gives_the_live_state(heard: list[Message]) -> None:
-    live, fresh = ReconcilerCore(), ReconcilerCore()
+@given(st.lists(FACTS, max_size=25), st.sampled_from(get_args(Policy)))
+def test_applying_what_was_heard_and_said_gives_the_live_state(
+    heard: list[Message], policy: Policy
+) -> None:
+    told = ReconcilerSettings(foreign=policy)
+    live, fresh = ReconcilerCore(told), ReconcilerCore(told)
     for message in heard:
         said = live.handle(message, 0)
         for word in (message, *said):

@@ -92,7 +92,7 @@ def test_verbs_from_the_first_question_to_the_stop(
     shell, process = daemon
     until(process, "fill.received")
     reading = drained(process)
-    for verb in ("status", "positions", "orders", "fills", "pnl", "risk", "signals", "alerts", "strategies"):  # fmt: skip
+    for verb in ("status", "positions", "orders", "fills", "pnl", "risk", "signals", "alerts", "strategies", "reconcile"):  # fmt: skip
         assert (done := shell(verb)).returncode == 0, (verb, done.stderr)
         assert done.stdout.strip(), verb
         assert json.loads(shell(verb, "--json").stdout) is not None, verb
@@ -124,6 +124,10 @@ def test_verbs_from_the_first_question_to_the_stop(
     assert shell("cancel", "nothing").returncode == 1
     assert shell("cancel").returncode == 2
     assert shell("cancel", "--all").returncode in (0, 5)
+
+    assert "the books agree" in shell("reconcile").stdout
+    assert shell("reconcile", "--accept").returncode == 2, "accepting needs a reason"
+    assert shell("reconcile", "--accept", "--reason", "as it is").returncode == 0
 
     halted = shell("halt", "enough for today")
     assert halted.returncode == 0, halted.stderr

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from tests.control.kit import AT, MORNING, Kit, served
 from tradingd import messages as m
+from tradingd.broker.reconciler import ReconcilerCore
 from tradingd.control.audit import verify
 from tradingd.control.auth import Access
 from tradingd.messages import Ask, Role
+from tradingd.runtime.station import Station
 
 pytestmark = pytest.mark.usefixtures("kit")
 HALT = "/api/risk/emergency-stop"
@@ -55,6 +60,62 @@ async def test_fault_81_a_resume_while_the_books_differ_is_refused_with_the_reas
     status, body = await kit.call("POST", "/api/control/resume", body=WHY)
     assert (status, body["code"]) == (409, "resume_refused")
     assert "differ" in body["reason"]
+
+
+@contextlib.asynccontextmanager
+async def reconciling(kit: Kit) -> AsyncIterator[None]:
+    """Have a reconciler that knows the morning compare the books."""
+    core = ReconcilerCore()
+    for envelope in kit.log:
+        core.apply(envelope.message, envelope.at)
+    station = Station("reconciler", core, kit.bus, kit.failures.append)
+    running = asyncio.create_task(station.run())
+    yield
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_person_sees_what_differs_and_accepts_it_with_a_reason(kit: Kit) -> None:
+    path, strangers = "/api/control/reconcile", [stranger("by-hand"), stranger("another")]
+    async with reconciling(kit):
+        kit.say(books("2500", ("IBM", "12"), orders=[stranger("g-e-sma-2-1"), *strangers]))
+        await kit.settle()
+        status, body = await kit.call("GET", "/api/reconcile", Access.READ)
+        assert (status, body["is_agreed"], body["broker_cash_usd"]) == (200, False, "2500")
+        assert [(row["kind"], row["ours"], row["theirs"]) for row in body["differences"]] == [
+            ("position", "10", "12"), ("cash", "98994", "2500"),
+            ("foreign_order", "not ours", "another"), ("foreign_order", "not ours", "by-hand"),
+        ]  # fmt: skip
+        assert body["broker_positions"] == [
+            {"symbol": "IBM", "quantity": "12", "average_price": "10"}]  # fmt: skip
+        assert (await kit.call("POST", path, Access.HALT, body=WHY))[0] == 403
+        assert (await kit.call("POST", path, body={"reason": ""}))[0] == 400
+        status, body = await kit.call("POST", path, body={"reason": "bought by hand"})
+        assert (status, body["is_done"], body["causes"]) == (202, True, [])
+        adopted = kit.said(m.BookAdopted)[-1]
+        assert adopted.reason == "accepted by operate@127.0.0.1: bought by hand"
+        status, body = await kit.call("GET", "/api/reconcile", Access.READ)
+        assert (body["is_agreed"], body["differences"]) == (True, [])
+
+
+async def test_nothing_can_be_accepted_before_the_brokers_books_were_read(tmp_path: Path) -> None:
+    async with served(tmp_path, morning=False) as kit:
+        status, body = await kit.call("POST", "/api/control/reconcile", body=WHY)
+        assert (status, body["code"]) == (409, "not_read")
+        status, body = await kit.call("GET", "/api/reconcile", Access.READ)
+        assert (body["is_agreed"], body["differences"], body["read_at"]) == (False, [], None)
+
+
+def books(
+    cash: str, *positions: tuple[str, str], orders: Sequence[m.BrokerOrder] = ()
+) -> m.BrokerSnapshot:
+    amount = Decimal(cash)
+    rows = tuple(m.BrokerPosition(symbol, Decimal(held), Decimal(10)) for symbol, held in positions)
+    return m.BrokerSnapshot("period", amount, amount, amount, rows, tuple(orders), AT)
+
+
+def stranger(order_id: str) -> m.BrokerOrder:
+    return m.BrokerOrder(order_id, "b2", "IBM", m.Side.BUY, Decimal(5), Decimal(0), "new")
 
 
 async def test_a_request_counts_once_and_only_in_its_time(kit: Kit) -> None:

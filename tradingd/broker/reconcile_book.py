@@ -29,10 +29,16 @@ from tradingd.messages import (
     OrderNotSent,
     OrderRejected,
     OrderReplaced,
+    RunStarted,
     TradeBusted,
 )
 
 ZERO = Decimal(0)
+FIRST_START = "first start"
+FOREIGN = "foreign"
+"""The kind of a difference that is another hand's business, and stays so."""
+
+FOREIGN_ORDER = "foreign_order"
 
 
 class _Order(msgspec.Struct):
@@ -54,7 +60,13 @@ class _State(msgspec.Struct):
     has_traded: bool = False
     """Whether an execution was folded since the last agreement."""
     tolerated_orders: set[str] = msgspec.field(default_factory=set)
-    """Foreign orders a person has accepted."""
+    """Orders of another hand that a person or the policy has accepted."""
+    unaccepted: set[str] = msgspec.field(default_factory=set)
+    """Positions that were there at the very first start, and that no person has accepted yet."""
+    foreign: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """What another hand holds in this account and the policy leaves alone; under "" its cash."""
+    has_agreed: bool = False
+    """Whether the books agreed once in this run: what differs later happened while we looked."""
     standing: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
     """Differences said and not resolved: each is said once."""
     latest: BrokerSnapshot | None = None
@@ -86,6 +98,7 @@ class Book:
             DifferenceExplained: self._explained,
             DifferenceUnexplained: self._unexplained,
             BooksAgreed: self._agreed,
+            RunStarted: self._started,
         }
 
     def apply(self, message: Message) -> None:
@@ -121,6 +134,12 @@ class Book:
         """Replace the state by a saved one."""
         self._state = msgspec.json.decode(state, type=_State)
 
+    def left(self, snapshot: BrokerSnapshot) -> tuple[bool, int]:
+        """Return whether the account is flat and how many orders are open, but for those of another hand."""
+        foreign, strangers = self._state.foreign, self._state.tolerated_orders
+        is_flat = all(row.quantity == foreign.get(row.symbol, ZERO) for row in snapshot.positions)
+        return is_flat, sum(order.order_id not in strangers for order in snapshot.orders)
+
     def adoption(self, snapshot: BrokerSnapshot, reason: str) -> BookAdopted:
         """Return the latest snapshot as our book, with what we know to have moved since it was taken."""
         state = self._state
@@ -128,7 +147,7 @@ class Book:
         symbols = sorted(set(rows) | set(state.positions) | set(state.positions_then))
         positions = (self._adopted_row(symbol, rows.get(symbol)) for symbol in symbols)
         return BookAdopted(
-            cash=snapshot.cash + state.cash - state.cash_then,
+            cash=snapshot.cash - state.foreign.get("", ZERO) + state.cash - state.cash_then,
             positions=tuple(row for row in positions if row.quantity),
             reason=reason,
         )
@@ -138,7 +157,15 @@ class Book:
         moved = state.positions.get(symbol, ZERO) - state.positions_then.get(symbol, ZERO)
         if row is None:
             return BrokerPosition(symbol, moved, ZERO)
-        return BrokerPosition(symbol, row.quantity + moved, row.average_price)
+        ours = row.quantity - self._foreign_part(row)
+        return BrokerPosition(symbol, ours + moved, row.average_price)
+
+    def _foreign_part(self, row: BrokerPosition) -> Decimal:
+        """Return how much of a position is another hand's: never more than there is."""
+        foreign = self._state.foreign.get(row.symbol, ZERO)
+        if row.quantity < 0:
+            return min(max(foreign, row.quantity), ZERO)
+        return max(min(foreign, row.quantity), ZERO)
 
     def _move(self, symbol: str, quantity: Decimal) -> None:
         after = self._state.positions.get(symbol, ZERO) + quantity
@@ -194,6 +221,8 @@ class Book:
 
     def _adopted(self, message: BookAdopted) -> None:
         state = self._state
+        is_first = message.reason == FIRST_START
+        state.unaccepted = {row.symbol for row in message.positions} if is_first else set()
         state.is_adopted = True
         state.cash = message.cash
         state.positions = {row.symbol: row.quantity for row in message.positions if row.quantity}
@@ -201,8 +230,13 @@ class Book:
         state.fees_usd = ZERO
         state.fees_coins = {}
         if state.latest is not None:
-            state.cash_then = state.latest.cash
-            state.positions_then = {row.symbol: row.quantity for row in state.latest.positions}
+            parts = {row.symbol: self._foreign_part(row) for row in state.latest.positions}
+            state.foreign = {"": state.foreign.get("", ZERO), **parts}
+            state.foreign = {key: part for key, part in state.foreign.items() if part}
+            state.cash_then = state.latest.cash - state.foreign.get("", ZERO)
+            state.positions_then = {
+                row.symbol: row.quantity - parts[row.symbol] for row in state.latest.positions
+            }
         if state.standing and state.latest is not None:
             ours = set(state.orders)
             strangers = {order.order_id for order in state.latest.orders} - ours
@@ -219,11 +253,19 @@ class Book:
         state.latest = message
         state.cash_then = state.cash
         state.positions_then = dict(state.positions)
+        state.unaccepted &= {row.symbol for row in message.positions if row.quantity}
         # A stranger that is gone need not be tolerated any longer.
         state.tolerated_orders &= {order.order_id for order in message.orders}
 
     def _explained(self, message: DifferenceExplained) -> None:
         state = self._state
+        if message.kind == FOREIGN_ORDER:
+            state.tolerated_orders.add(message.theirs)
+            return
+        if message.kind == FOREIGN:
+            apart = Decimal(message.theirs) - Decimal(message.ours)
+            state.foreign[message.symbol] = state.foreign.get(message.symbol, ZERO) + apart
+            return
         if not is_in_dollars(message):
             self._move(message.symbol, message.amount)
             then = state.positions_then
@@ -234,6 +276,9 @@ class Book:
         if message.kind == "fee":
             state.fees_owed_usd = max(state.fees_owed_usd + message.amount, ZERO)
 
+    def _started(self, _: RunStarted) -> None:
+        self._state.has_agreed = False
+
     def _unexplained(self, message: DifferenceUnexplained) -> None:
         self._state.standing.add(_key(message))
 
@@ -242,6 +287,7 @@ class Book:
         state.fees_usd = ZERO
         state.fees_coins = {}
         state.has_traded = False
+        state.has_agreed = True
         state.standing = set()
 
 

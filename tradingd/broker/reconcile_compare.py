@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.broker.reconcile_book import ZERO, Book
+from tradingd.broker.reconcile_book import FOREIGN_ORDER, ZERO, Book
 from tradingd.messages import BrokerSnapshot, DifferenceExplained, DifferenceUnexplained
 
 Finding = DifferenceExplained | DifferenceUnexplained
+NOT_ACCEPTED = "not accepted"
+"""What we have of a position that was there before we were."""
 
 
 def compare_positions(book: Book, snapshot: BrokerSnapshot) -> list[Finding]:
     """Compare every symbol that either side holds, exactly."""
+    state = book.state
     theirs = {row.symbol: row.quantity for row in snapshot.positions}
-    ours = book.state.positions
+    for symbol, foreign in state.foreign.items():
+        if symbol:
+            theirs[symbol] = theirs.get(symbol, ZERO) - foreign
+    ours = state.positions
     symbols = sorted(set(ours) | set(theirs))
     findings = (
         _position(book, symbol, ours.get(symbol, ZERO), theirs.get(symbol, ZERO))
@@ -24,6 +30,8 @@ def compare_positions(book: Book, snapshot: BrokerSnapshot) -> list[Finding]:
 
 def _position(book: Book, symbol: str, ours: Decimal, theirs: Decimal) -> Finding | None:
     difference = theirs - ours
+    if symbol in book.state.unaccepted:
+        return DifferenceUnexplained("position", symbol, NOT_ACCEPTED, str(theirs))
     if not difference:
         return None
     estimated = book.state.fees_coins.get(symbol, ZERO)
@@ -36,10 +44,11 @@ def _position(book: Book, symbol: str, ours: Decimal, theirs: Decimal) -> Findin
 def compare_cash(book: Book, snapshot: BrokerSnapshot, tolerance: Decimal) -> list[Finding]:
     """Compare cash to the cent; dollar fees may have been estimated too high, or not be taken yet."""
     state = book.state
-    difference = snapshot.cash - state.cash
+    cash = snapshot.cash - state.foreign.get("", ZERO)
+    difference = cash - state.cash
     if not difference:
         return []
-    ours, theirs = str(state.cash), str(snapshot.cash)
+    ours, theirs = str(state.cash), str(cash)
     if -state.fees_owed_usd <= difference <= state.fees_usd:
         text = f"{state.fees_usd} estimated since the last agreement, {state.fees_owed_usd} not taken before"
         return [DifferenceExplained("fee", "", ours, theirs, text, difference)]
@@ -55,7 +64,7 @@ def compare_cash(book: Book, snapshot: BrokerSnapshot, tolerance: Decimal) -> li
     return [DifferenceUnexplained("cash", "", ours, theirs)]
 
 
-def compare_orders(book: Book, snapshot: BrokerSnapshot, *, is_strict: bool) -> list[Finding]:
+def compare_orders(book: Book, snapshot: BrokerSnapshot) -> list[Finding]:
     """Compare open orders both ways. Ours that the broker has not accepted yet are nobody's difference."""
     ours = book.state.orders
     theirs = {order.order_id: order for order in snapshot.orders}
@@ -73,8 +82,8 @@ def compare_orders(book: Book, snapshot: BrokerSnapshot, *, is_strict: bool) -> 
                         "order_fills", order_id, str(order.cumulative), str(listed.cumulative)
                     )
                 )
-        elif is_strict and order_id not in book.state.tolerated_orders:
+        elif order_id not in book.state.tolerated_orders:
             findings.append(
-                DifferenceUnexplained("foreign_order", listed.symbol, "not ours", order_id)
+                DifferenceUnexplained(FOREIGN_ORDER, listed.symbol, "not ours", order_id)
             )
     return findings

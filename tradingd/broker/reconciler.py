@@ -9,22 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from tradingd.broker.reconcile_book import Book
-from tradingd.broker.reconcile_compare import (
-    Finding,
-    compare_cash,
-    compare_orders,
-    compare_positions,
-)
+from tradingd.broker.reconcile_compare import compare_cash, compare_orders, compare_positions
+from tradingd.broker.reconcile_policy import Policy, first_book, settle
 from tradingd.messages import (
     NOTHING,
     Ask,
-    BookAdopted,
     BooksAgreed,
     BrokerSnapshot,
-    DifferenceExplained,
     DifferenceUnexplained,
     Message,
     OperatorAsked,
@@ -38,8 +32,12 @@ class ReconcilerSettings:
     """What counts as equal, and what to make of orders that are not ours."""
 
     cash_tolerance_usd: Decimal = Decimal("0.01")
-    foreign_orders: str = "halt"
-    """`halt`: an order we did not send is a difference; `ignore`: it is the owner's business."""
+    foreign: Policy = "halt"
+    """What to make of orders and trades that are not ours."""
+
+    def __post_init__(self) -> None:
+        if self.foreign not in get_args(Policy):
+            raise ValueError(f"foreign must be one of {get_args(Policy)}, not {self.foreign!r}")
 
 
 class ReconcilerCore:
@@ -57,12 +55,7 @@ class ReconcilerCore:
         """Fold a fact; answer a snapshot, or a person who accepts one."""
         self.apply(message, now)
         decide = self._handlers.get(type(message))
-        if decide is None:
-            return NOTHING
-        said = decide(message, now)
-        for word in said:
-            self.apply(word, now)
-        return said
+        return NOTHING if decide is None else decide(message, now)
 
     def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message] | None] | None:
         """Return what `handle` calls for `kind`."""
@@ -84,33 +77,39 @@ class ReconcilerCore:
         self._book.load(state)
 
     def _snapshot(self, snapshot: BrokerSnapshot, _: int) -> Sequence[Message]:
-        if not self._book.is_adopted:
-            adopted = BookAdopted(snapshot.cash, snapshot.positions, "first start")
-            return adopted, *self._judge(snapshot, self._order_findings(snapshot))
+        opened: list[Message] = []
+        if (
+            not self._book.is_adopted
+        ):  # what was there before us waits for a person: see the findings
+            opened = self._say(first_book(snapshot, self._settings.foreign))
         findings = [
             *compare_positions(self._book, snapshot),
             *compare_cash(self._book, snapshot, self._settings.cash_tolerance_usd),
-            *self._order_findings(snapshot),
+            *compare_orders(self._book, snapshot),
         ]
-        return self._judge(snapshot, findings)
+        words = settle(self._book, snapshot, findings, self._settings.foreign)
+        return [*opened, *self._judge(snapshot, words)]
 
-    def _order_findings(self, snapshot: BrokerSnapshot) -> list[Finding]:
-        is_strict = self._settings.foreign_orders == "halt"
-        return compare_orders(self._book, snapshot, is_strict=is_strict)
-
-    def _judge(self, snapshot: BrokerSnapshot, findings: Sequence[Finding]) -> Sequence[Message]:
-        said: list[Message] = [f for f in findings if isinstance(f, DifferenceExplained)]
-        open_findings = [f for f in findings if isinstance(f, DifferenceUnexplained)]
-        said += [f for f in open_findings if not self._book.is_standing(f)]
-        if not open_findings:
-            is_flat = not any(position.quantity for position in snapshot.positions)
-            said.append(BooksAgreed(snapshot.why, is_flat, len(snapshot.orders)))
-        return said
+    def _judge(self, snapshot: BrokerSnapshot, words: Sequence[Message]) -> list[Message]:
+        """Say what is new of it, and that the books agree where nothing is left unexplained."""
+        unexplained = [word for word in words if isinstance(word, DifferenceUnexplained)]
+        repeated = [word for word in unexplained if self._book.is_standing(word)]
+        said = self._say([word for word in words if word not in repeated])
+        return said if unexplained else said + self._agree(snapshot, snapshot.why)
 
     def _operator(self, asked: OperatorAsked, _: int) -> Sequence[Message]:
         snapshot = self._book.state.latest
         if asked.ask is not Ask.ACCEPT or snapshot is None:
             return NOTHING
-        adopted = self._book.adoption(snapshot, f"accepted by {asked.who}: {asked.reason}")
-        is_flat = not any(position.quantity for position in snapshot.positions)
-        return adopted, BooksAgreed(ACCEPTED, is_flat, len(snapshot.orders))
+        reason = f"accepted by {asked.who}: {asked.reason}"
+        adopted = self._say([self._book.adoption(snapshot, reason)])
+        return adopted + self._agree(snapshot, ACCEPTED)
+
+    def _agree(self, snapshot: BrokerSnapshot, why: str) -> list[Message]:
+        return self._say([BooksAgreed(why, *self._book.left(snapshot))])
+
+    def _say(self, words: list[Message]) -> list[Message]:
+        """Fold what is about to be said, as the log will."""
+        for word in words:
+            self._book.apply(word)
+        return words

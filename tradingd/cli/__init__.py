@@ -33,6 +33,7 @@ _COMMANDS = {
     "halt": ("tradingd.cli.command", "Emergency stop: halted until a resume."),
     "cancel": ("tradingd.cli.command", "Cancel one working order, or all."),
     "submit": ("tradingd.cli.command", "An order of your own, through the gate."),
+    "reconcile": ("tradingd.cli.reconcile", "What differs from the broker's books; accept it."),
     "stop": ("tradingd.cli.command", "End the run in order, and wait for it."),
     "audit": ("tradingd.cli.audit", "Check the trail of commands."),
     "replay": ("tradingd.cli.replay", "Decide an order log again and compare."),

@@ -37,7 +37,7 @@ _reason_option = click.option("--reason", default=FROM_SHELL, show_default=True,
 def pause(strategy: str | None, reason: str, file: Path, as_json: bool) -> None:
     """Take no entries until a resume, or have one STRATEGY say no more; positions stay protected."""
     path = f"/api/strategies/{quote(strategy, safe='')}/stop" if strategy else "/api/control/pause"
-    _tell(command(file, path, {"reason": reason}), as_json=as_json)
+    tell(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -50,7 +50,7 @@ def resume(strategy: str | None, reason: str, file: Path, as_json: bool) -> None
     path = (
         f"/api/strategies/{quote(strategy, safe='')}/start" if strategy else "/api/control/resume"
     )
-    _tell(command(file, path, {"reason": reason}), as_json=as_json)
+    tell(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def resume(strategy: str | None, reason: str, file: Path, as_json: bool) -> None
 def flatten(symbol: str | None, reason: str, file: Path, as_json: bool) -> None:
     """Sell everything and halt, or sell all of one SYMBOL and go on."""
     body = {"reason": reason, **({"symbol": symbol} if symbol else {})}
-    _tell(command(file, "/api/control/flatten", body), as_json=as_json)
+    tell(command(file, "/api/control/flatten", body), as_json=as_json)
 
 
 @click.command()
@@ -70,7 +70,7 @@ def flatten(symbol: str | None, reason: str, file: Path, as_json: bool) -> None:
 @json_option
 def halt(reason: str, file: Path, as_json: bool) -> None:
     """Emergency stop: opening orders are canceled, none leaves any more, protection stays. Latched."""
-    _tell(command(file, "/api/risk/emergency-stop", {"reason": reason}), as_json=as_json)
+    tell(command(file, "/api/risk/emergency-stop", {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -84,7 +84,7 @@ def cancel(order_id: str | None, is_all: bool, reason: str, file: Path, as_json:
     if is_all == (order_id is not None):
         raise click.UsageError("name an order, or say --all")
     path = f"/api/orders/{quote(order_id or 'all', safe='')}/cancel"
-    _tell(command(file, path, {"reason": reason}), as_json=as_json)
+    tell(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -194,7 +194,8 @@ async def _end_of(log: Path, run_id: str) -> RunStopped | None:
     return ours[-1] if ours else None
 
 
-def _tell(reply: Reply, *, as_json: bool) -> None:
+def tell(reply: Reply, *, as_json: bool) -> None:
+    """Print where a command left the house; ends the process unless it was done."""
     said = reply.body
     if as_json:
         print_json(said)

@@ -43,7 +43,9 @@ def core_settings(settings: Settings) -> CoreSettings:
         ),
         "risk": _make(faults, "[risk]", lambda: _risk(settings)),
         "router": _make(faults, "[router]", lambda: _router(settings)),
-        "reconciler": _make(faults, "[quotes]", ReconcilerSettings),
+        "reconciler": _make(
+            faults, "[supervisor]", lambda: ReconcilerSettings(foreign=settings.supervisor.foreign)
+        ),
         "portfolio": _make(
             faults, "[portfolio]", lambda: PortfolioSettings(**settings.portfolio.model_dump())
         ),
@@ -113,7 +115,7 @@ def _or_off(value: Decimal | str) -> Decimal | None:
 
 def _supervisor(settings: Settings) -> SupervisorSettings:
     told = {
-        **settings.supervisor.model_dump(),
+        **settings.supervisor.model_dump(exclude={"foreign"}),  # the reconciler's
         "on_stop": settings.run.on_stop,
         "markets": settings.quotes.markets(),
     }

@@ -159,6 +159,7 @@ class Supervisor(Section):
     daily_loss_pct: Decimal = Field(gt=0, le=50)
     daily_loss_usd: Money | None = None
     reconcile_interval_s: float = Field(default=60, ge=5, le=3600)
+    foreign: Literal["halt", "adopt", "ignore"] = "halt"
     flatten_check_s: float = Field(default=1, ge=1, le=60)
     strategy_executions_max: int = Field(default=200, ge=1, le=100_000)
     strategy_rejects_max: int = Field(default=20, ge=1, le=100_000)

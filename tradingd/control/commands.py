@@ -91,37 +91,37 @@ def _judged(call: Call, verdict: str, intent_id: str, quantity: str) -> Answer:
 async def cancel_order(call: Call) -> Answer:
     """Cancel one of our own working orders, or all of them."""
     if call.id == ALL_ORDERS:
-        return _told(call, await call.surface.desk.cancel_all(call.caller.who, call.reason))
+        return told(call, await call.surface.desk.cancel_all(call.caller.who, call.reason))
     order = call.surface.view.orders.get(call.id)
     if order is None:
         raise Refusal(404, "not_found")
     if not order.is_open:
         return _not_granted(call, "closed", f"the order is {order.status}")
     standing = await call.surface.desk.cancel(call.id, call.caller.who, call.reason)
-    return _told(call, standing, "cancel_rejected")
+    return told(call, standing, "cancel_rejected")
 
 
 async def start_strategy(call: Call) -> Answer:
     """Let a configured strategy speak again."""
     name = _strategy(call)
-    return _told(call, await call.surface.desk.start(name, call.caller.who, call.reason))
+    return told(call, await call.surface.desk.start(name, call.caller.who, call.reason))
 
 
 async def stop_strategy(call: Call) -> Answer:
     """Have a configured strategy say no more."""
     name = _strategy(call)
-    return _told(call, await call.surface.desk.stop(name, call.caller.who, call.reason))
+    return told(call, await call.surface.desk.stop(name, call.caller.who, call.reason))
 
 
 async def pause(call: Call) -> Answer:
     """Take no entries until a resume."""
-    return _told(call, await call.surface.desk.pause(call.caller.who, call.reason))
+    return told(call, await call.surface.desk.pause(call.caller.who, call.reason))
 
 
 async def resume(call: Call) -> Answer:
     """Clear a pause and what is latched."""
     standing = await call.surface.desk.resume(call.caller.who, call.reason)
-    return _told(call, standing, "resume_refused")
+    return told(call, standing, "resume_refused")
 
 
 async def flatten(call: Call) -> Answer:
@@ -131,7 +131,7 @@ async def flatten(call: Call) -> Answer:
     symbol = asked.symbol or ""
     if symbol and all(one.symbol != symbol for one in call.surface.view.held()):
         raise Refusal(404, "not_held")
-    return _told(call, await call.surface.desk.flatten(call.caller.who, call.reason, symbol))
+    return told(call, await call.surface.desk.flatten(call.caller.who, call.reason, symbol))
 
 
 async def stop(call: Call) -> Answer:
@@ -139,12 +139,12 @@ async def stop(call: Call) -> Answer:
     asked = call.body
     assert isinstance(asked, bodies.StopAsked)
     call.surface.desk.end(call.caller.who, asked.reason, keep=asked.keep)
-    return _told(call, Standing(is_done=False))
+    return told(call, Standing(is_done=False))
 
 
 async def emergency_stop(call: Call) -> Answer:
     """Halt, latched."""
-    return _told(call, await call.surface.desk.halt(call.caller.who, call.reason))
+    return told(call, await call.surface.desk.halt(call.caller.who, call.reason))
 
 
 def _strategy(call: Call) -> str:
@@ -153,7 +153,8 @@ def _strategy(call: Call) -> str:
     return call.id
 
 
-def _told(call: Call, standing: Standing, code: str = "refused") -> Answer:
+def told(call: Call, standing: Standing, code: str = "refused") -> Answer:
+    """Answer with where a command left the house, or with why it was refused."""
     if standing.refusal:
         return _not_granted(call, code, standing.refusal)
     view = call.surface.view

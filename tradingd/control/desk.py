@@ -22,8 +22,11 @@ SOURCE = "control"
 ANSWER_REAL_S_MAX = 2.0
 RESUME_REAL_S_MAX = 1.0
 _WATCH_MAX = 256
-HALT_CAUSE, PAUSE_CAUSE = "halt", "operator"
+HALT_CAUSE, PAUSE_CAUSE, MISMATCH_CAUSE = "halt", "operator", "mismatch"
 RESUME_REFUSED = "resume_refused"
+ACCEPTED = "accepted"
+"""Why the books agree when a person said so."""
+
 ALL_ORDERS = "all"
 ENDS = (
     m.OrderCanceled, m.OrderExpired, m.OrderRejected, m.OrderNotSent, m.OrderReplaced, m.OrderRefused,
@@ -167,6 +170,18 @@ class Desk:
             return Standing(True, said.text)
         return Standing(said is not None or not is_held)
 
+    async def accept(self, who: str, reason: str) -> Standing:
+        """Take over the broker's books; done when ours agree, and the house is not held by them any more."""
+        is_held = MISMATCH_CAUSE in self._view.causes
+
+        def is_it(said: Message) -> bool:
+            if isinstance(said, m.LevelChanged):
+                return MISMATCH_CAUSE not in said.causes
+            return not is_held and getattr(said, "why", "") == ACCEPTED
+
+        said = await self._ask(Ask.ACCEPT, who, reason, (m.BooksAgreed, m.LevelChanged), is_it)
+        return Standing(said is not None)
+
     async def flatten(self, who: str, reason: str, symbol: str = "") -> Standing:
         """Sell everything, or all of one symbol; progress is in the positions."""
         if symbol:
@@ -236,6 +251,7 @@ class Desk:
                 while True:
                     said = (await heard.get()).message
                     if is_answer(said):
+                        await asyncio.sleep(0)  # the view may be between two batches
                         return said
         except TimeoutError:
             return None

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tradingd.control import bodies, commands, limits, openapi, replies, reports
+from tradingd.control import bodies, commands, differences, limits, openapi, replies, reports
 from tradingd.control.auth import Access
 from tradingd.control.guard import HALT_PATH, Refusal
 from tradingd.control.routing import Answer, Call, Handler, Route, Surface
@@ -142,6 +142,7 @@ _READS = (
     _get("/api/risk", "risk", "Every limit as used over limit, and what was refused.", limits.Risk, _of_surface(lambda s: limits.risk(s.view, s.limits))),
     _get("/api/performance", "performance", "Trades, profit and drawdown; by day, symbol and strategy.", reports.Performance, _of_view(reports.performance)),
     _get("/api/alerts", "alerts", "The latest alerts, newest first.", reports.Alerts, _of_view(reports.alerts)),
+    _get("/api/reconcile", "reconcile", "What our books and the broker's differ by.", differences.Reconciliation, _of_view(differences.reconciliation)),
     _get("/api/config", "config", "The configuration in force, secrets masked.", Config, _of_surface(lambda s: Config(sections=dict(s.settings)))),
 )  # fmt: skip
 
@@ -151,6 +152,7 @@ _COMMANDS = (
     _post("/api/strategies/{id}/stop", Access.HALT, "stop_strategy", "Have one strategy say no more; its protection stays.", commands.stop_strategy, id_pattern=STRATEGY),
     _post("/api/strategies/{id}/start", Access.OPERATE, "start_strategy", "Let one strategy speak again.", commands.start_strategy, id_pattern=STRATEGY),
     _post("/api/control/resume", Access.OPERATE, "resume", "Clear a pause and what is latched.", commands.resume, refused=commands.NotGranted),
+    _post("/api/control/reconcile", Access.OPERATE, "accept_books", "Accept what the broker has, as our books.", differences.accept, refused=commands.NotGranted),
     _post("/api/control/flatten", Access.OPERATE, "flatten", "Sell everything, or one symbol.", commands.flatten, body=bodies.FlattenAsked),
     _post("/api/control/stop", Access.OPERATE, "stop", "End the run as `on_stop` says, or keeping positions.", commands.stop, body=bodies.StopAsked),
     _post("/api/orders", Access.OPERATE, "submit_order", "An order of a person, through the gate: its verdict is the answer.", commands.submit_order, body=bodies.OrderAsked, told=commands.Judged, refused=commands.Judged),

@@ -13,6 +13,7 @@ from typing import Any
 
 from tradingd import messages as m
 from tradingd.control.activity import Activity
+from tradingd.control.differing import Differing
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Envelope, Level, Message, OrderType, Role, Side
 
@@ -100,6 +101,7 @@ class HouseView:
         self.alerts: deque[tuple[int, int, m.AlertRaised]] = deque(maxlen=ALERTS_MAX)
         self.counts = Counts()
         self.activity = Activity()
+        self.differing = Differing()
         self.seq = -1
         self.at = 0
         self._closed: deque[str] = deque()
@@ -122,12 +124,13 @@ class HouseView:
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types this view wants to hear."""
-        return frozenset(self._fold) | self.activity.kinds
+        return frozenset(self._fold) | self.activity.kinds | self.differing.kinds
 
     def apply(self, envelope: Envelope) -> None:
         """Fold one message; unknown types are passed over."""
         self.seq, self.at = envelope.seq, envelope.at
         self.activity.apply(envelope.message, envelope.seq, envelope.at)
+        self.differing.apply(envelope.message, envelope.at)
         fold = self._fold.get(type(envelope.message))
         if fold is not None:
             fold(envelope.message)

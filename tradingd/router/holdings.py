@@ -168,7 +168,7 @@ class Holdings:
         aimed = tuple(
             self._trigger(strategy, holding)
             for strategy, holding in sorted(holders.items())
-            if strategy != EXTERNAL and holding.quantity > 0
+            if holding.quantity > 0 and (strategy != EXTERNAL or holding.average_price)
         )
         if aimed:
             self.triggers[symbol] = aimed
@@ -178,6 +178,8 @@ class Holdings:
     def _trigger(self, strategy: str, holding: Holding) -> Trigger:
         stop, target = holding.stop_price, holding.target_price
         loss, profit = self._settings.stop_loss_pct, self._settings.take_profit_pct
+        if strategy == EXTERNAL:
+            profit = None  # nobody of ours wanted it: it is protected, and not traded
         if stop is None and loss is not None:
             stop = holding.average_price * (1 - loss / 100)
         if target is None and profit is not None:
