@@ -12,6 +12,16 @@ from typing import Any
 
 import pytest
 
+from tests.test_daemon_trouble import (
+    Simulator,
+    daemon,
+    ended,
+    read_until,
+    running_simulator,  # noqa: F401 - a fixture
+    simulator,  # noqa: F401 - a fixture
+)
+from tests.test_daemon_trouble import environment as paper_environment
+
 ROOT = Path(__file__).parents[2]
 MOCK, PAPER, LIVE = (ROOT / f"config/{name}.toml" for name in ("mock", "paper", "live"))
 REAL_S_MAX = 120.0
@@ -82,6 +92,24 @@ def test_a_running_daemon_is_drilled_as_it_stands(tmp_path: Path) -> None:
     assert record["daemon"] == "running"
     assert record["after"]["positions"] == 0
     assert process.returncode == 0
+
+
+def test_a_paper_daemon_is_cut_off_where_its_broker_is_a_simulator(
+    tmp_path: Path,
+    simulator: Simulator,  # noqa: F811
+) -> None:
+    env = paper_environment(tmp_path, simulator.address)
+    with daemon(tmp_path, PAPER, env) as process:
+        read_until(process, "reconcile.book_adopted")
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "tradingd", "drill", "disconnect", "-c", str(PAPER)],
+            cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=REAL_S_MAX,
+        )  # fmt: skip
+        record = measured(done)
+        ended(process)
+    assert (record["mode"], record["daemon"]) == ("paper", "running")
+    assert record["safe_s"] < record["cut_s"]
+    assert record["recovered_s"] > 0
 
 
 def test_real_money_is_not_drilled(tmp_path: Path) -> None:

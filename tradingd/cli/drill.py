@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -63,8 +64,8 @@ def flatten(file: Path, patience: float) -> None:
 def disconnect(file: Path, patience: float) -> None:
     """Cut the broker off: seconds until entries are held, and until trading goes on after its return.
 
-    Needs a simulator to cut: mock mode, with no daemon running or one that trades against
-    `tradingd simulator`.
+    Needs a simulator to cut: mock mode with no daemon running, or a daemon in mock or paper mode that
+    trades against `tradingd simulator`. Nobody can cut off Alpaca's own paper broker from here.
     """
     _drill(file, "disconnect", lambda scene: _disconnect(scene, patience))
 
@@ -143,6 +144,10 @@ def _disconnect(scene: Scene, patience_s: float) -> dict[str, Any]:
     if not scene.simulator:
         fail("only a simulator in another process can be cut off; stop the daemon, or let it trade "
              "against `tradingd simulator`", Exit.USAGE)  # fmt: skip
+    if _until(lambda: scene.level() == "normal", time.monotonic(), patience_s) is None:
+        fail(
+            f"the daemon is at level {scene.level()}: nothing is left to be held back", Exit.REFUSED
+        )
     before = scene.standing()
     began = time.monotonic()
     for path in ("/v2", "/v1beta3", "/stream"):
@@ -188,13 +193,10 @@ def _on_stage(
 ) -> Mapping[str, Any]:
     """Act on the daemon that runs, or on one of our own."""
     from tradingd.cli.rehearsal import rehearsal
-    from tradingd.config.sections import EMBEDDED
 
     address = settings.state_dir / SOCKET_FILE
-    simulator = settings.mock.simulator
     if _is_running(address):
-        is_apart = settings.run.mode == "mock" and simulator != EMBEDDED
-        scene = Scene(address, simulator if is_apart else "")
+        scene = Scene(address, _simulator_of(settings))
         return {**act(scene), "daemon": "running"}
     if settings.run.mode != "mock":
         fail(f"no daemon answers at {address}; start one with `tradingd run`", Exit.NOT_RUNNING)
@@ -202,6 +204,16 @@ def _on_stage(
         scene = Scene(stage.address, stage.simulator)
         _wait_for_trades(scene, stage)
         return {**act(scene), "daemon": "started for the drill"}
+
+
+def _simulator_of(settings: Settings) -> str:
+    """Return the address of the simulator in a process of its own that stands in for the broker, or nothing."""
+    from tradingd.config.sections import EMBEDDED
+
+    if settings.run.mode == "mock":
+        return "" if settings.mock.simulator == EMBEDDED else settings.mock.simulator
+    url = settings.alpaca.trading_url
+    return url if urlsplit(url).scheme == "http" else ""  # admitted on loopback only
 
 
 def _is_running(address: Path) -> bool:
