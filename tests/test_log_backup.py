@@ -16,7 +16,8 @@ from tradingd.cli import cli
 from tradingd.messages import Envelope, SnapshotAsked
 from tradingd.runtime.backup import FORMER, back_up
 from tradingd.runtime.lock import InstanceLock
-from tradingd.runtime.order_log import OrderLog, migrations
+from tradingd.runtime.log_file import migrations
+from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.sqlite_store import SqliteStore
 from tradingd.runtime.store_errors import StoreCorrupt
 from tradingd.runtime.verify import verify

@@ -25,7 +25,7 @@ from tradingd.messages import (
     OrderSent,
     SnapshotAsked,
 )
-from tradingd.runtime import order_log
+from tradingd.runtime import log_file
 from tradingd.runtime.backup import back_up
 from tradingd.runtime.journal import Journal, JournalFailed
 from tradingd.runtime.memory_tape import NullTape
@@ -262,13 +262,13 @@ async def test_fault_67_a_lock_is_waited_for_and_no_event_is_lost(tmp_path: Path
     journal.close()
     await writing
     await store.close()
-    assert order_log.BUSY_REAL_MS_MAX >= 10_000, "a lock of ten seconds is outlasted"
+    assert log_file.BUSY_REAL_MS_MAX >= 10_000, "a lock of ten seconds is outlasted"
 
 
 async def test_fault_67_a_lock_for_ever_is_a_failed_log_and_no_lost_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_log, "BUSY_REAL_MS_MAX", 100)
+    monkeypatch.setattr(log_file, "BUSY_REAL_MS_MAX", 100)
     path = tmp_path / "orders.db"
     store = SqliteStore(path)
     await store.open()
@@ -413,7 +413,7 @@ async def test_fault_78_a_newer_schema_is_refused_and_left_alone(tmp_path: Path)
     path = tmp_path / "orders.db"
     await _made(path)
     with closing(sqlite3.connect(path)) as db:
-        newer = len(order_log.migrations()) + 1
+        newer = len(log_file.migrations()) + 1
         db.execute(f"PRAGMA user_version = {newer}")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = path.read_bytes()

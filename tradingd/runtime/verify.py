@@ -101,21 +101,26 @@ def verify(path: Path) -> Verified:
     log = OrderLog(path, is_read_only=True)
     log.open(is_checked=False)
     try:
-        walk = _Walk(log.segments[0].chain_before if log.segments else START)
-        for segment in log.segments:
-            _walk_segment(path, segment, walk)
-        walk.rows_of(path.name, log.rows())
-        if damage := log.damage():
-            walk.fault(path.name, None, damage)
-        for fault in _checkpoints(log, path):
-            walk.faults.append(fault)
-        for file in strangers(path, log.segments):
-            walk.fault(
-                file.name, None, "is no day of this log: a sealing was cut off, or it is foreign"
-            )
-        let_go = log.get(LET_GO)
+        with log.one_moment():
+            return _verified(log)
     finally:
         log.close()
+
+
+def _verified(log: OrderLog) -> Verified:
+    path = log.path
+    walk = _Walk(log.segments[0].chain_before if log.segments else START)
+    for segment in log.segments:
+        _walk_segment(path, segment, walk)
+    walk.rows_of(path.name, log.rows())
+    if damage := log.damage():
+        walk.fault(path.name, None, damage)
+    walk.faults += _checkpoints(log, path)
+    for file in strangers(path, log.segments):
+        walk.fault(
+            file.name, None, "is no day of this log: a sealing was cut off, or it is foreign"
+        )
+    let_go = log.get(LET_GO)
     return Verified(
         segments=len(log.segments),
         rows=walk.rows,

@@ -1,0 +1,192 @@
+"""The file under an order log: opened, migrated and checked before anything is read from it.
+
+WAL and FULL, because an order may only leave once its approval survives a power cut; groups make that
+affordable. Synchronous: one thread at a time, which `sqlite_store` gives it in life.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tradingd.runtime.chain import START
+from tradingd.runtime.segments import Segment, file_of, registered, select, sync_folder
+from tradingd.runtime.store_errors import UNREADABLE, StoreCorrupt, StoreError, StoreTooNew
+
+BUSY_REAL_MS_MAX = 15_000
+"""Real time that a command waits for another process's lock."""
+
+
+class LogFile:
+    """One order log's live file, with the register of its sealed days."""
+
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        self.path = path
+        self._is_read_only = is_read_only
+        self._connection: sqlite3.Connection | None = None
+        self._chain = START
+        self.segments: list[Segment] = []
+        """The register of the sealed days, oldest first."""
+
+    def open(self, *, is_checked: bool = True) -> None:
+        """Open, migrate and check; raises `StoreError`. Unchecked, it opens what can still be read."""
+        if not self._is_read_only:
+            # Created here, so that the file and its WAL never exist with the umask's mode.
+            try:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                raise StoreError(f"{self.path}: {error.strerror or error}") from error
+        mode = "ro" if self._is_read_only else "rw"
+        try:
+            self._connection = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_REAL_MS_MAX / 1000,
+                check_same_thread=False,
+            )
+            self._prepare(is_checked=is_checked)
+        except UNREADABLE as error:
+            self.close()
+            raise StoreCorrupt(f"{self.path}: {error}") from error
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; a log never opened, or closed already, is no fault."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Let who looks on see the live file and the register as they are now, whatever is sealed meanwhile."""
+        if not self._is_read_only or self._db.in_transaction:
+            yield  # the one who seals knows
+            return
+        self._db.execute("BEGIN")
+        try:
+            self.segments = registered(self._db)
+            yield
+        finally:
+            self._db.rollback()
+
+    def get(self, key: str) -> str | None:
+        """Return a value of the log's own table."""
+        row = self._maybe("SELECT value FROM store_values WHERE key = ?", (key,))
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, value: str) -> None:
+        """Set a value of the log's own table, durably."""
+        self.put_all({key: value})
+
+    def put_all(self, values: Mapping[str, str]) -> None:
+        """Set some values of the log's own table, all or none."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO store_values VALUES (?, ?)", list(values.items())
+            )
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the live file as it is at this moment into one that needs no other, and sync it."""
+        copy_whole(self._db, target)
+
+    def damage(self) -> str:
+        """Return what SQLite finds wrong with the live file; empty where it is whole."""
+        found = self._maybe("PRAGMA integrity_check(1)")
+        return "" if found is not None and found[0] == "ok" else f"{found and found[0]}"
+
+    def chain_at(self, seq: int) -> bytes:
+        """Return the chain of the last row up to a place."""
+        sql = "SELECT chain FROM order_log WHERE seq <= ? AND seq > ? ORDER BY seq DESC LIMIT 1"
+        row = self._maybe(sql, (seq, self._sealed_seq))
+        if row is not None:
+            return bytes(row[0])
+        begun = [segment for segment in self.segments if segment.first_seq <= seq]
+        if not begun:
+            return START
+        if begun[-1].last_seq <= seq:
+            return begun[-1].chain
+        found = select(self.path, begun[-1], sql, (seq, -1))
+        return bytes(found[0][0])
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        assert self._connection is not None, "the order log is not open"
+        return self._connection
+
+    @property
+    def _sealed_seq(self) -> int:
+        return self.segments[-1].last_seq if self.segments else -1
+
+    def _maybe(self, sql: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        return row
+
+    def _one(self, sql: str, values: tuple[object, ...] = ()) -> tuple[int, ...]:
+        row: tuple[int, ...] = self._db.execute(sql, values).fetchone()
+        return row
+
+    def _prepare(self, *, is_checked: bool) -> None:
+        if not self._is_read_only:
+            self._set("journal_mode", "WAL", "wal")
+            self._set("synchronous", "FULL", 2)
+        if is_checked and (damage := self.damage()):
+            raise StoreCorrupt(f"{self.path}: {damage}")
+        self._migrate()
+        self.segments = registered(self._db)
+        for segment in self.segments if is_checked else ():
+            if not file_of(self.path, segment.day).is_file():
+                raise StoreCorrupt(f"{file_of(self.path, segment.day)}: the sealed day is gone")
+        self._chain = self.chain_at(2**63 - 1)
+
+    def _set(self, pragma: str, value: str, expected: object) -> None:
+        self._db.execute(f"PRAGMA {pragma} = {value}")
+        row = self._maybe(f"PRAGMA {pragma}")
+        if row is None or row[0] != expected:
+            raise StoreError(f"{self.path}: {pragma} is {row and row[0]}, not {expected}")
+
+    def _migrate(self) -> None:
+        (version,) = self._one("PRAGMA user_version")
+        steps = migrations()
+        if version > len(steps):
+            raise StoreTooNew(f"{self.path}: schema {version}, this version knows {len(steps)}")
+        if version < len(steps) and self._is_read_only:
+            raise StoreError(
+                f"{self.path}: schema {version}, start the daemon to bring it to {len(steps)}"
+            )
+        if 0 < version < len(steps):
+            copy_whole(self._db, self.path.with_name(f"{self.path.stem}-schema-{version}.db"))
+        for number, sql in enumerate(steps[version:], version + 1):
+            self._db.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def migrations() -> list[str]:
+    """Return the SQL of every migration; their numbers count up from 1 without a gap."""
+    folder = resources.files("tradingd.runtime") / "migrations"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    numbers = [int(f.name[:4]) for f in files]
+    assert numbers == list(range(1, len(files) + 1)), f"migrations are numbered {numbers}"
+    return [f.read_text(encoding="utf-8") for f in files]
+
+
+def copy_whole(db: sqlite3.Connection, target: Path) -> None:
+    """Copy an open log as it is at this moment into one file that needs no other, and sync it."""
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(part)) as copy:
+        db.backup(copy)  # all pages in one step: one moment, and writers wait for nothing in WAL
+        copy.execute("PRAGMA journal_mode = DELETE")
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    part.rename(target)
+    sync_folder(target.parent)
