@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -62,10 +59,6 @@ pytestmark = pytest.mark.wire
 KEYS = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
 PARAMS = {"close_timeout": 1, "ping_interval": 10, "max_size": None}
 DAY_NS = 86_400_000_000_000
-NOT_OURS = {
-    "exercise_options_position", "get_option_contracts", "get_option_contract",
-    "get", "post", "put", "patch", "delete", "response_wrapper",
-}  # fmt: skip
 
 
 class Caller:
@@ -337,11 +330,3 @@ async def test_an_order_is_found_by_the_clients_id() -> None:
         order = LimitOrderRequest(**SELL, **DAY, limit_price=120, client_order_id="mine")
         made = await call("submit_order", order)
         assert (await call("get_order_by_client_id", "mine")).id == made.id
-
-
-def test_every_method_is_called_somewhere_above() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    called = set(re.findall(r'await call\(\s*"(\w+)"', source))
-    members = inspect.getmembers(TradingClient, inspect.isfunction)
-    public = {name for name, _ in members if not name.startswith("_")}
-    assert public - NOT_OURS - called == set()

@@ -22,7 +22,7 @@ from tradingd.simulator.exchange.settings import ExchangeSettings, default_asset
 Words = tuple[int, int, str] | None
 BUSINESS, PARAMETER, FORBIDDEN = (422, 42210000), (422, 40010001), (403, 40310000)
 LASTING, ALL = ("day", "gtc"), ("day", "gtc", "opg", "cls", "ioc", "fok")
-EXITS = {"take_profit_limit": D(120), "stop_loss_stop": D(80)}
+EXITS: dict[str, Any] = {"take_profit_limit": D(120), "stop_loss_stop": D(80)}
 GROUPS: dict[str, dict[str, Any]] = {
     "bracket": EXITS,
     "oto": {"stop_loss_stop": D(80)},
