@@ -49,6 +49,8 @@ KEYS = Keys("SIMULATION", CANARY)
 QUOTES_PER_S = 0.15
 """Of one symbol at a quiet hour: a thin market, about 4,000 quotes an hour of five, with holes in which quotes
 grow stale."""
+ORDERS_PER_MINUTE = 40
+"""Entries that the gate lets through: a rush comes up to it."""
 TICK_S = 10
 """How often the strategies are asked, all at the same instant."""
 _HOST = "simulation"
@@ -68,7 +70,7 @@ def lay(script: Script, config: Path) -> Ground:
     return Ground(_told(script, config), _alpaca(script.seed, script.hours))
 
 
-def ends(clock: Clock) -> Ends:
+def ends(clock: Clock, per_min_max: int) -> Ends:
     """Return both ends, on the local Alpaca of the session."""
     url, ws = f"http://{_HOST}", f"ws://{_HOST}"
     broker = AlpacaSettings(
@@ -77,6 +79,7 @@ def ends(clock: Clock) -> Ends:
         data_url=url,
         key_id=KEYS.key_id,
         secret_key=KEYS.secret_key,
+        requests_per_min_max=per_min_max,
     )
     feed = FeedSettings(
         symbols=SYMBOLS,
@@ -110,6 +113,7 @@ def _told(script: Script, config: Path) -> CoreSettings:
             _strategy("coins", SYMBOLS[4:], script, Decimal("0.02")),
         ),
         quotes=changed(told.quotes, bar_spans_s=(60,)),
+        risk=changed(told.risk, orders_per_minute_max=ORDERS_PER_MINUTE),
         router=changed(told.router, slicing=slicing),
         supervisor=changed(told.supervisor, daily_loss_usd=loss_usd),
     )

@@ -54,7 +54,7 @@ class Life(Mortal):
         self._clock = clock
 
     async def start(
-        self, network: TroubledNetwork, rng: Random, halt_file: Path, hear: Hear
+        self, network: TroubledNetwork, rng: Random, halt_file: Path, hear: Hear, per_min_max: int
     ) -> None:
         """Recover and run; raises `Dead` when the crash comes before that is done."""
         self.cores = build_cores(self._told)
@@ -65,7 +65,7 @@ class Life(Mortal):
         house = SimulatedHouse(
             self.cores,
             recovered,
-            ground.ends(self._clock),
+            ground.ends(self._clock, per_min_max),
             store=store,
             tape=tape,
             network=network,

@@ -76,6 +76,8 @@ class Script:
     bursts: tuple[Burst, ...]
     eager_pct: int = 3
     """How often the strategies act when they are asked."""
+    requests_per_min: int = 180
+    """The budget of requests; with a small one they wait for each other."""
     loss_usd: int | None = None
     """A daily loss limit so narrow that a thin market reaches it."""
 
@@ -98,7 +100,10 @@ def draw(seed: int, hours: float) -> Script:
     loss_usd = rng.randint(30, 300) if rng.random() < 0.15 else None
     troubles.sort(key=lambda trouble: trouble.at_s)
     bursts.sort(key=lambda burst: burst.at_s)
-    return Script(seed, hours, tuple(troubles), tuple(bursts), loss_usd=loss_usd)
+    return Script(
+        seed, hours, tuple(troubles), tuple(bursts),
+        requests_per_min=rng.choice((180, 180, 60)), loss_usd=loss_usd,
+    )  # fmt: skip
 
 
 def _swarm(rng: Random) -> list[Kind]:

@@ -98,7 +98,7 @@ class Session:
         self._halt_file = halt_file
         self._loop = loop
         self._ground = lay(script, config)
-        self._laws = Laws(self._ground.told, self.disk, self.clock)
+        self._laws = Laws(self._ground.told, self.disk, self.clock, script.requests_per_min)
         self.alpaca = self._ground.alpaca
         self.excuses = self._laws.excuses
         self._inner = SimulatorNetwork(self.alpaca, self.clock)
@@ -169,11 +169,14 @@ class Session:
             life.arm(self.doomed.pop(0))
         self._laws.rewind(self.disk.rows)
         self.network = TroubledNetwork(
-            self._inner, self.weather, life, arrives=self._laws.arrives, leaves=self._laws.leaves
-        )
+            self._inner, self.weather, life,
+            arrives=self._laws.arrives, leaves=self._laws.leaves, asks=self._laws.asks,
+        )  # fmt: skip
         try:
             rng = Random(f"life:{self._script.seed}:{self._lives}")
-            await life.start(self.network, rng, self._halt_file, self._hear)
+            await life.start(
+                self.network, rng, self._halt_file, self._hear, self._script.requests_per_min
+            )
         except Dead:
             return None
         return life
@@ -185,11 +188,11 @@ class Session:
             self.is_restart_wanted = False
             self.weather.fired["restart"] += 1
             await self.life.house.stop()
-            self._measure(self.life)
             self.life.die()
         else:
             self._result.crashes += self._is_sound()
             self.life.die()
+        self._measure(self.life)
         await self.life.bury(self.network)
         self.life = None
 
@@ -214,6 +217,9 @@ class Session:
         life.say(OperatorAsked(Ask.PAUSE, "session", "a look at the books"))
         if not await self._until(self._is_at_rest, REST_S_MAX):
             findings.add("I14", "no rest: orders stay open, or the books do not agree")
+            rest.every_order_ended(
+                findings, self._laws.orders, self.alpaca.world.exchange, self.excuses
+            )
             return
         self._compare()
         life.say(OperatorAsked(Ask.STOP, "session", "the end"))
@@ -267,10 +273,12 @@ class Session:
     # What is told.
 
     def _measure(self, life: Life) -> None:
-        """I18: nothing overflowed in this life."""
-        assert life.house is not None
+        """I18 and I20: nothing overflowed in this life, and what it kept for a post-mortem names no secret."""
+        if life.house is None:
+            return
         self._result.steps = life.steps
         findings, bus = self._laws.findings, life.house.bus
+        rest.keeps_secret(findings, "\n".join(life.house.broker.wire.ring.lines()).encode(), CANARY)
         findings.check(bus.full is None, "I18", f"{bus.full}")
         longest = max(inbox.qsize() for inbox in bus.inboxes.values())
         findings.check(longest <= bus.inbox_max, "I18", f"an inbox holds {longest}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from tradingd.runtime.ports import Lane, NetworkError, Reply
 from tradingd.simulation.mortal import Mortal
@@ -21,6 +22,7 @@ _TORN = b'{"stream":"trade_updates","data":{"event":"fi'
 
 Arrives = Callable[[str, bytes], None]
 Leaves = Callable[[bytes], None]
+Asks = Callable[[str, Lane], None]
 
 
 class TroubledSocket:
@@ -99,13 +101,14 @@ class TroubledNetwork:
 
     def __init__(
         self, inner: SimulatorNetwork, weather: Weather, life: Mortal, *,
-        arrives: Arrives, leaves: Leaves,
+        arrives: Arrives, leaves: Leaves, asks: Asks,
     ) -> None:  # fmt: skip
         self._inner = inner
         self._weather = weather
         self._life = life
         self._arrives = arrives
         self._leaves = leaves
+        self._asks = asks
         self._sockets: list[TroubledSocket] = []
         self.closed: set[str] = set()
         """Kinds of sockets that cannot be opened now."""
@@ -121,8 +124,8 @@ class TroubledNetwork:
         deadline_s: float = 10.0,
     ) -> Reply:
         """Do one request."""
-        del lane
         self._life.step()
+        self._asks(urlsplit(url).path, lane)
         if method == "POST" and body is not None:
             self._leaves(body)
         fate = self._weather.fate(operation_of(method, url))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tradingd import messages as m
 from tradingd.broker.reconciler import ACCEPTED
-from tradingd.messages import Message
+from tradingd.messages import Level, Message
 from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
+from tradingd.supervisor.levels import ORDER
 
 ALERT_NS_MAX = 5_000_000_000
 BROKEN = frozenset({
@@ -22,32 +23,46 @@ class AliveLaws:
     def __init__(self, findings: Findings, excuses: Excuses) -> None:
         self._findings = findings
         self._excuses = excuses
-        self._owed: int | None = None
-        """Since when an alert of a difference is due."""
+        self._owed: dict[str, int] = {}
+        """Kind of alert -> since when it is due."""
+        self.level = Level.NO_ENTRIES
+        """As last said; it outlives the run."""
 
     def hear(self, message: Message, at: int) -> None:
         """Take one word."""
-        if self._owed is not None and at - self._owed > ALERT_NS_MAX:
-            self._findings.add("I13", "a difference and no alert within 5 s")
-            self._owed = None
+        for kind, since in list(self._owed.items()):
+            if at - since > ALERT_NS_MAX:
+                self._findings.add("I13", f"no alert of a {kind} within 5 s")
+                del self._owed[kind]
         if isinstance(message, m.AlertRaised):
             self._alert(message)
-        elif isinstance(message, m.StationFailed):
+        elif isinstance(message, m.LevelChanged):
+            self._change(message, at)
+        elif isinstance(message, m.BooksAgreed) and message.why != ACCEPTED:
+            self._excuses.agree(at)  # as read; what a person accepts may be older
+        elif isinstance(message, m.DifferenceUnexplained):
+            self._owed.setdefault("mismatch", at)
+            if self._excuses.covers(message.symbol):
+                return
+            text = f"{message.kind} {message.symbol}: ours {message.ours}, theirs {message.theirs}"
+            self._findings.add("I5", f"unexplained {text}")
+        else:
+            self._trouble(message)
+
+    def _trouble(self, message: Message) -> None:
+        if isinstance(message, m.StationFailed):
             self._findings.add("I17", f"station {message.station} failed: {message.error}")
         elif isinstance(message, m.StationStalled):
             self._findings.add("I17", f"station {message.station} stalled")
         elif isinstance(message, m.WordUnknown) and message.where != "stream.frame":
             self._findings.add("I17", f"word unknown: {message.where} {message.word}")
-        elif isinstance(message, m.BooksAgreed) and message.why != ACCEPTED:
-            self._excuses.agree(at)  # as read; what a person accepts may be older
-        elif isinstance(message, m.DifferenceUnexplained):
-            self._owed = at
-            if self._excuses.covers(message.symbol):
-                return
-            text = f"{message.kind} {message.symbol}: ours {message.ours}, theirs {message.theirs}"
-            self._findings.add("I5", f"unexplained {text}")
 
     def _alert(self, said: m.AlertRaised) -> None:
-        if said.kind == "mismatch":
-            self._owed = None
+        self._owed.pop(said.kind, None)
         self._findings.check(said.kind not in BROKEN, "I17", f"alert {said.kind}: {said.text}")
+
+    def _change(self, said: m.LevelChanged, at: int) -> None:
+        is_worse = ORDER[said.level] > ORDER[self.level]
+        if is_worse and ORDER[said.level] >= ORDER[Level.REDUCE_ONLY]:
+            self._owed.setdefault("level", at)
+        self.level = said.level

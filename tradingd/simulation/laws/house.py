@@ -8,8 +8,8 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.cores import CoreSettings
-from tradingd.messages import Envelope
-from tradingd.runtime.ports import Clock
+from tradingd.messages import Envelope, LevelChanged
+from tradingd.runtime.ports import Clock, Lane
 from tradingd.simulation.disk import Disk
 from tradingd.simulation.ground import START_NS
 from tradingd.simulation.laws.alive import AliveLaws
@@ -18,6 +18,8 @@ from tradingd.simulation.laws.finding import Findings
 from tradingd.simulation.laws.gate import GateLaws
 from tradingd.simulation.laws.levels import LevelLaws
 from tradingd.simulation.laws.orders import OrderLaws
+from tradingd.simulation.laws.plans import PlanLaws
+from tradingd.simulation.laws.requests import RequestLaws
 
 
 class _Order(msgspec.Struct):
@@ -30,12 +32,13 @@ class _Order(msgspec.Struct):
 class Laws:
     """What every life of one session is held to."""
 
-    def __init__(self, told: CoreSettings, disk: Disk, clock: Clock) -> None:
+    def __init__(self, told: CoreSettings, disk: Disk, clock: Clock, per_min_max: int) -> None:
         self.findings = Findings()
         self.level = LevelLaws(self.findings)
         self.arrivals = 0
         """Orders that reached the broker, repetitions included."""
         self._told = told
+        self._per_min_max = per_min_max
         self._disk = disk
         self._clock = clock
         self.excuses = Excuses()
@@ -45,6 +48,8 @@ class Laws:
         self.orders = OrderLaws(self.findings)
         self.gate = GateLaws(self.findings, self.orders, self._told.risk, self.excuses)
         self.alive = AliveLaws(self.findings, self.excuses)
+        self.plans = PlanLaws(self.findings, self.orders, self._told.router)
+        self.requests = RequestLaws(self.findings, self._per_min_max)
 
     def rewind(self, rows: Sequence[Envelope]) -> None:
         """Go back to what is durable, as a new life does; what was found stays found."""
@@ -55,6 +60,9 @@ class Laws:
         for envelope in rows:
             self.orders.hear(envelope.message, envelope.at)
             self.gate.hear(envelope.message, envelope.at)
+            self.plans.hear(envelope.message, envelope.at)
+            if isinstance(envelope.message, LevelChanged):
+                self.alive.level = envelope.message.level
         self.findings.all[:] = known  # said of the log before, or by an older book
 
     def hear(self, envelope: Envelope) -> None:
@@ -64,7 +72,14 @@ class Laws:
         self.orders.hear(message, at)
         self.level.hear(message)
         self.gate.hear(message, at)
+        self.plans.hear(message, at)
         self.alive.hear(message, at)
+
+    def asks(self, path: str, lane: Lane) -> None:
+        """Judge a request as it leaves."""
+        now = self._clock.now()
+        self.findings.now_s = (now - START_NS) / 1e9
+        self.requests.leaves(path, lane, now)
 
     def leaves(self, body: bytes) -> None:
         """Judge an order as it is put on the wire."""

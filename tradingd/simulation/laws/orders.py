@@ -9,7 +9,7 @@ from typing import Any
 
 from tradingd import messages as m
 from tradingd.broker.known import NOT_FOUND
-from tradingd.messages import Message, Role
+from tradingd.messages import Message, Role, Side
 from tradingd.simulation.laws.finding import Findings
 
 ZERO = Decimal(0)
@@ -25,6 +25,7 @@ class Record:
     is_terminal: bool = False
     is_presumed: bool = False
     is_accepted: bool = False
+    is_cancel_asked: bool = False
 
     @property
     def remaining(self) -> Decimal:
@@ -42,12 +43,14 @@ class Parent:
 
 
 class OrderLaws:
-    """I4, I7 and I11, word by word; the other laws read its records."""
+    """I3, I4, I7, I11 and I12, word by word; the other laws read its records."""
 
     def __init__(self, findings: Findings) -> None:
         self.records: dict[str, Record] = {}
         self.parents: dict[str, Parent] = {}
         self.children: dict[str, list[Record]] = {}
+        self._working: dict[str, dict[str, Record]] = {}
+        """Symbol -> orders that may still trade."""
         self._findings = findings
         self._handlers: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.IntentApproved: self._intent,
@@ -60,6 +63,7 @@ class OrderLaws:
             m.OrderExpired: self._ended,
             m.OrderRejected: self._ended,
             m.OrderReplaced: self._ended,
+            m.CancelOrder: self._cancel,
         }
 
     def hear(self, message: Message, at: int) -> None:
@@ -87,6 +91,7 @@ class OrderLaws:
         check(said.order_id not in self.records, "I3", f"{said.order_id} approved twice")
         record = self.records[said.order_id] = Record(said, at)
         self.children.setdefault(said.intent_id, []).append(record)
+        self._meet(record)
         parent = self.parents.get(said.intent_id)
         if parent is not None:
             total = parent.filled + self.live(said.intent_id)
@@ -94,6 +99,24 @@ class OrderLaws:
             check(total <= most, "I7", f"{said.order_id}: children {total} of {most}")
         else:
             check(said.role is not Role.ENTRY, "I7", f"{said.order_id} opens without a parent")
+
+    def _meet(self, record: Record) -> None:
+        """Judge whether an order would trade with one of ours; an exit may, once that one is being canceled."""
+        order, working = record.approved, self._working.setdefault(record.approved.symbol, {})
+        for order_id, other in working.items():
+            is_leaving = order.role is not Role.ENTRY and other.is_cancel_asked
+            meets = other.approved.side is not order.side and _crosses(order, other.approved)
+            text = f"{order.order_id} would trade with {order_id}"
+            self._findings.check(is_leaving or not meets, "I12", text)
+        working[order.order_id] = record
+
+    def _cancel(self, said: m.CancelOrder, _: int) -> None:
+        if record := self.records.get(said.order_id):
+            record.is_cancel_asked = True
+
+    def _over(self, record: Record) -> None:
+        record.is_terminal = True
+        self._working.get(record.approved.symbol, {}).pop(record.approved.order_id, None)
 
     def _accepted(self, said: m.OrderAccepted, _: int) -> None:
         record = self._known(said.order_id, "OrderAccepted")
@@ -103,6 +126,7 @@ class OrderLaws:
         self._findings.check(not is_late, "I11", f"{said.order_id} accepted after its end")
         if record.is_presumed:
             record.is_terminal = record.is_presumed = False
+            self._working[record.approved.symbol][said.order_id] = record
         record.is_accepted = True
 
     def _filled(self, said: m.OrderFilled, _: int) -> None:
@@ -117,7 +141,8 @@ class OrderLaws:
         is_late = record.is_terminal and not record.is_presumed
         check(not is_late, "I11", f"{said.order_id} filled after its end")
         record.cumulative = said.cumulative
-        record.is_terminal = record.remaining <= 0
+        if record.remaining <= 0:
+            self._over(record)
         if parent := self.parents.get(said.intent_id):
             parent.filled += said.quantity
 
@@ -131,10 +156,19 @@ class OrderLaws:
             return
         is_again = record.is_terminal and not record.is_presumed
         self._findings.check(not is_again, "I11", f"{said.order_id} ended twice")
-        record.is_terminal = True
+        self._over(record)
         record.is_presumed = isinstance(said, m.OrderRejected) and said.code == NOT_FOUND
 
     def _known(self, order_id: str, what: str) -> Record | None:
         record = self.records.get(order_id)
         self._findings.check(record is not None, "I3", f"{what} of unapproved {order_id}")
         return record
+
+
+def _crosses(order: m.OrderApproved, other: m.OrderApproved) -> bool:
+    if order.limit_price is None or other.limit_price is None:
+        return True
+    buy, sell = (order, other) if order.side is Side.BUY else (other, order)
+    assert buy.limit_price is not None
+    assert sell.limit_price is not None
+    return buy.limit_price >= sell.limit_price
