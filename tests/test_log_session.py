@@ -191,8 +191,8 @@ def test_an_order_is_explained_to_people_and_to_programs(recorded: Recorded) -> 
     for word in ("asked", "reason", "confidence", "order_value", "position_pct", "OrderSent",
                  "OrderAccepted", "OrderFilled", fill.execution_id, f"quantity {fill.quantity}"):  # fmt: skip
         assert word in done.output, word
-    told = json.loads(tradingd(recorded.state, "explain", fill.order_id, "--json").output)
-    by_parent = json.loads(tradingd(recorded.state, "explain", fill.intent_id, "--json").output)
+    told = json.loads(tradingd(recorded.state, "explain", fill.order_id, "--json").stdout)
+    by_parent = json.loads(tradingd(recorded.state, "explain", fill.intent_id, "--json").stdout)
     assert told == by_parent
     assert told["asked"]["bid"] > 0
     assert {rule["rule"] for rule in told["rules"]} >= {"level", "stale", "collar", "buying_power"}

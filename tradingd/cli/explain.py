@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradingd.cli.journal import log_or_exit, store_errors
+from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
 from tradingd.cli.shared import (
     Exit,
     config_option,
@@ -44,18 +44,20 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
     moment; where the market tape no longer reaches back to it, that is said. The configuration must be that
     of the run. Exit 1 when the log knows no such order.
     """
-    from tradingd.config.mapping import core_settings
     from tradingd.explain import NotInTheLog
     from tradingd.explain import explain as tell
+    from tradingd.messages import RunStarted
     from tradingd.runtime.order_log import OrderLog
     from tradingd.runtime.tape import read_tape
 
     log_file = log_or_exit(journal, file)
-    limits = core_settings(load_or_exit(file, needs_keys=False)).risk
+    settings = load_or_exit(file)
+    limits = told_or_exit(settings).risk
     log = OrderLog(log_file, is_read_only=True)
     with store_errors():
         log.open()
         try:
+            warn_of_other_settings(log.read_types([RunStarted]), settings)
             story = tell(log, read_tape(log_file.parent / "tape"), order_id, limits)
         except NotInTheLog as error:
             fail(str(error), Exit.FAILURE)

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from tradingd.cli.shared import Exit, fail, load_or_exit
+
+if TYPE_CHECKING:
+    from tradingd.config import Settings
+    from tradingd.cores import CoreSettings
+    from tradingd.messages import Envelope
 
 LOG_FILE = "orders.db"
 
 
 def log_or_exit(journal: Path | None, file: Path) -> Path:
     """Return the order log that is meant: a file, the folder that holds it, or the configuration's own."""
-    named = journal or load_or_exit(file, needs_keys=False).state_dir
+    named = journal or load_or_exit(file).state_dir
     log = named / LOG_FILE if named.is_dir() or named.name != LOG_FILE else named
     if not log.exists():
         fail(f"there is no order log at {log}", Exit.FAILURE)
     return log
+
+
+def told_or_exit(settings: Settings) -> CoreSettings:
+    """Return what the stations of a configuration are told, or end with 78."""
+    from tradingd.config import ConfigError
+    from tradingd.config.mapping import core_settings
+
+    try:
+        return core_settings(settings)
+    except ConfigError as error:
+        fail(str(error), Exit.CONFIG)
 
 
 @contextmanager
@@ -32,3 +51,16 @@ def store_errors() -> Iterator[None]:
         fail(f"{error}. {error.remedy}", Exit.FAILURE)
     except (OSError, sqlite3.Error) as error:
         fail(str(error), Exit.FAILURE)
+
+
+def warn_of_other_settings(log: Iterable[Envelope], settings: Settings) -> None:
+    """Say on stderr when a run of a log had another configuration or build than is at hand."""
+    from tradingd.config import config_hash
+    from tradingd.identity import build
+    from tradingd.messages import RunStarted
+
+    runs = [e.message for e in log if isinstance(e.message, RunStarted)]
+    if any(run.config_hash != config_hash(settings) for run in runs):
+        click.echo("note: a run of this log had another configuration", err=True)
+    if any(run.build != build() for run in runs):
+        click.echo("note: a run of this log was made by another build", err=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
 from tradingd.cli.shared import (
     Exit,
     config_option,
-    fail,
     json_option,
     load_or_exit,
     print_json,
@@ -34,19 +33,14 @@ def replay(journal: Path | None, file: Path, as_json: bool) -> None:
     configuration. The market tape beside it is read too. Use the configuration the run had: what it
     was told is part of its decisions. Exit 0 when every station agrees, 1 when one diverges.
     """
-    from tradingd.config import ConfigError
-    from tradingd.config.mapping import core_settings
     from tradingd.cores import build_cores
     from tradingd.runtime.replay import replay as replay_log
 
     settings = load_or_exit(file)
-    folder = _folder(journal or settings.state_dir)
-    try:
-        told = core_settings(settings)
-    except ConfigError as error:
-        fail(str(error), Exit.CONFIG)
-    log, tape = asyncio.run(_read(folder))
-    _warn_of_other_settings(log, settings_hash=_hash(file))
+    log_file = log_or_exit(journal, file)
+    told = told_or_exit(settings)
+    log, tape = _read(log_file)
+    warn_of_other_settings(log, settings)
     verdicts = replay_log(log, tape, lambda _: build_cores(told))
     if as_json:
         print_json([_row(verdict) for verdict in verdicts])
@@ -56,43 +50,17 @@ def replay(journal: Path | None, file: Path, as_json: bool) -> None:
         raise SystemExit(Exit.FAILURE)
 
 
-def _folder(journal: Path) -> Path:
-    folder = journal if journal.is_dir() else journal.parent
-    if not (folder / "orders.db").exists():
-        fail(f"there is no order log at {folder / 'orders.db'}", Exit.FAILURE)
-    return folder
-
-
-async def _read(folder: Path) -> tuple[list[Envelope], list[Envelope]]:
-    from tradingd.runtime.sqlite_store import SqliteStore, StoreError
+def _read(log_file: Path) -> tuple[list[Envelope], list[Envelope]]:
+    from tradingd.runtime.order_log import OrderLog
     from tradingd.runtime.tape import read_tape
 
-    store = SqliteStore(folder / "orders.db", is_read_only=True)
-    try:
-        await store.open()
-        log = await store.read()
-    except StoreError as error:
-        fail(str(error), Exit.FAILURE)
-    finally:
-        await store.close()
-    return log, list(read_tape(folder / "tape"))
-
-
-def _hash(file: Path) -> str:
-    from tradingd.config import config_hash
-
-    return config_hash(load_or_exit(file))
-
-
-def _warn_of_other_settings(log: list[Envelope], settings_hash: str) -> None:
-    from tradingd.identity import build
-    from tradingd.messages import RunStarted
-
-    runs = [e.message for e in log if isinstance(e.message, RunStarted)]
-    if any(run.config_hash != settings_hash for run in runs):
-        click.echo("note: a run of this log had another configuration", err=True)
-    if any(run.build != build() for run in runs):
-        click.echo("note: a run of this log was made by another build", err=True)
+    log = OrderLog(log_file, is_read_only=True)
+    with store_errors():
+        log.open()
+        try:
+            return log.read(), list(read_tape(log_file.parent / "tape"))
+        finally:
+            log.close()
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

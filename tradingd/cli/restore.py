@@ -37,7 +37,7 @@ def restore(src: Path, file: Path, as_json: bool) -> None:
     from tradingd.statefiles import FolderUnusable, StateFiles
 
     source = log_or_exit(src, file)
-    files = StateFiles(load_or_exit(file, needs_keys=False).state_dir)
+    files = StateFiles(load_or_exit(file).state_dir)
     try:
         files.make()
         with InstanceLock(files.folder), store_errors():
