@@ -13,12 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tradingd.config.faults import Fault, shown
+from tradingd.config.faults import Fault, dotted, shown
 from tradingd.config.secret import Secret
 
 PREFIX = "TRADINGD_"
 KEY_NAMES = ("ALPACA_API_KEY",)
 SECRET_NAMES = ("ALPACA_SECRET_KEY", "ALPACA_API_SECRET")
+_NESTING_MAX = 8
 _NO_SETTING = frozenset({"TRADINGD_CONFIG", "TRADINGD_DATA"})
 
 Path_ = tuple[str, ...]
@@ -68,6 +69,8 @@ def _read_toml(file: Path, gathered: Gathered) -> dict[str, Any]:
         wrong, remedy = f"cannot be read ({error.strerror})", "Name an existing file with -c FILE"
     except ValueError as error:  # TOML syntax and encoding faults are ValueErrors
         wrong, remedy = f"is not TOML ({error})", "Mend the syntax at that place"
+    except RecursionError:
+        wrong, remedy = "is nested too deep to be read", "Write tables as config/mock.toml does"
     gathered.faults.append(Fault(str(file), "file", "", wrong, remedy))
     return {}
 
@@ -75,7 +78,10 @@ def _read_toml(file: Path, gathered: Gathered) -> dict[str, Any]:
 def _merge(gathered: Gathered, table: Mapping[str, Any], at: Path_, origin: str) -> None:
     for name, value in table.items():
         path = (*at, name)
-        if isinstance(value, dict):
+        if len(path) > _NESTING_MAX:
+            fault = Fault(origin, dotted(path[:2]), "", "is nested too deep", "Remove it")
+            gathered.faults.append(fault)
+        elif isinstance(value, dict):
             _merge(gathered, value, path, origin)
             if not value:
                 _put(gathered, path, {}, origin)
@@ -130,7 +136,7 @@ def _typed(value: str) -> object:
     """Read a variable as TOML where it is TOML, else as the text it is."""
     try:
         return tomllib.loads(f"value = {value}", parse_float=Decimal)["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return value
 
 
