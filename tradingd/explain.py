@@ -115,29 +115,25 @@ def _collect(log: OrderLog, name: str) -> Story:
 
 
 def _tell_parent(story: Story, row: Envelope) -> None:
-    match row.message:
-        case m.Intent() | m.OperatorOrder():
-            story.asked = row
-        case m.IntentApproved() | m.IntentRefused():
-            story.verdict = row
-        case m.IntentClosed():
-            story.closed = row
-        case _:
-            pass
+    message = row.message
+    if isinstance(message, m.Intent | m.OperatorOrder):
+        story.asked = row
+    elif isinstance(message, m.IntentApproved | m.IntentRefused):
+        story.verdict = row
+    elif isinstance(message, m.IntentClosed):
+        story.closed = row
 
 
 def _tell_order(order: OrderStory, row: Envelope) -> None:
-    match row.message:
-        case m.OrderApproved() | m.OrderRefused():
-            order.verdict = row
-        case m.OrderFilled() | m.TradeBusted():
-            order.fills.append(row)
-        case m.FeeCharged():
-            order.fees.append(row)
-        case message if isinstance(message, ON_THE_WIRE):
-            order.wire.append(row)
-        case _:
-            pass
+    message = row.message
+    if isinstance(message, VERDICTS):
+        order.verdict = row
+    elif isinstance(message, m.OrderFilled | m.TradeBusted):
+        order.fills.append(row)
+    elif isinstance(message, m.FeeCharged):
+        order.fees.append(row)
+    elif isinstance(message, ON_THE_WIRE):
+        order.wire.append(row)
 
 
 def _order_id(message: Message) -> str:
