@@ -46,8 +46,8 @@ START_NS = ns_of("2024-03-05", "09:35")
 CASH_USD = Decimal(250_000)
 CANARY = "canary-7f3a-secret"
 KEYS = Keys("SIMULATION", CANARY)
-QUOTES_PER_S = 0.15
-"""Of one symbol at a quiet hour: a thin market, about 4,000 quotes an hour of five, with holes in which quotes
+QUOTES_PER_S = 0.18
+"""Of one symbol at a quiet hour: a thin market, some 4,300 quotes an hour of five, with holes in which quotes
 grow stale."""
 ORDERS_PER_MINUTE = 40
 """Entries that the gate lets through: a rush comes up to it."""

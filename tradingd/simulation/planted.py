@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 import msgspec
 
+from tradingd import house
 from tradingd import messages as m
 from tradingd.broker import orders as order_path
-from tradingd.broker import teller
+from tradingd.broker import outcome, teller
 from tradingd.broker.alpaca_wire import order_body
 from tradingd.broker.edge import AlpacaBroker
 from tradingd.broker.facts import facts_of
 from tradingd.broker.gap import Gap
+from tradingd.broker.outcome import Outcome
+from tradingd.broker.rate_budget import RateBudget
 from tradingd.broker.snapshot import Snapshots
 from tradingd.messages import Message
+from tradingd.portfolio.ledger import Ledger
 from tradingd.risk import brief, gate
 from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal
@@ -28,9 +36,19 @@ from tradingd.risk.exposure import measure
 from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import EXIT_RULES
+from tradingd.router.algos.iceberg import Iceberg
+from tradingd.router.algos.twap import Twap
+from tradingd.runtime.bus import Bus
 from tradingd.runtime.journal import Journal
+from tradingd.runtime.ports import NetworkError
+from tradingd.simulation.ground import CANARY
+from tradingd.simulation.wishes import Restless
 from tradingd.supervisor import state as supervisor_state
+from tradingd.supervisor.core import SupervisorCore
 from tradingd.supervisor.latch import HaltLatch
+
+CONFLICTS = frozenset({"self_cross", "opposite"})
+"""Rules that keep our own orders apart."""
 
 Plant = Callable[[ExitStack], None]
 
@@ -143,6 +161,77 @@ def _exit_blocked(stack: ExitStack) -> None:
     _replace(stack, gate, "EXIT_RULES", {**EXIT_RULES, "level": entry_level})
 
 
+def _no_last_look(stack: ExitStack) -> None:
+    _replace(stack, order_path, "refusal", lambda *_: "")
+
+
+def _self_cross(stack: ExitStack) -> None:
+    for name in ("ENTRY_RULES", "ENTRY_ORDER_RULES"):
+        rules = {key: rule for key, rule in getattr(gate, name).items() if key not in CONFLICTS}
+        _replace(stack, gate, name, rules)
+
+
+def _no_budget(stack: ExitStack) -> None:
+    _replace(stack, RateBudget, "wait_ns", lambda *_: 0)
+
+
+def _slices_at_once(stack: ExitStack) -> None:
+    _replace(stack, Twap, "_size", lambda _self, _plan, progress, _slot: progress.left)
+
+
+def _shows_all(stack: ExitStack) -> None:
+    _replace(stack, Iceberg, "_size", lambda _self, progress: progress.left)
+
+
+def _alarm_lost(stack: ExitStack) -> None:
+    changed = SupervisorCore._level_changed  # noqa: SLF001 - a bug keeps no manners
+
+    def silent(self: SupervisorCore, before: Any) -> list[Message]:  # noqa: ANN401
+        return changed(self, before)[:1]
+
+    _replace(stack, SupervisorCore, "_level_changed", silent)
+
+
+def _never_asked(stack: ExitStack) -> None:
+    async def give_up(*_: object) -> None:
+        return
+
+    _replace(stack, order_path.OrderPath, "_ask_until_known", give_up)
+
+
+def _fee_not_booked(stack: ExitStack) -> None:
+    _replace(stack, Ledger, "fee", lambda *_: ())
+
+
+def _task_dies(stack: ExitStack) -> None:
+    async def die(*_: object) -> None:
+        raise RuntimeError("a task that nobody awaits")
+
+    _replace(stack, Snapshots, "_answer", die)
+
+
+def _small_inbox(stack: ExitStack) -> None:
+    _replace(stack, house, "Bus", partial(Bus, inbox_max=2))
+
+
+def _peeks(stack: ExitStack) -> None:
+    """A strategy that looks at something besides its messages: how often it was asked."""
+    asked = count()
+
+    def sized(self: Restless, dice: int) -> Decimal | None:
+        del self
+        return Decimal(1 + (dice + next(asked)) % 5)
+
+    _replace(stack, Restless, "_sized", sized)
+
+
+def _secret_told(stack: ExitStack) -> None:
+    def of_failure(error: NetworkError) -> Outcome:
+        return replace(outcome.of_failure(error), reason=f"{error} with {CANARY}")
+
+    _replace(stack, order_path, "of_failure", of_failure)
+
+
 BUGS: Mapping[str, tuple[str, Plant]] = {
     "new-id-per-retry": ("an order offered again gets another id", _new_id_per_retry),
     "no-replay-at-start": ("the edge forgets its orders at a restart", _no_replay_at_start),
@@ -154,6 +243,18 @@ BUGS: Mapping[str, tuple[str, Plant]] = {
     "halt-lost-on-restart": ("a restart forgets the halt", _halt_lost_on_restart),
     "snapshot-while-moving": ("books are read while orders move", _snapshot_while_moving),
     "exit-blocked": ("an exit is judged by a rule for entries", _exit_blocked),
+    "no-last-look": ("nobody looks again just before an order leaves", _no_last_look),
+    "self-cross": ("entries may trade with our own orders", _self_cross),
+    "no-budget": ("requests leave as fast as they are asked for", _no_budget),
+    "slices-at-once": ("a TWAP sends all that is left with its first slice", _slices_at_once),
+    "shows-all": ("an iceberg shows all that is left", _shows_all),
+    "alarm-lost": ("the level changes and nobody is told", _alarm_lost),
+    "never-asked": ("what became of an order is unknown, and nobody asks", _never_asked),
+    "fee-not-booked": ("the ledger forgets what a trade cost", _fee_not_booked),
+    "task-dies": ("a task of the edge raises, and nobody awaits it", _task_dies),
+    "small-inbox": ("inboxes are smaller than a burst", _small_inbox),
+    "peeks": ("a strategy counts how often it was asked", _peeks),
+    "secret-told": ("the reason of a failed request names our key", _secret_told),
 }
 """Name -> what it does wrong, and the patch."""
 
