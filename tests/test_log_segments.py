@@ -16,7 +16,7 @@ from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.ports import Checkpoint
 from tradingd.runtime.segments import Due, Segment, write_segment
 from tradingd.runtime.sqlite_store import SqliteStore
-from tradingd.runtime.store_errors import StoreBeginsLater, StoreCorrupt
+from tradingd.runtime.store_errors import StoreBeginsLater, StoreCorrupt, StoreOlder
 from tradingd.runtime.verify import verify
 
 SEALED = [f"orders-{day.replace('-', '')}.sqlite" for day in DAYS[:-1]]
@@ -175,7 +175,10 @@ async def test_rows_that_a_checkpoint_knows_and_the_log_lost_are_noticed(tmp_pat
     await (await written(path, days())).close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("DELETE FROM order_log WHERE seq = (SELECT max(seq) FROM order_log)")
-    store = SqliteStore(path)
+    store, seen = SqliteStore(path), tmp_path / "orders.seen"
+    with pytest.raises(StoreOlder, match="had come to row 399"):
+        await store.open()
+    seen.write_text("39")  # torn by a power cut: it says nothing
     await store.open()
     with pytest.raises(StoreCorrupt, match="gone or changed"):
         await store.latest_checkpoint()

@@ -14,7 +14,7 @@ from pathlib import Path
 from tradingd.supervisor.latch import FILE_NAME
 
 EARLIER_KEPT = 5
-_LOG = ("orders.db", "orders.db-wal", "orders.db-shm", "segments")
+_LOG = ("orders.db", "orders.db-wal", "orders.db-shm", "orders.seen", "segments")
 _MOVED = (*_LOG, "tape", "records")
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.faults.disks import Disk, at_home, next_life
 from tests.faults.ground import SYMBOL, Scene, pause
 from tradingd.control.outlet import Outlet, to_descriptor
+from tradingd.house import CHECKPOINT_REAL_S
 from tradingd.messages import (
     Ask,
     DifferenceUnexplained,
@@ -23,16 +26,19 @@ from tradingd.messages import (
     OrderFilled,
     OrderNotSent,
     OrderSent,
+    Quote,
     SnapshotAsked,
 )
 from tradingd.runtime import log_file
-from tradingd.runtime.backup import back_up
+from tradingd.runtime.backup import back_up, restore
 from tradingd.runtime.journal import Journal, JournalFailed
 from tradingd.runtime.memory_tape import NullTape
 from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.sqlite_store import SqliteStore
-from tradingd.runtime.store_errors import StoreCorrupt, StoreError, StoreTooNew
+from tradingd.runtime.store_errors import StoreCorrupt, StoreError, StoreOlder, StoreTooNew
+from tradingd.runtime.tape import MarketTape
 from tradingd.runtime.verify import verify
+from tradingd.supervisor.latch import latch_file
 
 
 def has_nothing(scene: Scene) -> bool:
@@ -213,11 +219,6 @@ def test_fault_66_a_wal_that_lost_its_end_opens_nothing_until_a_person_accepts(
 
 async def restored(scene: Scene, folder: Path) -> Scene:
     """Start on the backup, as `tradingd restore` puts it in place."""
-    from random import Random
-
-    from tradingd.runtime.backup import restore
-    from tradingd.supervisor.latch import latch_file
-
     (folder / "restored").mkdir()
     log = folder / "restored" / "orders.db"
     restore(folder / "backup" / "orders.db", log, Random(5))
@@ -373,6 +374,30 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
     at_home(tmp_path, story)
 
 
+def test_fault_69_an_old_file_put_there_by_hand_is_refused(tmp_path: Path) -> None:
+    async def story(scene: Scene, disk: Disk) -> None:
+        await scene.said(scene.buy(10), OrderFilled)
+        back_up(disk.path, tmp_path / "backup")
+        await scene.said(scene.buy(7), OrderFilled)
+        await pause(CHECKPOINT_REAL_S)
+        await scene.life.crash()
+        await disk.close()
+        disk.path.with_name("orders.db-wal").unlink(missing_ok=True)
+        later = disk.path.read_bytes()
+        shutil.copy(tmp_path / "backup" / "orders.db", disk.path)
+        with pytest.raises(StoreOlder, match="had come to row") as refused:
+            await disk.open()
+        assert "tradingd restore" in refused.value.remedy
+        disk.path.write_bytes(later)
+        await disk.open()
+        again = await next_life(scene, disk)
+        await again.normal(60)
+        await again.life.stop(300)
+        assert has_nothing(again)
+
+    at_home(tmp_path, story)
+
+
 async def test_fault_70_a_file_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:
     path = tmp_path / "orders.db"
     await _made(path)
@@ -402,11 +427,26 @@ def test_fault_71_a_full_disk_under_the_logs_holds_nobody_up() -> None:
     assert outlet.dropped == 10_000
 
 
-def test_fault_71_the_unit_logs_to_the_journal_which_has_caps_and_state_has_its_own() -> None:
+async def test_fault_71_what_the_house_writes_without_end_has_a_cap(tmp_path: Path) -> None:
+    cap = 256 * 1024
+    tape = MarketTape(tmp_path / "tape", cap)
+    rng = Random(1)
+    for seq in range(60_000):
+        price = rng.uniform(1, 1000)
+        tape.append(Envelope(seq, seq, "quotes", Quote("ACMX", price, 1.0, price + 0.01, 1.0, seq)))
+    await tape.close()
+    used = sum(file.stat().st_size for file in (tmp_path / "tape").iterdir())
+    assert cap / 2 < used <= cap
+    assert tape.failed is None
+    kept = [envelope.seq for envelope in tape.read()]
+    assert kept == list(range(kept[0], 60_000)), "the oldest went"
+    assert kept[0] > 0
+
+
+def test_fault_71_a_unit_leaves_its_lines_to_the_journal_and_its_caps() -> None:
     unit = (Path(__file__).parents[2] / "systemd/tradingd.service").read_text()
-    assert "StandardOutput=journal" in unit
-    assert "StandardError=journal" in unit
-    assert "StateDirectory=tradingd" in unit
+    for line in ("StandardOutput=journal", "StandardError=journal", "StateDirectory=tradingd"):
+        assert line in unit.splitlines()
 
 
 async def test_fault_78_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from typing import Any
 
 from tradingd.runtime.chain import START
 from tradingd.runtime.segments import Segment, file_of, registered, select, sync_folder
-from tradingd.runtime.store_errors import UNREADABLE, StoreCorrupt, StoreError, StoreTooNew
+from tradingd.runtime.store_errors import (
+    UNREADABLE,
+    StoreCorrupt,
+    StoreError,
+    StoreOlder,
+    StoreTooNew,
+)
 
 BUSY_REAL_MS_MAX = 15_000
 """Real time that a command waits for another process's lock."""
@@ -144,6 +150,28 @@ class LogFile:
             if not file_of(self.path, segment.day).is_file():
                 raise StoreCorrupt(f"{file_of(self.path, segment.day)}: the sealed day is gone")
         self._chain = self.chain_at(2**63 - 1)
+        if is_checked and not self._is_read_only:
+            self._compare_with_seen()
+
+    def note_seen(self, seq: int) -> None:
+        """Note beside the log how far it came: an older file in its place is known by that."""
+        part = self._seen.with_name(f"{self._seen.name}.part")
+        part.write_text(f"{seq} {self.chain_at(seq).hex()}\n", encoding="ascii")
+        part.replace(self._seen)
+
+    def _compare_with_seen(self) -> None:
+        """Refuse a log that knows less than this folder has had; a note that is torn says nothing."""
+        try:
+            seq, chain = self._seen.read_text(encoding="ascii").split()
+            is_known = self.chain_at(int(seq)) == bytes.fromhex(chain)
+        except (FileNotFoundError, ValueError):
+            return
+        if not is_known:
+            raise StoreOlder(f"{self.path}: the log of this folder had come to row {seq}")
+
+    @property
+    def _seen(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.seen")
 
     def _set(self, pragma: str, value: str, expected: object) -> None:
         self._db.execute(f"PRAGMA {pragma} = {value}")

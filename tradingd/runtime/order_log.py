@@ -87,6 +87,7 @@ class OrderLog(LogFile):
                 " (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT ?)",
                 (_CHECKPOINTS_KEPT,),
             )
+        self.note_seen(checkpoint.seq)
 
     def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
         """Return the newest whole checkpoint before a place; the sealed days keep one each."""

@@ -33,3 +33,9 @@ class StoreBeginsLater(StoreError):  # noqa: N818 - it names the state of affair
     """Old days were let go, and no checkpoint is left to begin from without them."""
 
     remedy = "Restore a backup that still has those days, or one with a whole checkpoint"
+
+
+class StoreOlder(StoreError):  # noqa: N818 - it names the state of affairs
+    """The folder has had a later log than this: ids of it would be used twice."""
+
+    remedy = "Put a backup in place with `tradingd restore`, or put the later file back"
