@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.broker.conftest import House, approved, houses  # noqa: F401 - a fixture
 from tradingd.messages import Role, Side
+from tradingd.runtime import http1
 from tradingd.runtime import network as module
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import NetworkError, SocketClosed
@@ -79,7 +80,7 @@ async def test_fault_07_names_that_do_not_resolve_are_bounded_and_prove_that_not
     *,
     hangs: bool,
 ) -> None:
-    monkeypatch.setattr(module, "CONNECT_S_MAX", 0.1)
+    monkeypatch.setattr(http1, "CONNECT_S_MAX", 0.1)
     async with reaching(AiohttpNetwork(Resolver(hangs=hangs))) as network:
         feeling = Longest()
         with pytest.raises(NetworkError) as failed:

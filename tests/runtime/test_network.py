@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType, web
 
+from tradingd.runtime import http1
 from tradingd.runtime import network as module
 from tradingd.runtime.network import AiohttpNetwork, LaneGate
 from tradingd.runtime.ports import Lane, NetworkError, SocketClosed
@@ -62,7 +63,7 @@ async def server() -> AsyncIterator[Server]:
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("lane", [Lane.EXIT, Lane.POLL])
+@pytest.mark.parametrize("lane", [Lane.EXIT, Lane.ENTRY, Lane.POLL])
 async def test_a_request_brings_status_body_and_lower_case_headers(
     network: AiohttpNetwork, server: Server, lane: Lane
 ) -> None:
@@ -139,7 +140,7 @@ async def test_a_cut_connection_may_have_been_sent_and_is_not_repeated(
 async def test_a_reply_without_end_is_cut_off(
     network: AiohttpNetwork, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BODY_BYTES_MAX", 1000)
+    monkeypatch.setattr(http1, "BODY_BYTES_MAX", 1000)
 
     async def flood(_: web.Request) -> web.StreamResponse:
         return web.Response(body=b"x" * 5000)

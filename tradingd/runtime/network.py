@@ -19,10 +19,9 @@ from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from tradingd.runtime import http1
+from tradingd.runtime.http1 import Direct
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
-
-BODY_BYTES_MAX = 16 * 1024 * 1024
-"""A larger reply is cut off and counts as a failure: nothing the broker says is this long."""
 
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 """A larger WebSocket message ends its socket with code 1009."""
@@ -33,17 +32,21 @@ SLOTS_MAX = 16
 SLOTS_FOR_CANCELS = 4
 """Slots that only cancels may take, so that they never wait for what matters less."""
 
-CONNECT_S_MAX = 5.0
-"""Real seconds for DNS, TCP and TLS; a failure here proves that nothing was sent."""
-
 PING_INTERVAL_S = 10.0
 """A peer that answers no ping for half as long again is gone (half-open TCP within 15 s)."""
 
 KEEP_S_MAX = 60.0
 """Real seconds the exit lane's connection is kept without use; the edge touches it more often."""
 
+OTHERS_KEEP_S_MAX = 15.0
+"""The same for the connections of entries and cancels."""
+
 CLOSE_S_MAX = 2.0
 """Real seconds a closing handshake may take."""
+
+
+_DIRECT = frozenset({Lane.CANCEL, Lane.ENTRY})
+"""Lanes beside the exits' whose requests are orders."""
 
 
 class BoundedResolver(AbstractResolver):
@@ -60,10 +63,10 @@ class BoundedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Resolve, or fail in time."""
         try:
-            async with asyncio.timeout(CONNECT_S_MAX):
+            async with asyncio.timeout(http1.CONNECT_S_MAX):
                 return await self._resolver.resolve(host, port, family)
         except TimeoutError as error:
-            raise OSError(None, f"no address of {host} within {CONNECT_S_MAX} s") from error
+            raise OSError(None, f"no address of {host} within {http1.CONNECT_S_MAX} s") from error
 
     async def close(self) -> None:
         """Release the resolver."""
@@ -160,16 +163,14 @@ async def _refuse_redirects(
 
 
 class AiohttpNetwork:
-    """`ports.Network` over three sessions: exits, everything else, and WebSockets."""
+    """`ports.Network`: exits, and entries with cancels, each directly; readings and WebSockets over aiohttp."""
 
     def __init__(self, resolver: AbstractResolver | None = None) -> None:
         """Open no connection yet; must be called inside a running loop."""
         bounded = BoundedResolver(resolver or aiohttp.ThreadedResolver())
-        self._exits = _session(
-            aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_S_MAX, resolver=bounded
-            )
-        )
+        self._resolver = bounded
+        self._exits = Direct(bounded, KEEP_S_MAX)
+        self._orders = Direct(bounded, OTHERS_KEEP_S_MAX)
         self._others = _session(
             aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300, resolver=bounded)
         )
@@ -197,10 +198,12 @@ class AiohttpNetwork:
             async with asyncio.timeout(deadline_s):
                 if lane is Lane.EXIT:
                     is_on_its_way = True
-                    return await _do(self._exits, method, url, headers, body)
+                    return await self._exits.request(method, url, headers, body)
                 await self._gate.enter(lane)
                 try:
                     is_on_its_way = True
+                    if lane in _DIRECT:
+                        return await self._orders.request(method, url, headers, body)
                     return await _do(self._others, method, url, headers, body)
                 finally:
                     self._gate.leave()
@@ -211,8 +214,8 @@ class AiohttpNetwork:
     async def warm(self, url: str) -> None:
         """Open the exit lane's connection ahead of need; a failure is left to the first real request."""
         try:
-            async with asyncio.timeout(CONNECT_S_MAX):
-                await _do(self._exits, hdrs.METH_GET, url, {}, None)
+            async with asyncio.timeout(http1.CONNECT_S_MAX):
+                await self._exits.request(hdrs.METH_GET, url, {}, None)
         except (TimeoutError, NetworkError):
             return
 
@@ -239,8 +242,11 @@ class AiohttpNetwork:
 
     async def close(self) -> None:
         """Release every connection."""
-        for session in (self._exits, self._others, self._sockets):
+        for direct in (self._exits, self._orders):
+            await direct.close()
+        for session in (self._others, self._sockets):
             await session.close()
+        await self._resolver.close()
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -249,7 +255,7 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         skip_auto_headers=(hdrs.USER_AGENT, hdrs.CONTENT_TYPE),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=http1.CONNECT_S_MAX),
     )
     # aiohttp sends a DELETE again when a kept connection turns out dead; "close all" is not such a request.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch
@@ -284,9 +290,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     size = 0
     while part := await response.content.readany():
         size += len(part)
-        if size > BODY_BYTES_MAX:
+        if size > http1.BODY_BYTES_MAX:
             response.close()
-            raise NetworkError(f"reply longer than {BODY_BYTES_MAX} bytes", was_sent=True)
+            raise NetworkError(f"reply longer than {http1.BODY_BYTES_MAX} bytes", was_sent=True)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -1,0 +1,215 @@
+"""Our own HTTP/1.1 for orders: every way a reply may be written, and none that lets a second request go twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradingd.runtime.http1 import BODY_BYTES_MAX, HEAD_BYTES_MAX, Direct, Garbled, ReplyParser
+from tradingd.runtime.ports import NetworkError, Reply
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+WHOLE = {
+    "length": (OK + b"Content-Length: 5\r\nX-A: b: c\r\n\r\nhello", b"hello"),
+    "empty": (OK + b"content-length: 0\r\n\r\n", b""),
+    "chunked": (OK + b"Transfer-Encoding: Chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", b"hello"),
+    "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n", b"hello"),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    "a word before": (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx", b"x"),
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", b"x"),
+}  # fmt: skip
+
+BROKEN = {
+    "no http": b"SSH-2.0-OpenSSH\r\n\r\n",
+    "status": b"HTTP/1.1 2000 OK\r\n\r\n",
+    "upgrade": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "header": OK + b"no colon here\r\n\r\n",
+    "folded": OK + b"A: b\r\n  c: d\r\n\r\n",
+    "length": OK + b"Content-Length: -1\r\n\r\n",
+    "two lengths": OK + b"Content-Length: 1, 2\r\n\r\n",
+    "too long": OK + f"Content-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode(),
+    "gzip": OK + b"Transfer-Encoding: gzip\r\n\r\n",
+    "chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "chunk too long": OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
+    "endless head": OK + b"A: " + b"b" * (HEAD_BYTES_MAX + 1),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_reply_is_read_however_it_is_cut(name: str) -> None:
+    text, body = WHOLE[name]
+    for size in (1, 2, 7, len(text)):
+        parser = ReplyParser()
+        found = [parser.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert found[:-1] == [None] * (len(found) - 1)
+        reply = found[-1]
+        assert reply is not None
+        assert reply.body == body
+        assert not parser.is_last
+        assert parser.rest == b""
+
+
+def test_headers_are_lower_case_and_an_end_may_be_the_end_of_a_reply() -> None:
+    parser = ReplyParser()
+    assert parser.feed(OK + b"X-RateLimit-Remaining: 7\r\n\r\nhel") is None
+    assert parser.feed(b"lo") is None
+    assert parser.end() == Reply(200, b"hello", {"x-ratelimit-remaining": "7"})
+    assert parser.is_last
+
+
+@pytest.mark.parametrize("text", [
+    OK + b"Connection: close\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+])  # fmt: skip
+def test_a_reply_may_be_the_last_of_its_connection(text: bytes) -> None:
+    parser = ReplyParser()
+    assert parser.feed(text) is not None
+    assert parser.is_last
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_reply_is_refused(name: str) -> None:
+    with pytest.raises(Garbled):
+        ReplyParser().feed(BROKEN[name])
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([
+    OK, b"\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n",
+])), max_size=12))  # fmt: skip
+def test_no_bytes_end_in_anything_but_a_reply_or_a_refusal(parts: list[bytes]) -> None:
+    parser = ReplyParser()
+    with contextlib.suppress(Garbled):
+        for part in parts:
+            if parser.feed(part) is not None:
+                return
+        parser.end()
+
+
+class Peer:
+    """A server that answers with bytes."""
+
+    def __init__(self, *answers: bytes | None) -> None:
+        self._answers = list(answers)
+        self.asked: list[bytes] = []
+        self.connections = 0
+        self.serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.serving.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                               if line.lower().startswith(b"content-length")), 0)  # fmt: skip
+                self.asked.append(head + await reader.readexactly(length))
+                answer = self._answers.pop(0)
+                if answer is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def talking(peer: Peer, keep_s_max: float = 60.0) -> AsyncIterator[tuple[Direct, str]]:
+    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    direct = Direct(aiohttp.ThreadedResolver(), keep_s_max)
+    try:
+        yield direct, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        await direct.close()
+        await asyncio.gather(*(task for task in peer.serving if task is not None))
+        server.close()
+        await server.wait_closed()
+
+
+FINE = OK + b"Content-Length: 2\r\n\r\n{}"
+
+pytestmark = pytest.mark.wire
+
+
+async def test_a_request_is_exact_and_its_connection_is_kept() -> None:
+    peer = Peer(FINE, FINE)
+    async with talking(peer) as (direct, url):
+        for _ in range(2):
+            reply = await direct.request(
+                "POST", f"{url}/v2/orders?a=b%2Fc", {"K": "v"}, b'{"q":"1"}'
+            )
+            assert (reply.status, reply.body) == (200, b"{}")
+        host = url.removeprefix("http://")
+        assert peer.connections == 1
+        assert (
+            peer.asked[0]
+            == (
+                f"POST /v2/orders?a=b%2Fc HTTP/1.1\r\nHost: {host}\r\nK: v\r\nContent-Length: 9\r\n\r\n"
+                '{"q":"1"}'
+            ).encode()
+        )
+
+
+@pytest.mark.parametrize(
+    "first", [OK + b"Connection: close\r\nContent-Length: 0\r\n\r\n", FINE + b"unasked"]
+)
+async def test_a_connection_that_ended_or_said_too_much_is_not_used_again(first: bytes) -> None:
+    peer = Peer(first, FINE)
+    async with talking(peer) as (direct, url):
+        assert (await direct.request("GET", url, {}, None)).status == 200
+        assert (await direct.request("GET", url, {}, None)).body == b"{}"
+        assert peer.connections == 2
+
+
+async def test_who_gives_up_waiting_takes_the_connection_along() -> None:
+    peer = Peer(OK + b"\r\n", FINE)  # a body until the end, which does not come
+    async with talking(peer) as (direct, url):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await direct.request("GET", url, {}, None)
+        assert (await direct.request("GET", url, {}, None)).body == b"{}"
+        assert peer.connections == 2
+
+
+async def test_an_old_connection_is_not_used_again() -> None:
+    peer = Peer(FINE, FINE)
+    async with talking(peer, keep_s_max=-1.0) as (direct, url):
+        for _ in range(2):
+            await direct.request("GET", url, {}, None)
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize("answer", [None, OK + b"Content-Length: 5\r\n\r\nhe", b"nonsense\r\n\r\n"])
+async def test_what_was_written_may_have_been_taken_and_is_never_written_again(
+    answer: bytes | None,
+) -> None:
+    peer = Peer(FINE, answer, None)
+    async with talking(peer) as (direct, url):
+        await direct.request("GET", url, {}, None)  # a connection to reuse
+        asking = asyncio.ensure_future(direct.request("POST", url, {}, b"order"))
+        if answer is not None and b"nonsense" not in answer:
+            await asyncio.sleep(0.05)
+            await direct.close()
+        with pytest.raises(NetworkError) as failed:
+            await asking
+        assert failed.value.was_sent
+        assert len(peer.asked) == 2
+
+
+@pytest.mark.parametrize(("url", "headers"), [
+    ("http://h/a\r\nX: y", {}), ("http://h/a b", {}), ("http://h/", {"K": "v\r\nX: y"}), ("ftp://h/", {}),
+    ("nonsense", {}),
+])  # fmt: skip
+async def test_a_line_break_or_a_strange_address_never_leaves(
+    url: str, headers: dict[str, str]
+) -> None:
+    direct = Direct(aiohttp.ThreadedResolver(), 60.0)
+    with pytest.raises(NetworkError) as failed:
+        await direct.request("GET", url, headers, None)
+    assert not failed.value.was_sent
