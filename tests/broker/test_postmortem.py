@@ -105,6 +105,8 @@ def test_a_halt_and_a_dead_station_leave_a_trace(tmp_path: Path, message: Messag
     clock = ManualClock(1_700_000_000_000_000_000)
     trace = PostMortem(str(tmp_path), Ring(clock), clock)
     trace.hear(LevelChanged(Level.FLATTENING, ("stop",)))
+    trace.hear(LevelChanged(Level.HALTED, ("stopped",)))
+    trace.hear(LevelChanged(Level.NORMAL, ()))
     assert not list(tmp_path.iterdir())
     trace.hear(message)
     assert len(list(tmp_path.iterdir())) == 1

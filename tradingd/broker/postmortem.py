@@ -27,6 +27,10 @@ FILES_MAX = 20
 """Files kept; the oldest goes."""
 
 
+_STOP = frozenset({"stop", "stopped"})
+"""Causes of a session's planned end, which is no halt to look into."""
+
+
 class PostMortem:
     """Writes the ring down when something critical is said: at most a file a minute, twenty in all."""
 
@@ -64,7 +68,8 @@ class PostMortem:
                 return "station_failed", f"{message.station} failed: {message.error}"
             case LevelChanged():
                 before, self._level = self._level, message.level
-                if message.level is Level.HALTED and before is not Level.HALTED:
+                is_asked_for = _STOP.issuperset(message.causes)
+                if message.level is Level.HALTED is not before and not is_asked_for:
                     return "halted", f"halted: {', '.join(message.causes)}"
             case _:
                 pass
