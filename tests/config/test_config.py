@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,7 +15,7 @@ import pytest
 
 from tradingd.config import ConfigError, Secret, Settings, config_hash, load, public
 from tradingd.config.limits import Risk
-from tradingd.config.sections import Supervisor
+from tradingd.config.sections import Section, Supervisor
 
 ROOT = Path(__file__).parents[2]
 MOCK = ROOT / "config/mock.toml"
@@ -90,6 +93,26 @@ def test_the_environment_wins_over_dotenv_over_toml(tmp_path: Path) -> None:
     assert settings.risk.position_pct_max == Decimal(10)
 
 
+def test_a_folder_we_may_not_enter_holds_no_dotenv_for_us(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".env").write_text("TRADINGD_MOCK__SEED=11\n")
+    home.chmod(0o000)
+    code = (
+        "import os, sys; from pathlib import Path; from tradingd.config import load\n"
+        "file, dotenv = Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "load(file, {}, None)\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"
+        "print(load(file, {}, dotenv).mock.seed)"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code, MOCK, home / ".env"], capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    home.chmod(0o700)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
 def test_lists_in_variables_may_be_written_with_commas() -> None:
     settings = load(MOCK, {"TRADINGD_STRATEGIES__SMA__SYMBOLS": "ACMX, ZORB"}, None)
     assert settings.strategies["sma"].symbols == ("ACMX", "ZORB")
@@ -127,7 +150,7 @@ def test_fault_77_a_missing_section_of_limits_is_refused(tmp_path: Path, section
 
 def limits() -> list[tuple[str, str]]:
     """Return every key that limits money, size, number or time: no default may stand in for it."""
-    models = {"risk": Risk, "supervisor": Supervisor}
+    models: dict[str, type[Section]] = {"risk": Risk, "supervisor": Supervisor}
     return [
         (section, key)
         for section, model in models.items()

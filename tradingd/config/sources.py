@@ -6,6 +6,7 @@ value, and a merged tree that remembers its origins is sixty lines.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -141,6 +142,8 @@ def _typed(value: str) -> object:
 
 
 def _read_dotenv(file: Path, gathered: Gathered) -> dict[str, str]:
+    if not os.access(file.parent, os.X_OK, effective_ids=True):
+        return {}  # `sudo -u tradingd` from a home of one's own: what we may not enter holds nothing for us
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
