@@ -281,3 +281,15 @@ def test_an_explained_difference_in_coins_is_its_only_holders(
     assert ledger.explain(difference) == ((heir, "BTC/USD"),)
     assert ledger.open[heir, "BTC/USD"].quantity == held - Decimal("0.1")
     check_identity(ledger, {"BTC/USD": Decimal(31)})
+
+
+def test_a_split_tells_its_holders_in_the_same_order_after_a_checkpoint() -> None:
+    ledger = Ledger()
+    for strategy in ("two", "one"):
+        ledger.fill(a_fill(Side.BUY, "3", "10", strategy))
+    restored = Ledger()
+    restored.load(ledger.save())
+    split = CorporateAction("a", "IBM", "forward_split", Decimal(2))
+    told = ledger.split(split)
+    assert told == restored.split(split)
+    assert told == (("one", "IBM"), ("two", "IBM"))

@@ -291,3 +291,11 @@ def test_applying_the_order_log_gives_the_saved_state(seed: int) -> None:
 
 def test_the_same_messages_give_the_same_words() -> None:
     assert _random_walk(7).log == _random_walk(7).log
+
+
+def test_what_goes_stale_at_once_is_told_in_the_same_order_after_a_restart() -> None:
+    built = line("ZZZ", "AAA")
+    for symbol in ("ZZZ", "AAA"):
+        built.hear(Quote(symbol, 10.0, 1.0, 10.1, 1.0, OPEN), OPEN)
+    said = [each for each in built.run_until(OPEN + 60 * SECOND) if isinstance(each, FeedStale)]
+    assert [each.symbol for each in said] == ["AAA", "ZZZ"]

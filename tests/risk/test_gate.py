@@ -150,6 +150,27 @@ def test_a_restart_refuses_what_was_never_answered() -> None:
     assert core.save() == before.save()
 
 
+def test_a_refusal_names_the_same_order_after_a_checkpoint_as_after_the_whole_log() -> None:
+    by_log = gate()
+    ask(by_log, intent(quantity=40))
+    ask(by_log, bought := order(quantity=40))
+    by_log.handle(kit.fill(bought, 40), kit.NOW)
+    for number in (2, 10):
+        ask(by_log, order(f"g-x-sma-{number}-1", Side.SELL, Role.EXIT, 10, 99))
+    by_checkpoint = gate()
+    by_checkpoint.load(by_log.save())
+    started = m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock")
+    reasons = set()
+    for core in (by_log, by_checkpoint):
+        core.handle(started, kit.NOW)
+        core.handle(kit.mark(), kit.NOW)
+        (refused,) = core.handle(intent("g-e-other-3", strategy="other"), kit.NOW)
+        assert isinstance(refused, m.IntentRefused)
+        assert refused.rule == "self_cross"
+        reasons.add(refused.reason)
+    assert len(reasons) == 1
+
+
 def test_an_exit_is_bounded_by_what_is_held_and_not_yet_leaving() -> None:
     core = holding(gate(), 10)
     first = order("g-x-sma-1-1", Side.SELL, Role.EXIT, 6, None)

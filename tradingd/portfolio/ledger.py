@@ -153,7 +153,7 @@ class Ledger:
 
     def split(self, action: CorporateAction) -> tuple[Key, ...]:
         """Multiply quantities; what they cost stays."""
-        keys = tuple(key for key in self.open if key[1] == action.symbol)
+        keys = tuple(sorted(key for key in self.open if key[1] == action.symbol))
         for key in keys:
             holding = self.open[key]
             holding.last_price /= action.ratio

@@ -200,7 +200,7 @@ class QuotesCore:
         """
         said: list[Message] = []
         next_at = NEVER
-        for book in self._books.values():
+        for _, book in sorted(self._books.items()):  # in which order they came, a restart forgets
             since = self._watched_since(book, now)
             if since is None:
                 continue

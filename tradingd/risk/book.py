@@ -261,8 +261,13 @@ class Book:
     # Permissions.
 
     def start(self, _said: m.RunStarted, _now: int) -> None:
-        """Forget halts: the feed tells of changes only, and nobody listened."""
+        """Forget halts: the feed tells of changes only, and nobody listened.
+
+        Orders and reservations line up by name: in which order they came, a checkpoint forgets.
+        """
         self.halted.clear()
+        self.orders = dict(sorted(self.orders.items()))
+        self.reservations = dict(sorted(self.reservations.items()))
 
     def change_level(self, fact: m.LevelChanged, _now: int) -> None:
         """Take the level the supervisor said."""
