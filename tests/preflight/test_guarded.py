@@ -132,3 +132,9 @@ def test_checklist_19_an_order_log_open_to_others_is_refused(tmp_path: Path) -> 
     (tmp_path / "s/orders.db").chmod(0o640)
     with pytest.raises(NotAdmitted, match=r"orders\.db has mode 0640"):
         admitted(tmp_path, PAPER)
+
+
+def test_a_halt_file_that_root_touched_halts_the_start_and_does_not_bar_it(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir(mode=0o700)
+    owned(tmp_path / "s/HALT").chmod(0o644)
+    admitted(tmp_path, PAPER)

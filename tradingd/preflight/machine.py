@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from tradingd.preflight.check import Check, fail, ok, warn
+from tradingd.statefiles import StateFiles
 
 MIB = 1024**2
 FREE_MIB_MIN = 100
@@ -119,9 +120,13 @@ def check_folder(folder: Path) -> Check:
 
 
 def faults_of_folder(folder: Path) -> list[str]:
-    """Return what others may read or write, or own, of the state folder and the files in it."""
+    """Return what others may read or write, or own, of the state folder and the files in it.
+
+    But for the halt file: root may have touched it in an emergency, and it is to halt the start, not to bar it.
+    """
     faults = []
-    for path in (folder, *sorted(folder.glob("*"))):
+    halt = StateFiles(folder).halt
+    for path in (folder, *(each for each in sorted(folder.glob("*")) if each != halt)):
         try:
             status = path.lstat()
         except FileNotFoundError:
