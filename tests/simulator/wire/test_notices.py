@@ -148,6 +148,53 @@ def test_a_halt_of_a_bad_day_stops_quotes_and_matching_for_its_time() -> None:
     assert of(others, "s") == [], "statuses are told to who asked for them"
 
 
+@pytest.mark.parametrize(
+    ("fault", "statuses"),
+    [
+        (Fault(fault="reject", count=1), ["rejected", "filled"]),
+        (Fault(fault="reject", symbols=("ZORB",)), ["filled", "rejected"]),
+        (Fault(fault="reject"), ["rejected", "rejected"]),
+        (Fault(fault="reject", probability=0.0), ["filled", "filled"]),
+    ],
+)
+def test_the_venue_turns_away_what_the_broker_accepted(fault: Fault, statuses: list[str]) -> None:
+    room = Room()
+    room.alpaca.faults.arm(fault)
+    order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+    made = [room.rest("POST", "/v2/orders", symbol=name, **order) for name in ("ACMX", "ZORB")]
+    assert [each["status"] for each in made] == ["pending_new", "pending_new"]
+    room.pass_seconds(1)
+    told = [room.rest("GET", f"/v2/orders/{each['id']}") for each in made]
+    assert [each["status"] for each in told] == statuses
+    for each in told:
+        assert (each["failed_at"] is not None) == (each["status"] == "rejected")
+    assert room.alpaca.faults.fired.get("reject", 0) == statuses.count("rejected")
+
+
+def test_a_bracket_that_is_turned_away_leaves_no_leg() -> None:
+    room = Room()
+    room.alpaca.faults.arm(Fault(fault="reject", count=1))
+    made = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
+                     time_in_force="day", order_class="bracket", take_profit={"limit_price": "120"},
+                     stop_loss={"stop_price": "80"})  # fmt: skip
+    told = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
+    assert told["status"] == "rejected"
+    assert [leg["status"] for leg in told["legs"]] == ["canceled", "canceled"]
+    assert room.rest("GET", "/v2/orders") == []
+
+
+def test_a_leg_that_wakes_is_no_new_order() -> None:
+    room = Room()
+    made = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
+                     time_in_force="day", order_class="bracket", take_profit={"limit_price": "120"},
+                     stop_loss={"stop_price": "80"})  # fmt: skip
+    room.alpaca.faults.arm(Fault(fault="reject"))
+    room.pass_seconds(1)
+    told = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
+    assert told["status"] == "filled"
+    assert [leg["status"] for leg in told["legs"]] == ["new", "new"]
+
+
 def test_a_band_told_by_the_admin_route_binds_executions() -> None:
     room = Room()
     heard = room.client("/v2/iex", lulds=["ACMX"])

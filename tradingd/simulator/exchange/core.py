@@ -6,7 +6,7 @@ neither sockets nor clocks: quotes go in, `take_events` gives back what happened
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import inf
 
@@ -352,6 +352,10 @@ class Exchange:
         self.dated.append(event)
         self._engine.add_dated(event)
         self.advance(now)
+
+    def reject_by(self, turns_away: Callable[[ExchangeOrder], bool]) -> None:
+        """Let somebody say which accepted orders the venue rejects."""
+        self._engine.turns_away = turns_away
 
     def bust(self, execution_id: str, now: int) -> TradeUpdate:
         """Take an execution back as the venue does when it breaks a trade; return the event of it."""

@@ -28,6 +28,7 @@ from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, Switch
 NEVER = 1 << 63
 _MS = 1_000_000
 _AT_ONCE = frozenset({"ioc", "fok"})
+_FRESH = frozenset({Status.PENDING_NEW, Status.ACCEPTED})
 
 _Due = tuple[int, int, Callable[[Working, int], None], Working]
 
@@ -65,6 +66,8 @@ class Engine:
         """What happened and was not taken yet; always the same list."""
         self.on_close: Callable[[int], None] | None = None
         """Called at each end of the regular session."""
+        self.turns_away: Callable[[ExchangeOrder], bool] | None = None
+        """Asked whether the venue rejects an order that was accepted."""
 
     @property
     def multiplier(self) -> int:
@@ -197,6 +200,10 @@ class Engine:
     def arrive(self, working: Working, now: int) -> None:
         """Let an order reach the venue."""
         if working.order.status in TERMINAL:
+            return
+        is_new = working.order.status in _FRESH
+        if is_new and self.turns_away is not None and self.turns_away(working.order):
+            self.change(working, Status.REJECTED, "rejected", now, failed_at=now)
             return
         working.has_arrived = True
         if working.order.status is not Status.PENDING_CANCEL:

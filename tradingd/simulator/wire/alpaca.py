@@ -72,6 +72,7 @@ class LocalAlpaca:
         self.settings = settings or WireSettings()
         self.faults = faults or Faults()
         self.faults.on_sockets = self._disturb
+        world.exchange.reject_by(self.faults.turns_away)
         self.record = MarketRecord(self.settings.points_kept_max, self._bars)
         self.desk = Desk(world.exchange, self.record, self.settings)
         self._rest = Rest(self.desk)

@@ -8,7 +8,8 @@ import msgspec
 
 FaultName = Literal[
     "refuse", "reset", "drop_reply", "delay", "hang", "status", "truncate", "rewrite", "skew",
-    "close", "mute", "error", "inject", "lose", "duplicate", "reorder", "freeze", "halt", "clear",
+    "close", "mute", "error", "inject", "lose", "duplicate", "reorder", "freeze", "halt", "reject",
+    "clear",
 ]  # fmt: skip
 
 REQUEST_FAULTS = frozenset({
@@ -33,6 +34,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Sockets: `close` (at once), `mute` (what is due is lost), `error` (the answer to an authentication),
     `inject` (a frame of one's own, at once), `freeze` (no data of some symbols), `halt` (a trading
     status, no execution and no more quotes until it ends).
+    Orders: `reject` (the venue turns away what was accepted).
     Trade updates: `lose`, `duplicate`, `reorder` (told after the next, or after `seconds`), `rewrite`.
     `clear` disarms everything.
     """
@@ -74,4 +76,4 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     event: str = ""
     """`lose`, `duplicate`, `reorder`, `rewrite`: only updates of this event; empty = any."""
     symbols: tuple[str, ...] = ()
-    """`freeze`, `halt`: only these; empty = all (`halt` needs one)."""
+    """`freeze`, `halt`, `reject`: only these; empty = all (`halt` needs one)."""

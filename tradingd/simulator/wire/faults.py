@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tradingd.simulator.exchange.orders import ExchangeOrder
 from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.fault import AT_ONCE, REQUEST_FAULTS, Fault, FaultName
 from tradingd.simulator.wire.fault_effects import concerns, dated, instead_of, rewrite_body
@@ -135,6 +136,17 @@ class Faults:
         """Return the error an authentication is answered with, if any."""
         fault = self._socket_fault("error", kind, path)
         return None if fault is None else fault.code
+
+    def turns_away(self, order: ExchangeOrder) -> bool:
+        """Say whether the venue rejects an order it was sent; a replacement is no new order."""
+        if order.replaces is not None:
+            return False
+        meant = [
+            fault
+            for fault in tuple(self._armed)
+            if fault.fault == "reject" and (not fault.symbols or order.symbol in fault.symbols)
+        ]
+        return any(self._fires(fault) for fault in meant)
 
     def points(self, points: list[Point]) -> list[Point]:
         """Return the points that still reach the sockets."""
