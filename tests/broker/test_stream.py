@@ -188,7 +188,7 @@ async def test_a_fill_that_outruns_the_reply_comes_after_accepted(house: House) 
     assert house.names()[-3:] == ["OrderUnknown", "OrderAccepted", "OrderFilled"]
 
 
-async def test_an_overfill_is_a_fact_and_an_alarm(house: House) -> None:
+async def test_fault_25_an_overfill_is_a_fact_and_an_alarm(house: House) -> None:
     await accepted(house)
     house.broker.fill(ID, "11", "10")
     await house.until("AlertRaised")

@@ -448,6 +448,15 @@ def test_a_stop_does_not_outlive_its_run() -> None:
     assert after.level() is Level.NO_ENTRIES
 
 
+def test_books_that_differ_at_a_start_are_compared_again_until_they_agree() -> None:
+    house = House()
+    house.hear(m.RunStarted("g", "run", "build", "hash", "mock"))
+    assert m.SnapshotAsked(why="period") not in house.later(60, "reconcile"), "nobody to ask"
+    house.hear(m.BrokerConnected())
+    house.hear(m.DifferenceUnexplained("position", "IBM", "1", "2"))
+    assert m.SnapshotAsked(why="period") in house.later(60, "reconcile")
+
+
 def test_books_are_compared_periodically_but_not_without_a_broker() -> None:
     house = open_house(reconcile_interval_s=60)
     assert m.SnapshotAsked(why="period") in house.later(60, "reconcile")

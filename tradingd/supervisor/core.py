@@ -215,7 +215,7 @@ class SupervisorCore:
         state = self._state
         if fired.key == "reconcile":
             said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
-            if not {"broker", "broker_refused", "starting"} & state.causes:
+            if state.is_connected and not {"broker", "broker_refused"} & state.causes:
                 said.append(m.SnapshotAsked(why="period"))
             return said
         if fired.key == "flatten" and state.flattening:
