@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tradingd.cli.journal import log_or_exit, store_errors
+from tradingd.cli.journal import log_or_exit, own_files, store_errors
 from tradingd.cli.shared import config_option, json_option, print_json
 
 
@@ -23,7 +23,7 @@ def backup(dest: Path, file: Path, as_json: bool) -> None:
     from tradingd.runtime.backup import back_up
 
     log = log_or_exit(None, file)
-    with store_errors():
+    with own_files(), store_errors():
         found = back_up(log, dest)
     if as_json:
         print_json({"folder": str(dest), "rows": found.rows, "head": found.head})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,16 @@ def told_or_exit(settings: Settings) -> CoreSettings:
         return core_settings(settings)
     except ConfigError as error:
         fail(str(error), Exit.CONFIG)
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Make files as the daemon makes them: for their owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

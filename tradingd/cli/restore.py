@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradingd.cli.journal import log_or_exit, store_errors
+from tradingd.cli.journal import log_or_exit, own_files, store_errors
 from tradingd.cli.shared import (
     Exit,
     config_option,
@@ -40,7 +40,7 @@ def restore(src: Path, file: Path, as_json: bool) -> None:
     files = StateFiles(load_or_exit(file).state_dir)
     try:
         files.make()
-        with InstanceLock(files.folder), store_errors():
+        with InstanceLock(files.folder), own_files(), store_errors():
             restored, aside = _take_up(source, files)
     except AlreadyRunning as error:
         fail(f"{error} {files.folder}", Exit.LOCKED)
