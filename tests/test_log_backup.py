@@ -184,7 +184,7 @@ async def test_an_upgrade_goes_forward_and_keeps_the_file_of_before(tmp_path: Pa
     assert await store.latest_checkpoint() is None, "the state of before is learned from the log"
     await store.close()
     assert verify(path).faults == ()
-    kept = tmp_path / "orders-schema-1.db"
+    kept = tmp_path / "schema-1" / "orders.db"
     assert kept.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(kept)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from tradingd import messages as m
 from tradingd.broker.edge import AlpacaBroker
 from tradingd.broker.known import Record
@@ -60,15 +62,19 @@ async def recall(
 
 
 async def _recall_broker(store: SqliteStore, recovered: Recovered, broker: AlpacaBroker) -> None:
-    state = recovered.more.get("broker")
-    if state is None and recovered.after_seq >= 0:  # a checkpoint of a version that kept less
-        for envelope in await store.read_types(broker.kinds):
-            broker.apply(envelope)
-        return
-    if state is not None:
-        broker.load(state)
-    for envelope in recovered.envelopes:
+    is_whole = recovered.after_seq < 0 or _is_loaded(broker, recovered.more.get("broker"))
+    past = recovered.envelopes if is_whole else await store.read_types(broker.kinds)
+    for envelope in past:
         broker.apply(envelope)
+
+
+def _is_loaded(broker: AlpacaBroker, state: bytes | None) -> bool:
+    """Tell whether the edge goes on from its checkpoint; another version may have kept less, or otherwise."""
+    try:
+        broker.load(b"" if state is None else state)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return True
 
 
 async def _recent(

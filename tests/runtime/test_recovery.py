@@ -14,6 +14,7 @@ from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.journal import Journal
 from tradingd.runtime.memory_store import MemoryStore
 from tradingd.runtime.memory_tape import NullTape
+from tradingd.runtime.ports import Checkpoint
 from tradingd.runtime.recovery import recover, save_checkpoint
 from tradingd.runtime.station import Station
 from tradingd.runtime.timer_heap import TimerHeap
@@ -132,3 +133,36 @@ async def test_a_run_that_was_cut_recovers_what_it_had_journaled(seed: int) -> N
     live, log = await toy.session(store, tape, seed + 10, quotes=0, is_cut=True)
 
     assert await recovered_after(log) == saved(dict(live))
+
+
+class Shelf(MemoryStore):
+    """Keeps several checkpoints."""
+
+    def __init__(self, *checkpoints: Checkpoint) -> None:
+        super().__init__()
+        self.checkpoints = checkpoints
+
+    async def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
+        older = (c for c in self.checkpoints if before_seq is None or c.seq < before_seq)
+        return max(older, key=lambda each: each.seq, default=None)
+
+
+@pytest.mark.parametrize("state", [b"\xff", b"", b"{}", b"[1]"])
+async def test_a_state_that_another_version_wrote_is_passed_over(state: bytes) -> None:
+    store, tape = toy.memory()
+    _, log = await toy.session(store, tape, 1)
+    whole = await recovered_after(log)
+    cut = len(log) // 2
+    kept = MemoryStore()
+    cores = toy.cores()
+    await kept.write(log[: cut + 1])
+    done = await recover(kept, cores, random.Random(1))
+    states = saved(cores) | {"timers": done.timers.save(), "at": b"%d" % done.at}
+    good = Checkpoint(log[cut].seq, states)
+    unknown = Checkpoint(log[-1].seq, {**states, "risk": state})
+    for shelf in (Shelf(good, unknown), Shelf(unknown)):
+        await shelf.write(log)
+        again = toy.cores()
+        recovered = await recover(shelf, again, random.Random(1))
+        assert saved(again) == whole
+        assert recovered.after_seq == (good.seq if good in shelf.checkpoints else -1)

@@ -24,7 +24,7 @@ LOG_FILE = "orders.db"
 def log_or_exit(journal: Path | None, file: Path) -> Path:
     """Return the order log that is meant: a file, the folder that holds it, or the configuration's own."""
     named = journal or load_or_exit(file).state_dir
-    log = named / LOG_FILE if named.is_dir() or named.name != LOG_FILE else named
+    log = named if named.is_file() else named / LOG_FILE
     if not log.exists():
         fail(f"there is no order log at {log}", Exit.FAILURE)
     return log

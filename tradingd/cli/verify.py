@@ -40,6 +40,8 @@ def verify(journal: Path | None, file: Path, as_json: bool) -> None:
 
 
 def _show(found: Verified) -> None:
+    for name in found.unregistered:
+        click.echo(f"note: {name} is no day of this log; a sealing was cut off, or is under way")
     if found.faults:
         rows = [
             (fault.file, "" if fault.seq is None else str(fault.seq), fault.text)

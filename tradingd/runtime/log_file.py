@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tradingd.runtime.chain import START
-from tradingd.runtime.segments import Segment, file_of, registered, select, sync_folder
+from tradingd.runtime.segments import FOLDER, Segment, file_of, registered, select, sync_folder
 from tradingd.runtime.store_errors import (
     UNREADABLE,
     StoreCorrupt,
@@ -153,6 +153,16 @@ class LogFile:
         if is_checked and not self._is_read_only:
             self._compare_with_seen()
 
+    def _keep_before(self, version: int) -> None:
+        """Keep the log as the version before can read it, in a folder that `restore` takes."""
+        folder = self.path.parent / f"schema-{version}"
+        (folder / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in (self.path.parent / FOLDER).glob(f"{self.path.stem}-*.sqlite"):
+            linked = folder / FOLDER / file.name
+            if not linked.exists():
+                linked.hardlink_to(file)  # a closed day never changes
+        copy_whole(self._db, folder / self.path.name)
+
     def note_seen(self, seq: int) -> None:
         """Note beside the log how far it came: an older file in its place is known by that."""
         part = self._seen.with_name(f"{self._seen.name}.part")
@@ -189,7 +199,7 @@ class LogFile:
                 f"{self.path}: schema {version}, start the daemon to bring it to {len(steps)}"
             )
         if 0 < version < len(steps):
-            copy_whole(self._db, self.path.with_name(f"{self.path.stem}-schema-{version}.db"))
+            self._keep_before(version)
         for number, sql in enumerate(steps[version:], version + 1):
             self._db.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
 

@@ -53,6 +53,8 @@ class Verified:
     """The chain of the last row: whoever wrote it down elsewhere knows later whether it still ends so."""
     let_go_seq: int | None
     """The last row that retention let go; None while the log is there from its beginning."""
+    unregistered: tuple[str, ...]
+    """Files beside the days that the log does not name and nobody reads: of a sealing that was cut off."""
     faults: tuple[Fault, ...]
 
 
@@ -116,10 +118,6 @@ def _verified(log: OrderLog) -> Verified:
     if damage := log.damage():
         walk.fault(path.name, None, damage)
     walk.faults += _checkpoints(log, path)
-    for file in strangers(path, log.segments):
-        walk.fault(
-            file.name, None, "is no day of this log: a sealing was cut off, or it is foreign"
-        )
     let_go = log.get(LET_GO)
     return Verified(
         segments=len(log.segments),
@@ -128,6 +126,7 @@ def _verified(log: OrderLog) -> Verified:
         last_seq=walk.last_seq,
         head=walk.chain.hex(),
         let_go_seq=None if let_go is None else int(let_go),
+        unregistered=tuple(file.name for file in strangers(path, log.segments)),
         faults=tuple(walk.faults),
     )
 
