@@ -26,6 +26,7 @@ from tradingd.runtime.recovery import apply_one
 from tradingd.runtime.sqlite_store import SqliteStore
 from tradingd.runtime.tape import read_tape
 from tradingd.simulation.laws import rest
+from tradingd.simulation.laws.excuses import Excuses
 from tradingd.simulation.laws.finding import Findings
 from tradingd.simulation.laws.gate import GateLaws
 from tradingd.simulation.laws.levels import LevelLaws
@@ -97,7 +98,7 @@ def _judge(log: Log) -> tuple[Findings, OrderLaws]:
     """Hold every word that is on the disk to the laws of orders, limits and levels."""
     findings = Findings()
     orders, levels = OrderLaws(findings), LevelLaws(findings)
-    gate = GateLaws(findings, orders, log.told.risk)
+    gate = GateLaws(findings, orders, log.told.risk, Excuses())
     of_this_run: set[str] = set()
     for envelope in sorted([*log.rows, *log.market], key=lambda each: each.seq):
         message, at = envelope.message, envelope.at
