@@ -240,7 +240,7 @@ def test_a_broker_that_is_down_is_waited_for_and_opens_nothing(
     ]
 
 
-def test_a_stop_ends_the_waiting_for_a_broker_that_is_down(
+def test_fault_55_a_stop_ends_the_waiting_for_a_broker_that_is_down(
     tmp_path: Path, simulator: Simulator
 ) -> None:
     simulator.fault(fault="status", path="/v2", status=503)
@@ -251,7 +251,7 @@ def test_a_stop_ends_the_waiting_for_a_broker_that_is_down(
     assert time.monotonic() - began < 10
 
 
-def test_a_stop_before_anything_was_begun_ends_with_0(tmp_path: Path, simulator: Simulator) -> None:
+def test_fault_55_a_stop_before_anything_was_begun_ends_with_0(tmp_path: Path, simulator: Simulator) -> None:
     simulator.fault(fault="delay", path="/v2/account", seconds=9)
     with daemon(tmp_path, PAPER, environment(tmp_path, simulator.address)) as process:
         deadline = time.monotonic() + REAL_S_MAX

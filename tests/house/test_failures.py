@@ -102,7 +102,7 @@ def test_without_a_source_of_entries_nothing_enters_and_a_stop_sells_in_order(
 
 
 @pytest.mark.parametrize("station", ["risk", "router", "portfolio", "reconciler"])
-def test_without_a_vital_station_the_emergency_lane_closes_everything_and_the_house_halts(
+def test_fault_52_without_a_vital_station_the_emergency_lane_closes_everything_and_the_house_halts(
     tmp_path: Path, station: str
 ) -> None:
     async def story(loop: VirtualLoop) -> None:

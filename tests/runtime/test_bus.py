@@ -74,7 +74,7 @@ def test_each_inbox_is_the_log_filtered_by_what_its_owner_hears(
         assert everything_in(inbox) == [e for e in log.rows if is_heard_by(name, e.message)]
 
 
-def test_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_called() -> None:
+def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_called() -> None:
     log, halts = Log(), list[InboxFull]()
     bus = Bus(ManualClock(), log, inbox_max=2, on_full=halts.append)
     supervisor, strategy = bus.inbox("supervisor"), bus.inbox("strategy")
@@ -89,7 +89,7 @@ def test_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_called() -> N
     assert halts == [bus.full]
 
 
-def test_market_data_without_room_is_refused_but_halts_nothing() -> None:
+def test_fault_53_market_data_without_room_is_refused_but_halts_nothing() -> None:
     halts = list[InboxFull]()
     bus = Bus(ManualClock(), Log(), inbox_max=1, on_full=halts.append)
     bus.inbox("strategy")

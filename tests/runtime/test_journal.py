@@ -144,7 +144,7 @@ async def test_a_disk_that_does_not_keep_up_counts_as_failed(
     assert "wait for the disk" in str(journal.failed)
 
 
-async def test_canceling_the_writer_lets_a_begun_group_finish() -> None:
+async def test_fault_60_canceling_the_writer_lets_a_begun_group_finish() -> None:
     store = PacedStore()
     journal = Journal(store, NullTape())
     async with running(journal) as task:
@@ -160,7 +160,7 @@ async def test_canceling_the_writer_lets_a_begun_group_finish() -> None:
     assert store.groups == [[0]]
 
 
-async def test_a_waiter_that_was_canceled_hurts_nobody() -> None:
+async def test_fault_60_a_waiter_that_was_canceled_hurts_nobody() -> None:
     store = PacedStore()
     journal = Journal(store, NullTape())
     async with running(journal):

@@ -156,7 +156,7 @@ def test_fault_84_keys_are_read_at_a_start_and_only_then(
         assert not unit.words("READY")
 
 
-def test_a_frozen_loop_is_not_fed_and_the_abort_names_the_line(tmp_path: Path) -> None:
+def test_fault_51_a_frozen_loop_is_not_fed_and_the_abort_names_the_line(tmp_path: Path) -> None:
     with started(tmp_path, with_strategy(tmp_path, "Freezes", FREEZES)) as unit:
         unit.wait_word("READY")
         began = time.monotonic()

@@ -146,7 +146,7 @@ def test_the_watchdog_is_fed_three_times_in_its_span(house: House) -> None:
 
 
 @pytest.mark.parametrize("station", STATIONS)
-def test_one_silent_station_starves_the_watchdog(house: House, station: str) -> None:
+def test_fault_52_one_silent_station_starves_the_watchdog(house: House, station: str) -> None:
     house.pulse.silent.add(station)
     assert not fed(house.seconds(30))
     house.pulse.silent.clear()
