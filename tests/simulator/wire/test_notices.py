@@ -270,6 +270,8 @@ def test_cash_and_busts_by_the_admin_routes() -> None:
     [
         ("/sim/events", {"kind": "party"}, 422),
         ("/sim/events", {"kind": "deposit"}, 422),
+        ("/sim/events", {"kind": "dividend", "symbol": "NONE", "amount": "1"}, 422),
+        ("/sim/events", {"kind": "split", "symbol": "NONE", "new_rate": "2"}, 422),
         ("/sim/busts", {"execution_id": "none"}, 404),
         ("/sim/market", {"T": "q", "S": "ACMX"}, 422),
         ("/sim/market", {"T": "s", "S": "NONE", "sc": "H", "sm": "Halt"}, 422),

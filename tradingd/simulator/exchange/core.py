@@ -348,6 +348,8 @@ class Exchange:
         wrong = problem(event)
         if wrong is not None:
             raise parameter(wrong)
+        if event.symbol:
+            self._listed(event.symbol)  # which refuses what nobody lists
         event = event if event.at > now else replace(event, at=now)
         self.dated.append(event)
         self._engine.add_dated(event)
