@@ -40,6 +40,19 @@ def test_fault_76_only_what_surely_differs_is_skew() -> None:
     assert skew_s("yesterday", at, at) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 20 Nov {} 10:00:00 GMT",
+        "Mon, 20 Nov 2026 {}:00:00 GMT",
+        "Mon, 20 Nov 2026 10:00:00 +{}",
+    ],
+)
+def test_fault_76_a_date_beyond_all_numbers_is_none_and_harms_no_reply(text: str) -> None:
+    """The date of a reply is read while an order waits for that very reply."""
+    assert skew_s(text.format("9" * 30), 0.0, 0.0) is None
+
+
 def test_fault_76_replies_must_agree_before_anything_is_said_and_each_change_is_said_once() -> None:
     skew = ClockSkew()
 

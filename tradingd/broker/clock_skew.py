@@ -27,7 +27,7 @@ def skew_s(date: str, asked_at: float, came_at: float) -> float | None:
     """
     try:
         told = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     stamp = told.replace(tzinfo=told.tzinfo or UTC).timestamp()
     if asked_at > stamp + 1:
