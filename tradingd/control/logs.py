@@ -7,6 +7,7 @@ leak by mistake. `seq` counts without gaps, so a reader sees what a full pipe or
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -61,7 +62,7 @@ def configure(
     redactor = Redactor(secrets)
     render = _Rendered(redactor, is_terminal=is_terminal, on_record=on_record)
     structlog.configure(
-        processors=[_Stamped(run_id, mode, times or Times()), _with_exception, render],
+        processors=[_Careful(_Stamped(run_id, mode, times or Times()), _with_exception, render)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
@@ -82,9 +83,27 @@ class _Lines:
 
     def msg(self, line: str) -> None:
         """Hand on one line."""
-        self._out.write(line + "\n")
+        with contextlib.suppress(
+            Exception
+        ):  # whoever logs has other things to do; `seq` shows the gap
+            self._out.write(line + "\n")
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
+
+
+class _Careful:
+    """Runs the steps; a record that cannot be made is dropped, and never the business of who logs."""
+
+    def __init__(self, *steps: Callable[[object, str, Any], Any]) -> None:
+        self._steps = steps
+
+    def __call__(self, logger: object, method: str, record: Record) -> Record | str:
+        try:
+            for step in self._steps:
+                record = step(logger, method, record)
+        except Exception:  # noqa: BLE001 - no error in a log line may break an order
+            raise structlog.DropEvent from None
+        return record
 
 
 class _Stamped:
