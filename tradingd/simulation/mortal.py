@@ -22,6 +22,11 @@ class Mortal:
         self.ended = asyncio.Event()
         self._left: int | None = None
 
+    @property
+    def is_doomed(self) -> bool:
+        """Tell whether it is to die after some more steps."""
+        return self._left is not None
+
     def arm(self, steps: int) -> None:
         """Die after so many more steps."""
         self._left = steps if self._left is None else min(self._left, steps)

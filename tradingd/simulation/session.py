@@ -46,6 +46,8 @@ DOWN_S = (0.2, 40.0)
 """Until whoever looks after the daemon has it running again."""
 CALM_S_MAX = 300.0
 """From the last trouble until the house is back at NORMAL."""
+DOOMED_S = 15.0
+"""A life that is to die may outlast the storm by so much: long enough for its recovery."""
 REST_S_MAX = 300.0
 STOP_S_MAX = 600.0
 LIVES_MAX = 200
@@ -65,7 +67,7 @@ class Result:
     faults: dict[str, int] = field(default_factory=dict)
     crashes: int = 0
     steps: int = 0
-    """At which the last of its lives could have crashed."""
+    """At which the last of its lives could have crashed before the storm was over."""
     digest: str = ""
 
 
@@ -135,6 +137,7 @@ class Session:
         """Do the whole session."""
         self._storm.start()
         await self._live_until(self._script.hours * HOUR_S)
+        self._result.steps = 0 if self.life is None else self.life.steps
         await self._storm.end()
         if self._is_sound():
             await self._finish(is_audited=is_audited)
@@ -149,6 +152,8 @@ class Session:
             life = await self._born()
             left_s = end_s - self._now_s()
             if life is not None and not life.is_dead:
+                if life.is_doomed:
+                    left_s = max(left_s, DOOMED_S)
                 if left_s <= 0:
                     return
                 try:
@@ -276,7 +281,6 @@ class Session:
         """I18 and I20: nothing overflowed in this life, and what it kept for a post-mortem names no secret."""
         if life.house is None:
             return
-        self._result.steps = life.steps
         findings, bus = self._laws.findings, life.house.bus
         rest.keeps_secret(findings, "\n".join(life.house.broker.wire.ring.lines()).encode(), CANARY)
         findings.check(bus.full is None, "I18", f"{bus.full}")

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from tradingd.simulation.crew import Play
 from tradingd.simulation.script import Burst, Script, Trouble
 
-HOURS = 50 / 3600
+HOURS = 34 / 3600
 EAGER_PCT = 35
-BURSTS = (Burst(4.0, 3), Burst(21.0, 4))
-EVENTS = (Trouble(27.0, "flatten"), Trouble(41.0, "flatten_all", "", 4.0))
+BURSTS = (Burst(3.0, 3), Burst(13.0, 4))
+EVENTS = (Trouble(18.0, "flatten"), Trouble(27.0, "flatten_all", "", 3.0))
 NEVER = 1_000_000_000
 AGAIN_EVERY = 3
 """Every so many crashes are followed by another one in the recovery."""

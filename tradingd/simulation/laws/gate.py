@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradingd import messages as m
-from tradingd.instruments.money import decimal_of, signed
+from tradingd.instruments.money import after_split, decimal_of, signed
 from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.messages import Message, Role
 from tradingd.risk.limits import RiskLimits
@@ -76,7 +76,7 @@ class GateLaws:
         self._move(said.symbol, -signed(said.side, said.quantity))
 
     def _split(self, said: m.CorporateAction, _: int) -> None:
-        self._held[said.symbol] = self._held.get(said.symbol, ZERO) * said.ratio
+        self._held[said.symbol] = after_split(self._held.get(said.symbol, ZERO), said.ratio)
 
     def _explained(self, said: m.DifferenceExplained, _: int) -> None:
         if not is_in_dollars(said):
