@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.properties.effort import effort
 from tradingd import messages as m
 from tradingd.instruments.money import after_split
+from tradingd.instruments.ownership import split_among
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
 from tradingd.portfolio.trades import RoundTrips
@@ -181,11 +182,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(symbol=st.sampled_from(("IBM", "AIG")), rates=RATIOS)
     def split(self, symbol: str, rates: tuple[int, int]) -> None:
         ratio = Decimal(rates[0]) / Decimal(rates[1])
+        rows = self.core.ledger.open.items()
+        held = {key[0]: holding.quantity for key, holding in rows if key[1] == symbol}
+        after = split_among(held, ratio)
+        assert sum(after.values()) == after_split(sum(held.values(), Decimal(0)), ratio)
         for key, lots in self.lots.items():
             if key[1] == symbol and lots.quantity:
                 exact = lots.quantity * Fraction(*rates)
-                held = self.core.ledger.holdings[key].quantity
-                lots.quantity = Fraction(after_split(held, ratio))
+                lots.quantity = Fraction(after[key[0]])
                 assert abs(lots.quantity - exact) < Fraction(1, 10**9)
                 lots.last_price /= Fraction(*rates)
         self.trades = [each for each in self.trades if each.symbol != symbol]

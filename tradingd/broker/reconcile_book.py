@@ -216,8 +216,12 @@ class Book:
         self._state.cash += message.amount
 
     def _split(self, message: CorporateAction) -> None:
-        held = self._state.positions.get(message.symbol, ZERO)
-        self._move(message.symbol, after_split(held, message.ratio) - held)
+        symbol, foreign = message.symbol, self._state.foreign
+        held, theirs = self._state.positions.get(symbol, ZERO), foreign.get(symbol, ZERO)
+        ours = after_split(held, message.ratio)
+        self._move(symbol, ours - held)
+        if theirs:  # the broker rounds the two of them as one
+            foreign[symbol] = after_split(held + theirs, message.ratio) - ours
 
     def _adopted(self, message: BookAdopted) -> None:
         state = self._state

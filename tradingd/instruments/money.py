@@ -11,7 +11,8 @@ from tradingd.messages import Market, Side
 CENT = Decimal("0.01")
 _SUB_DOLLAR_TICK = Decimal("0.0001")
 _CRYPTO_TICK = Decimal("0.000000001")
-_SHARE_STEP = Decimal("0.000000001")
+SHARE_STEP = Decimal("0.000000001")
+"""The broker counts shares in nine places."""
 
 
 @lru_cache(maxsize=16_384)
@@ -52,8 +53,13 @@ def after_split(quantity: Decimal, ratio: Decimal) -> Decimal:
 
     One for three has no exact ratio: without rounding thirty shares would become 9.99..., for ever not ten.
     """
-    after = (quantity * ratio).quantize(_SHARE_STEP, ROUND_HALF_EVEN)
-    return after.quantize(Decimal(1)) if after == after.to_integral_value() else after.normalize()
+    return trimmed((quantity * ratio).quantize(SHARE_STEP, ROUND_HALF_EVEN))
+
+
+def trimmed(quantity: Decimal) -> Decimal:
+    """Return a quantity without the zeros behind it."""
+    is_whole = quantity == quantity.to_integral_value()
+    return quantity.quantize(Decimal(1)) if is_whole else quantity.normalize()
 
 
 def signed(side: Side, quantity: Decimal) -> Decimal:

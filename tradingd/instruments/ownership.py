@@ -7,8 +7,9 @@ names no owner, they must all find the same one, or an exit would be judged agai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
+from tradingd.instruments.money import SHARE_STEP, after_split, trimmed
 from tradingd.messages import DifferenceExplained, FeeCharged
 
 EXTERNAL = "external"
@@ -44,3 +45,19 @@ def keeps_owners(holders: Mapping[str, Decimal], adopted: Decimal) -> bool:
     whole of it becomes external: two owners of opposite sign in one symbol would trade with each other.
     """
     return bool(adopted) and sum(holders.values(), _ZERO) == adopted
+
+
+def split_among(holders: Mapping[str, Decimal], ratio: Decimal) -> dict[str, Decimal]:
+    """Return what each holder has after a split: together exactly what the broker then has.
+
+    The broker rounds the total once. Rounded one by one, three holders of ten shares each would have
+    9.999999999 together after one for three: a rest nobody sells, or elsewhere a sale of what is not there.
+    So each part is cut off at nine places, and what that leaves goes to those who lost most, a step each.
+    """
+    exact = {owner: quantity * ratio for owner, quantity in holders.items()}
+    cut = {owner: share.quantize(SHARE_STEP, ROUND_FLOOR) for owner, share in exact.items()}
+    total = after_split(sum(holders.values(), _ZERO), ratio)
+    steps = int((total - sum(cut.values(), _ZERO)) / SHARE_STEP)
+    for owner in sorted(cut, key=lambda each: (cut[each] - exact[each], each))[:steps]:
+        cut[owner] += SHARE_STEP
+    return {owner: trimmed(share) for owner, share in cut.items()}

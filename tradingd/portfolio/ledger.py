@@ -24,13 +24,14 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from tradingd.instruments.money import after_split, signed
+from tradingd.instruments.money import signed
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
     heir_of,
     is_in_dollars,
     keeps_owners,
+    split_among,
 )
 from tradingd.messages import (
     BookAdopted,
@@ -153,11 +154,12 @@ class Ledger:
 
     def split(self, action: CorporateAction) -> tuple[Key, ...]:
         """Multiply quantities; what they cost stays."""
-        keys = tuple(sorted(key for key in self.open if key[1] == action.symbol))
+        after = split_among(self._holders(action.symbol), action.ratio)
+        keys = tuple((strategy, action.symbol) for strategy in sorted(after))
         for key in keys:
             holding = self.open[key]
             holding.last_price /= action.ratio
-            self._put(key, after_split(holding.quantity, action.ratio), holding.cost)
+            self._put(key, after[key[0]], holding.cost)
         return keys
 
     def explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:

@@ -14,13 +14,13 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.money import after_split
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
     heir_of,
     is_in_dollars,
     keeps_owners,
+    split_among,
 )
 from tradingd.messages import Level, Mark, Market, Role, Session, Side
 
@@ -316,9 +316,9 @@ class Book:
 
     def split(self, fact: m.CorporateAction, _now: int) -> None:
         """Multiply a position by a split; its old price means nothing from here on."""
-        holders = self.positions.get(fact.symbol, {})
-        for strategy in holders:
-            holders[strategy] = after_split(holders[strategy], fact.ratio)
+        holders = self.positions.pop(fact.symbol, {})
+        for strategy, quantity in split_among(holders, fact.ratio).items():
+            self.move(strategy, fact.symbol, quantity)
         self.marks.pop(fact.symbol, None)
 
     def explain(self, fact: m.DifferenceExplained, _now: int) -> None:

@@ -12,13 +12,13 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.money import after_split
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
     heir_of,
     is_in_dollars,
     keeps_owners,
+    split_among,
 )
 from tradingd.messages import Side
 from tradingd.router.settings import RouterSettings
@@ -111,8 +111,13 @@ class Holdings:
 
     def split(self, fact: m.CorporateAction) -> None:
         """Multiply quantities and divide prices."""
-        for holding in self.positions.get(fact.symbol, {}).values():
-            holding.quantity = after_split(holding.quantity, fact.ratio)
+        holders = self.positions.pop(fact.symbol, {})
+        after = split_among(_quantities(holders), fact.ratio)
+        kept = {strategy: holders[strategy] for strategy, quantity in after.items() if quantity}
+        if kept:
+            self.positions[fact.symbol] = kept
+        for strategy, holding in kept.items():
+            holding.quantity = after[strategy]
             holding.average_price /= fact.ratio
             if holding.stop_price is not None:
                 holding.stop_price /= fact.ratio

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.instruments.money import after_split, signed
+from tradingd.instruments.money import signed
 from tradingd.instruments.ownership import (
     EXTERNAL,
     coins_of,
     heir_of,
     is_in_dollars,
     keeps_owners,
+    split_among,
 )
 from tradingd.messages import (
     BookAdopted,
@@ -61,13 +62,10 @@ class PositionBook:
 
     def split(self, action: CorporateAction) -> None:
         """Multiply every holder's quantity and divide its price."""
-        for (_, symbol), view in self._views.items():
-            if symbol == action.symbol and not view.is_flat:
-                _put(
-                    view,
-                    after_split(view.quantity, action.ratio),
-                    view.average_price / action.ratio,
-                )
+        after = split_among(self._holders(action.symbol), action.ratio)
+        for strategy, quantity in after.items():
+            view = self.view(strategy, action.symbol)
+            _put(view, quantity, view.average_price / action.ratio)
 
     def explain(self, difference: DifferenceExplained) -> None:
         """Take over a difference in coins or shares; dollars do not touch a position."""
