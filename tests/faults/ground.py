@@ -64,7 +64,7 @@ class Scene:
         """Disarm everything."""
         self.trouble("clear")
 
-    def buy(self, quantity: int = 10, off_pct: str = "1", symbol: str = SYMBOL) -> str:
+    def buy(self, quantity: int | Decimal = 10, off_pct: str = "1", symbol: str = SYMBOL) -> str:
         """Order as a person would; above the middle is at once. Returns the parent's id."""
         return self._ask(symbol, quantity, off_pct, Role.ENTRY)
 
@@ -72,7 +72,7 @@ class Scene:
         """Order the way out."""
         return self._ask(symbol, quantity, off_pct, Role.EXIT)
 
-    def _ask(self, symbol: str, quantity: int, off_pct: str, role: Role) -> str:
+    def _ask(self, symbol: str, quantity: int | Decimal, off_pct: str, role: Role) -> str:
         self._orders += 1
         self.life.order(self._orders, symbol, str(quantity), off_pct, role)
         return f"{self.life.genesis}-o-operator-{self._orders}"
