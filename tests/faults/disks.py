@@ -44,7 +44,7 @@ class Disk:
         """Open; the WAL is left alone, so that a power cut can take its end."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.log.open()
-        self.log._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self.log.connection.execute("PRAGMA wal_autocheckpoint = 0")
         self._synced_bytes = self._wal_bytes()
 
     async def write(self, group: Sequence[Envelope]) -> None:
@@ -94,12 +94,12 @@ class Disk:
 
     def fill_up(self) -> None:
         """Leave no room for another page: SQLite itself says that the disk is full."""
-        (pages,) = self.log._db.execute("PRAGMA page_count").fetchone()
-        self.log._db.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = self.log.connection.execute("PRAGMA page_count").fetchone()
+        self.log.connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def lock(self) -> None:
         """Let nothing be written: SQLite itself says that the file is read-only."""
-        self.log._db.execute("PRAGMA query_only = ON")
+        self.log.connection.execute("PRAGMA query_only = ON")
 
     def lose_power(self, folder: Path, kept: float) -> Disk:
         """Return the disk as it is found afterwards: of what was not synced, only a part at most."""

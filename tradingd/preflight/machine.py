@@ -31,7 +31,7 @@ COMMIT_MS_WARN, COMMIT_MS_MAX = 50.0, 1000.0
 
 _PRIVATE = 0o077
 _PIN = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.IGNORECASE)
-_SHOWN = ("aiohttp", "msgspec", "pydantic", "uvloop")
+_SHOWN = ("aiohttp", "aiosqlite", "msgspec", "pydantic", "uvloop")
 
 
 def check_versions(locks: Path) -> Check:

@@ -72,15 +72,15 @@ class LogFile:
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Let who looks on see the live file and the register as they are now, whatever is sealed meanwhile."""
-        if not self._is_read_only or self._db.in_transaction:
+        if not self._is_read_only or self.connection.in_transaction:
             yield  # the one who seals knows
             return
-        self._db.execute("BEGIN")
+        self.connection.execute("BEGIN")
         try:
-            self.segments = registered(self._db)
+            self.segments = registered(self.connection)
             yield
         finally:
-            self._db.rollback()
+            self.connection.rollback()
 
     def get(self, key: str) -> str | None:
         """Return a value of the log's own table."""
@@ -93,14 +93,14 @@ class LogFile:
 
     def put_all(self, values: Mapping[str, str]) -> None:
         """Set some values of the log's own table, all or none."""
-        with self._db:
-            self._db.executemany(
+        with self.connection:
+            self.connection.executemany(
                 "INSERT OR REPLACE INTO store_values VALUES (?, ?)", list(values.items())
             )
 
     def copy_to(self, target: Path) -> None:
         """Copy the live file as it is at this moment into one that needs no other, and sync it."""
-        copy_whole(self._db, target)
+        copy_whole(self.connection, target)
 
     def damage(self) -> str:
         """Return what SQLite finds wrong with the live file; empty where it is whole."""
@@ -122,7 +122,8 @@ class LogFile:
         return bytes(found[0][0])
 
     @property
-    def _db(self) -> sqlite3.Connection:
+    def connection(self) -> sqlite3.Connection:
+        """The open connection to the live file."""
         assert self._connection is not None, "the order log is not open"
         return self._connection
 
@@ -131,11 +132,11 @@ class LogFile:
         return self.segments[-1].last_seq if self.segments else -1
 
     def _maybe(self, sql: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        row: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
         return row
 
     def _one(self, sql: str, values: tuple[object, ...] = ()) -> tuple[int, ...]:
-        row: tuple[int, ...] = self._db.execute(sql, values).fetchone()
+        row: tuple[int, ...] = self.connection.execute(sql, values).fetchone()
         return row
 
     def _prepare(self, *, is_checked: bool) -> None:
@@ -145,7 +146,7 @@ class LogFile:
         if is_checked and (damage := self.damage()):
             raise StoreCorrupt(f"{self.path}: {damage}")
         self._migrate()
-        self.segments = registered(self._db)
+        self.segments = registered(self.connection)
         for segment in self.segments if is_checked else ():
             if not file_of(self.path, segment.day).is_file():
                 raise StoreCorrupt(f"{file_of(self.path, segment.day)}: the sealed day is gone")
@@ -161,7 +162,7 @@ class LogFile:
             linked = folder / FOLDER / file.name
             if not linked.exists():
                 linked.hardlink_to(file)  # a closed day never changes
-        copy_whole(self._db, folder / self.path.name)
+        copy_whole(self.connection, folder / self.path.name)
 
     def note_seen(self, seq: int) -> None:
         """Note beside the log how far it came: an older file in its place is known by that."""
@@ -184,7 +185,7 @@ class LogFile:
         return self.path.with_name(f"{self.path.stem}.seen")
 
     def _set(self, pragma: str, value: str, expected: object) -> None:
-        self._db.execute(f"PRAGMA {pragma} = {value}")
+        self.connection.execute(f"PRAGMA {pragma} = {value}")
         row = self._maybe(f"PRAGMA {pragma}")
         if row is None or row[0] != expected:
             raise StoreError(f"{self.path}: {pragma} is {row and row[0]}, not {expected}")
@@ -201,7 +202,9 @@ class LogFile:
         if 0 < version < len(steps):
             self._keep_before(version)
         for number, sql in enumerate(steps[version:], version + 1):
-            self._db.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+            self.connection.executescript(
+                f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;"
+            )
 
 
 def migrations() -> list[str]:

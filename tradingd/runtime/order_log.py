@@ -41,8 +41,8 @@ class OrderLog(LogFile):
     def write(self, group: Sequence[Envelope]) -> None:
         """Make a group durable, all or nothing."""
         rows, chain = rows_of(group, self._chain)
-        with self._db:
-            self._db.executemany("INSERT INTO order_log VALUES (?, ?, ?, ?, ?, ?)", rows)
+        with self.connection:
+            self.connection.executemany("INSERT INTO order_log VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._chain = chain
 
     def read(self, after_seq: int = -1) -> list[Envelope]:
@@ -73,16 +73,16 @@ class OrderLog(LogFile):
     def rows(self) -> Iterator[Row]:
         """Yield the live rows as they rest."""
         sql = "SELECT * FROM order_log WHERE seq > ? ORDER BY seq"
-        yield from self._db.execute(sql, (self._sealed_seq,))
+        yield from self.connection.execute(sql, (self._sealed_seq,))
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint and the one before it."""
         states = ENCODE(dict(sorted(checkpoint.states.items())))
         chain = self.chain_at(checkpoint.seq)
         row = (checkpoint.seq, states, chain, digest_of(checkpoint.seq, states, chain))
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", row)
-            self._db.execute(
+        with self.connection:
+            self.connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", row)
+            self.connection.execute(
                 "DELETE FROM checkpoints WHERE seq NOT IN"
                 " (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT ?)",
                 (_CHECKPOINTS_KEPT,),
@@ -104,7 +104,7 @@ class OrderLog(LogFile):
 
     def checkpoints(self) -> list[Kept]:
         """Return the checkpoints of the live file, newest first."""
-        return self._db.execute(_CHECKPOINTS).fetchall()
+        return self.connection.execute(_CHECKPOINTS).fetchall()
 
     def due(self, upto_seq: int) -> Due | None:
         """Return the oldest day in the live file that was over when the row at `upto_seq` was said."""
@@ -121,14 +121,14 @@ class OrderLog(LogFile):
 
     def take_in(self, segment: Segment) -> None:
         """Register a sealed day: from here on its rows count in its own file."""
-        with self._db:
-            register(self._db, segment)
+        with self.connection:
+            register(self.connection, segment)
         self.segments.append(segment)
 
     def clear_some(self) -> bool:
         """Let some rows that are sealed leave the live file; tells whether there were any."""
-        with self._db:
-            done = self._db.execute(
+        with self.connection:
+            done = self.connection.execute(
                 "DELETE FROM order_log WHERE seq IN"
                 " (SELECT seq FROM order_log WHERE seq <= ? ORDER BY seq LIMIT ?)",
                 (self._sealed_seq, CLEARED_AT_ONCE),
@@ -138,9 +138,9 @@ class OrderLog(LogFile):
     def let_go(self, before_day: str) -> None:
         """Delete sealed days before a date; never the last, whose checkpoint a start can begin from."""
         for segment in [each for each in self.segments[:-1] if each.day < before_day]:
-            with self._db:
-                self._db.execute("DELETE FROM segments WHERE day = ?", (segment.day,))
-                self._db.execute(
+            with self.connection:
+                self.connection.execute("DELETE FROM segments WHERE day = ?", (segment.day,))
+                self.connection.execute(
                     "INSERT OR REPLACE INTO store_values VALUES (?, ?)",
                     (LET_GO, str(segment.last_seq)),
                 )
@@ -192,7 +192,7 @@ class OrderLog(LogFile):
                     if segment.last_seq > after_seq and is_wanted(segment):
                         raw += select(self.path, segment, sql, (*values, after_seq))
                 live = (*values, max(after_seq, self._sealed_seq))
-                raw += self._db.execute(sql, live).fetchall()
+                raw += self.connection.execute(sql, live).fetchall()
             return [Envelope(seq, at, source, _DECODE(body)) for seq, at, source, body in raw]
         except UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: {error}") from error

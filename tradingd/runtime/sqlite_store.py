@@ -1,7 +1,8 @@
-"""`ports.LogStore` in life: the order log on a thread of its own, so that no commit holds up the loop.
+"""`ports.LogStore` in life: the order log on aiosqlite's thread, so that no commit holds up the loop.
 
 Every call runs to its end on that thread, in order, even when whoever awaits it is canceled: a commit is
-never cut in half. Closed days are copied on another thread; the writer only registers them.
+never cut in half. A call is one piece of work of the log, not one statement, so it costs one hop. Closed
+days are copied on another thread; the writer only registers them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import aiosqlite
 import structlog
 
 from tradingd.messages import Envelope, Message
@@ -29,6 +30,26 @@ _R = TypeVar("_R")
 _LOG = structlog.get_logger(actor="journal")
 
 
+class LogThread(aiosqlite.Connection):
+    """The connection of an order log, and the thread that it lives on."""
+
+    def __init__(self, log: OrderLog) -> None:
+        super().__init__(partial(_opened, log), iter_chunk_size=1)
+
+    async def begin(self) -> None:
+        """Open the log; what its opening raises comes when the thread has ended, and the loop still runs."""
+        try:
+            await self
+        except BaseException:
+            await asyncio.to_thread(self._thread.join)
+            raise
+
+    async def do(self, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a piece of work on the thread, after all that was asked before."""
+        result: _R = await self._execute(work, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return result
+
+
 class SqliteStore:
     """The order log for the loop."""
 
@@ -37,16 +58,13 @@ class SqliteStore:
         self._log = OrderLog(path, is_read_only=is_read_only)
         self._keep_years = keep_years
         """Sealed days older than this are deleted; 0 keeps every one."""
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: LogThread | None = None
 
     async def open(self) -> None:
         """Open, migrate and check; raises `StoreError`."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="order-log")
-        try:
-            await self._do(self._log.open)
-        except StoreError:
-            self._end_thread()
-            raise
+        thread = LogThread(self._log)
+        await thread.begin()
+        self._thread = thread
 
     async def write(self, group: Sequence[Envelope]) -> None:
         """Make a group durable, all or nothing."""
@@ -96,8 +114,9 @@ class SqliteStore:
     async def close(self) -> None:
         """Close the file; a store never opened, or closed already, is no fault."""
         if self._thread is not None:
-            await self._do(self._log.close)
-            self._end_thread()
+            thread, self._thread = self._thread, None
+            await thread.do(self._log.close)
+            await thread.close()
 
     async def _seal(self, upto_seq: int) -> None:
         while (due := await self._do(self._log.due, upto_seq)) is not None:
@@ -108,15 +127,14 @@ class SqliteStore:
         while await self._do(self._log.clear_some):
             pass
 
-    def _end_thread(self) -> None:
-        assert self._thread is not None, "the store is not open"
-        self._thread.shutdown(wait=False)
-        self._thread = None
-
     async def _do(self, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         assert self._thread is not None, "the store is not open"
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(work, *args, **kwargs))
+        return await self._thread.do(work, *args, **kwargs)
+
+
+def _opened(log: OrderLog) -> sqlite3.Connection:
+    log.open()
+    return log.connection
 
 
 def _years_before(day: str, years: int) -> str:
