@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     AnyMessage,
     BookAdopted,
+    BrokerPosition,
     DayStarted,
+    DifferenceExplained,
     Envelope,
     FeeCharged,
     Intent,
@@ -249,6 +252,69 @@ def test_sums_stay_exact_when_trades_are_no_longer_kept(
     assert len(bounded.closed) <= kept_max
     assert bounded.closed == whole.closed[-len(bounded.closed) :] if bounded.closed else True
     assert performance(bounded.closed, (), bounded.earlier) == performance(whole.closed)
+
+
+def adopted(symbols: str = "") -> BookAdopted:
+    """Return a book in which the broker has one share of each of these symbols."""
+    rows = tuple(BrokerPosition(symbol, Decimal(1), Decimal(5)) for symbol in symbols)
+    return BookAdopted(Decimal(10_000), rows, "accepted")
+
+
+def told_trips(heard: Iterable[Message]) -> tuple[RoundTrips, PortfolioCore]:
+    core, trips = PortfolioCore(PortfolioSettings()), RoundTrips()
+    for message in heard:
+        for told in (message, *core.handle(message, NOON)):
+            trips.hear(told)
+    return trips, core
+
+
+def test_what_was_earned_before_an_adopted_book_took_the_rest_is_a_trade() -> None:
+    """Two of four shares are sold; then the broker turns out to have none."""
+    trips, _ = told_trips((
+        adopted(),
+        a_fill(1, Side.BUY, Role.ENTRY, "100"),
+        a_fill(2, Side.BUY, Role.ENTRY, "100"),
+        a_fill(3, Side.SELL, Role.EXIT, "103"),
+        adopted(),
+    ))  # fmt: skip
+    (trade,) = trips.closed
+    assert (trade.pnl_usd, trade.reason) == (Decimal(6), "adopted")
+
+
+def test_what_was_never_ours_makes_no_trade() -> None:
+    """Neither a position that goes to another owner untouched, nor another hand's that is left alone."""
+    trips, _ = told_trips((
+        adopted(),
+        a_fill(1, Side.BUY, Role.ENTRY, "100", symbol="A"),
+        adopted("A"),
+        DifferenceExplained("foreign", "B", "0", "5", "another hand's, left alone"),
+    ))  # fmt: skip
+    assert trips.closed == ()
+
+
+_SIDES = st.sampled_from(((Side.BUY, Role.ENTRY), (Side.SELL, Role.EXIT)))
+_FACTS = st.one_of(
+    st.tuples(_SIDES, st.integers(90, 110)).map(lambda it: a_fill(1, *it[0], str(it[1]))),
+    st.integers(1, 9).map(
+        lambda fee: FeeCharged("f", "o", "one", "IBM", "USD", Decimal(fee), NOON)
+    ),
+    st.just(adopted()),
+    st.integers(-4, 4).map(
+        lambda n: DifferenceExplained("position", "IBM", "", "", "why", Decimal(n))
+    ),
+)  # fmt: skip
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.lists(_FACTS, min_size=2, max_size=30))
+def test_trades_and_what_is_open_are_what_the_ledger_says_was_earned(facts: list[Message]) -> None:
+    trips, core = told_trips((adopted(), *facts))
+    totals = core.ledger.by_strategy().values()
+    parts = [(each.realized_usd, each.fees_usd) for each in trips.closed]
+    parts += [(each.realized, each.fees) for each in trips._open.values()]
+    for place in (0, 1):
+        earned = sum((each[place] for each in totals), Decimal(0))
+        assert sum((each[place] for each in parts), Decimal(0)) == earned
 
 
 def test_a_reason_is_forgotten_with_its_parent() -> None:

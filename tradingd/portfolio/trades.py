@@ -23,6 +23,9 @@ from tradingd.messages import (
 from tradingd.portfolio.performance import ClosedTrade, TradeSums
 
 ZERO = Decimal(0)
+ADOPTED = "adopted"
+"""Why a position is left that an adopted book gives to another owner, or to nobody."""
+
 _REASONS_MAX = 4096
 _Key = tuple[str, str]
 
@@ -100,25 +103,27 @@ class RoundTrips:
 
     def _on_position(self, position: PositionChanged) -> None:
         key = (position.strategy, position.symbol)
-        if position.reason == "fee" and key in self._latest and key not in self._open:
+        was_open = key in self._open
+        if position.reason == "fee" and key in self._latest and not was_open:
             self._add_late_fee(key, position)
-            return
-        if position.reason == "adopted" and not position.quantity:
-            self._open.pop(key, None)
             return
         trade = self._open.setdefault(key, _Open())
         trade.realized += position.realized_change_usd
         trade.fees += position.fees_change_usd
-        if not position.quantity:
-            del self._open[key]
-            closed = ClosedTrade(
-                strategy=key[0],
-                symbol=key[1],
-                realized_usd=trade.realized,
-                fees_usd=trade.fees,
-                reason=trade.reason,
-            )
-            self._close(key, closed)
+        if position.quantity:
+            return
+        was_adopted = position.reason == ADOPTED
+        del self._open[key]
+        if (was_adopted or not was_open) and not (trade.realized or trade.fees):
+            return  # it went to another owner untouched, or was never there
+        closed = ClosedTrade(
+            strategy=key[0],
+            symbol=key[1],
+            realized_usd=trade.realized,
+            fees_usd=trade.fees,
+            reason=ADOPTED if was_adopted else trade.reason,
+        )
+        self._close(key, closed)
 
     def _close(self, key: _Key, trade: ClosedTrade) -> None:
         self._latest[key] = (self._count, trade)
