@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -208,3 +209,11 @@ def test_a_violation_ends_with_one_and_names_seed_law_and_troubles(
 def test_the_planted_bugs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--plant", "list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(BUGS) >= 10
+
+
+def test_the_page_names_every_law_and_every_planted_bug() -> None:
+    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    laws = re.findall(r"^\| (I\d+) ", page, re.MULTILINE)
+    assert laws == [f"I{number}" for number in range(1, 21)]
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+?) \| \d+ \|", page, re.MULTILINE))
+    assert rows == {name: text for name, (text, _) in BUGS.items()}

@@ -10,6 +10,7 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
+from tradingd.identity import build
 from tradingd.simulation.script import Script
 from tradingd.simulation.session import Result, play
 
@@ -50,4 +51,8 @@ def played(plays: Iterable[Play], config: Path, jobs: int) -> Generator[tuple[Sc
 
 
 def _play(each: Play, config: Path) -> Result:
-    return play(each.script, config, is_audited=each.is_audited)
+    try:
+        return play(each.script, config, is_audited=each.is_audited)
+    except BaseException as error:
+        error.add_note(f"seed {each.script.seed}, build {build()}")
+        raise

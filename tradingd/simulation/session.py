@@ -189,17 +189,24 @@ class Session:
     async def _end_life(self) -> None:
         assert self.life is not None
         assert self.network is not None
-        if self.is_restart_wanted and not self.life.is_dead and self.life.house is not None:
-            self.is_restart_wanted = False
-            self.weather.fired["restart"] += 1
-            await self.life.house.stop()
-            self.life.die()
-        else:
+        is_restart = self.is_restart_wanted and not self.life.is_dead
+        if not is_restart or not await self._is_stopped_in_order(self.life):
             self._result.crashes += self._is_sound()
-            self.life.die()
+        self.life.die()
         self._measure(self.life)
         await self.life.bury(self.network)
         self.life = None
+
+    async def _is_stopped_in_order(self, life: Life) -> bool:
+        """Stop a house as a restart does; False when it dies of something else meanwhile."""
+        assert life.house is not None
+        self.is_restart_wanted = False
+        self.weather.fired["restart"] += 1
+        try:
+            await life.house.stop()
+        except Dead:
+            return False
+        return True
 
     def _hear(self, envelope: Envelope) -> None:
         self._laws.hear(envelope)
