@@ -1,4 +1,4 @@
-"""Faults 48 to 50, 54, 57, 59, 61 and 62: what happens to the process. 51 to 53, 55, 56, 58 and 60 stand with their subjects."""
+"""Faults 18, 48 to 50, 54, 57, 59, 61 and 62: what happens to the process. 51 to 53, 55, 56, 58, 60: with their subjects."""
 
 from __future__ import annotations
 
@@ -262,6 +262,36 @@ def test_fault_61_a_logger_or_a_metric_that_raises_breaks_no_order(
             structlog.configure(**was)
 
     day(tmp_path, story, retell=patient)
+
+
+@pytest.mark.wire
+def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_says_not_flat(
+    tmp_path: Path,
+) -> None:
+    broker = Broker(tmp_path, 5)
+    try:
+        with started(tmp_path, mock__simulator=broker.url, run__stop_ceiling_s="6") as unit:
+            unit.wait_event("position.changed")
+            asyncio.run(broker.arm(Fault(fault="refuse")))
+            asyncio.run(broker.arm(Fault(fault="close", code=1006)))
+            began = time.monotonic()
+            unit.process.send_signal(signal.SIGTERM)
+            assert unit.wait_end() == 20
+            assert 6 <= time.monotonic() - began < 20
+            unit.wait_event("daemon.not_flat")
+            alerts = (tmp_path / "s/alerts.jsonl").read_text().splitlines()
+            assert json.loads(alerts[-1])["kind"] == "stopped_not_flat"
+            asyncio.run(broker.arm(Fault(fault="clear")))
+            assert asyncio.run(broker.account()).positions, "and so it was"
+
+        # The next life gets out, once what became of the sale on its way is known: after half a minute.
+        with started(tmp_path, mock__simulator=broker.url, run__stop_ceiling_s="60") as unit:
+            unit.wait(lambda: _is_normal(unit.records), "back to normal")
+            unit.process.send_signal(signal.SIGTERM)
+            assert unit.wait_end() == 0
+        assert asyncio.run(broker.account()).positions == {}
+    finally:
+        broker.close()
 
 
 FILES_MAX = 64

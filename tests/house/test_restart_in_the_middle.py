@@ -72,7 +72,7 @@ def entry_children(life: Life) -> list[OrderApproved]:
 
 @pytest.mark.parametrize("down_s", [0.5, 4.0])
 @pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:50:40"])
-def test_a_plan_killed_after_its_third_slice_finishes_with_exactly_its_parents_quantity(
+def test_fault_83_a_plan_killed_after_its_third_slice_finishes_with_exactly_its_parents_quantity(
     tmp_path: Path, algorithm: str, down_s: float
 ) -> None:
     async def story(town: Town, life: Life) -> None:
