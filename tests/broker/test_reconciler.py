@@ -345,6 +345,17 @@ def test_accepting_takes_over_the_snapshot_and_what_moved_since() -> None:
     assert tell(core, OperatorAsked(Ask.PAUSE, "ann", "")) == []
 
 
+def test_a_person_accepts_only_what_was_read_in_this_run() -> None:
+    """Else a start would end without one look at the broker: what was shown yesterday may be gone."""
+    core = adopted("1000", ("IBM", "5"))
+    tell(core, snapshot("990", ("IBM", "7")), RUN)
+    assert tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known")) == []
+    assert tell(core, snapshot("980", ("IBM", "6"))) != []
+    book = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))[0]
+    assert isinstance(book, BookAdopted)
+    assert book.cash == D(980)
+
+
 FACTS = st.sampled_from([
     approved(), OrderAccepted("g-e-s-1-1", "b1"), filled("4"), filled("6", "11", "10"),
     fee("USD", "0.2"), fee("BTC", "0.01"), CashMoved("a", "INT", D("0.5"), 0),

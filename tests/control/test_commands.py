@@ -104,6 +104,11 @@ async def test_nothing_can_be_accepted_before_the_brokers_books_were_read(tmp_pa
         assert (status, body["code"]) == (409, "not_read")
         status, body = await kit.call("GET", "/api/reconcile", Access.READ)
         assert (body["is_agreed"], body["differences"], body["read_at"]) == (False, [], None)
+        kit.view.restore([m.Envelope(0, 0, "broker", books("1000"))])
+        status, body = await kit.call("POST", "/api/control/reconcile", body=WHY)
+        assert (status, body["code"]) == (409, "not_read"), (
+            "what an earlier run read does not count"
+        )
 
 
 def books(

@@ -282,6 +282,7 @@ class Book:
 
     def _started(self, _: RunStarted) -> None:
         self._state.has_agreed = False
+        self._state.latest = None  # what the run before saw is nothing to accept now
 
     def _unexplained(self, message: DifferenceUnexplained) -> None:
         self._state.standing.add(_key(message))

@@ -150,7 +150,7 @@ class HouseView:
         for envelope in envelopes:
             self.apply(envelope)
         self.counts = Counts()
-        self.stopped = None
+        self.stopped = self.snapshot = None  # the broker's books are read anew
         self.is_broker_connected = False
         self.feeds.clear()
 
