@@ -9,8 +9,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.properties.effort import effort
 from tests.risk import kit
@@ -20,6 +29,7 @@ from tradingd.broker.alpaca_wire import OrderView
 from tradingd.broker.facts import facts_of
 from tradingd.broker.known import KnownOrders
 from tradingd.messages import Level, Message, Role, Side
+from tradingd.router.algos.twap import Plan
 from tradingd.router.core import RouterCore
 from tradingd.router.lifecycle import TERMINAL
 
@@ -263,8 +273,10 @@ class RouterMachine(RuleBasedStateMachine):
                 assert live <= int(numbers[0]), parent.intent_id
             slices = int(numbers[1]) if kind == "twap" else 0
             if slices and parent.quantity * D(PRICES[parent.symbol]) >= 200 * slices:
-                part = min(D(self.line.now - parent.started_at) / (int(numbers[0]) * SECOND), D(1))
-                assert filled + live <= parent.quantity * part + parent.quantity / slices + 1
+                elapsed = self.line.now - parent.started_at
+                begun = min(elapsed * slices // (int(numbers[0]) * SECOND) + 1, slices)
+                most = parent.quantity * begun / slices
+                assert filled + live <= most, f"{parent.intent_id} is ahead of its schedule"
 
     @invariant()
     def the_gate_counts_what_the_broker_may_still_fill(self) -> None:
@@ -299,3 +311,19 @@ class RouterMachine(RuleBasedStateMachine):
 
 TestRouter: Any = RouterMachine.TestCase
 TestRouter.settings = effort(80, 60)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_plan_that_runs_ahead_of_its_time_is_caught(
+    slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug put in on purpose: what the machine cannot see, it does not assert."""
+    slot_of = Plan.slot_of
+
+    def ahead(plan: Plan, now: int) -> int:
+        return min(slot_of(plan, now) + slots, plan.slots - 1)
+
+    monkeypatch.setattr(Plan, "slot_of", ahead)
+    told = settings(effort(80, 60), phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match="ahead of its schedule"):
+        run_state_machine_as_test(RouterMachine, settings=told)
