@@ -81,10 +81,10 @@ class Bus:
 class Edge:
     """The parts of the edge that read, with two orders at the broker."""
 
-    def __init__(self, network: Answers) -> None:
+    def __init__(self, network: Answers, settings: AlpacaSettings = SETTINGS) -> None:
         self.bus = Bus()
         self.desk = Desk(
-            network, ManualClock(NOW), self.bus, self.bus, settings=SETTINGS, rng=random.Random(1)
+            network, ManualClock(NOW), self.bus, self.bus, settings=settings, rng=random.Random(1)
         )
         path = OrderPath(self.desk)
         gap = Gap(self.desk, path)

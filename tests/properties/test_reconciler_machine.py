@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.properties.effort import effort
 from tests.properties.odd import as_json
-from tests.properties.test_fuzz_broker import ACCOUNT, LISTED, NOW, Edge
+from tests.properties.test_fuzz_broker import ACCOUNT, LISTED, NOW, SETTINGS, Edge
 from tests.properties.wire import Answers
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import read_order
@@ -245,6 +247,9 @@ TestReconciler.settings = effort(60, 40)
 # What is never compared: a reading during which something happened.
 
 
+READ_THRICE = replace(SETTINGS, snapshot_tries_max=3, snapshot_settle_s=0.0)
+
+
 class Moving(Answers):
     """Answers the readings of a snapshot, and lets an order event fall before the chosen ones."""
 
@@ -252,6 +257,8 @@ class Moving(Answers):
         self._moments = moments
         self.filled = 0
         self.asked = 0
+        self.readings: list[int] = []
+        """Which request each reading began with."""
         self.edge: Edge | None = None
         super().__init__({})
 
@@ -277,10 +284,12 @@ class Moving(Answers):
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
+        path = urlsplit(url).path
         self.asked += 1
+        if path == "/v2/account":
+            self.readings.append(self.asked)
         if self.asked in self._moments:
             self.fill()
-        path = urlsplit(url).path
         bodies: dict[str, Any] = {
             "/v2/account": {**ACCOUNT, "cash": str(100_000 - self.filled)},
             "/v2/positions": [{"symbol": "IBM", "qty": str(self.filled), "side": "long"}] if self.filled else [],
@@ -290,25 +299,26 @@ class Moving(Answers):
         return Reply(200, as_json(bodies.get(path, [])))
 
 
-@effort(60)
-@given(st.sets(st.integers(1, 12), max_size=4))
+@effort(200)
+@given(st.sets(st.integers(1, 15), max_size=6))
 def test_a_reading_in_which_an_order_moved_is_never_compared(moments: set[int]) -> None:
     async def life() -> None:
         network = Moving(moments)
-        edge = network.edge = Edge(network)
+        edge = network.edge = Edge(network, READ_THRICE)
         for order_id in ("g-e-sma-1-1", "g-e-sma-2-1"):
             edge.desk.known.apply(m.OrderAccepted(order_id, f"b-{order_id}"), NOW)
-        first = network.asked
         snapshot = await edge.snapshots.take("start")
-        inside = {n for n in moments if first < n <= network.asked}
         await edge.desk.stop()
+        spans = pairwise([*network.readings, network.asked + 1])
+        *repeated, last = [any(first <= n < end for n in moments) for first, end in spans]
+        assert all(repeated), "only a reading in which something moved is repeated"
+        assert last is (snapshot is None), "and never believed"
         if snapshot is None:
-            assert inside
+            assert len(repeated) + 1 == edge.desk.settings.snapshot_tries_max
             return
-        # One reading was whole: all that it shows is of one moment.
+        # All that it shows is of one moment, and of the latest.
         shown = {row.symbol: row.quantity for row in snapshot.positions}.get("IBM", ZERO)
         listed = {row.order_id: row.cumulative for row in snapshot.orders}["g-e-sma-1-1"]
-        assert shown == listed == 100_000 - snapshot.cash or not inside
-        assert not inside or max(inside) <= network.asked
+        assert shown == listed == 100_000 - snapshot.cash == network.filled
 
     asyncio.run(life())
