@@ -17,14 +17,7 @@ from tradingd.risk.case import Case
 from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.measures import Answer, answers
-from tradingd.risk.rules import (
-    CHILD_EXIT_RULES,
-    ENTRY_ORDER_RULES,
-    ENTRY_RULES,
-    EXIT_RULES,
-    SIZE_RULES,
-    Rule,
-)
+from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, rules_of_order
 from tradingd.risk.sizing import risk_sized
 from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.recovery import apply_one
@@ -185,7 +178,7 @@ def _answers_of(asked: Envelope, core: RiskCore, limits: RiskLimits) -> Sequence
     question, book = asked.message, core.book
     if isinstance(question, m.OrderProposed):
         case = brief.of_order(question, book, asked.at)
-        return list(answers(_order_rules(case), case, book, limits))
+        return list(answers(rules_of_order(case), case, book, limits))
     if isinstance(question, m.Intent):
         case = brief.of_intent(question, book, limits, asked.at)
     else:
@@ -211,12 +204,6 @@ def _sized(case: Case, intent: m.Intent, limits: RiskLimits) -> Answer:
     size = risk_sized(case.symbol, case.limit_price, intent.stop_price, case.exposure, limits)
     case.quantity = size.quantity
     return Answer("size", f"{size.quantity}", f"{size.binding}", size.quantity <= 0)
-
-
-def _order_rules(case: Case) -> dict[str, Rule]:
-    if case.role is Role.ENTRY:
-        return dict(ENTRY_ORDER_RULES)
-    return dict(EXIT_RULES if case.reservation is None else CHILD_EXIT_RULES)
 
 
 def _compare(story: Story) -> None:

@@ -132,9 +132,8 @@ class GateMachine(RuleBasedStateMachine):
         )
         verdict = self.ask(order)
         if isinstance(verdict, m.OrderApproved):
-            # An exit without a parent is the router's own: what is held bounds it, nothing else.
-            assert not ours.is_closed or approved.role is Role.EXIT, "a closed parent draws on"
-            assert ours.is_closed or taken + quantity <= approved.quantity, "too many children"
+            assert not ours.is_closed, "a closed parent draws on"
+            assert taken + quantity <= approved.quantity, "too many children"
             assert approved.role is not Role.ENTRY or not is_worse
             self.orders[order.order_id] = Child(order)
 

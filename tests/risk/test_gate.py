@@ -183,6 +183,27 @@ def test_an_exit_is_bounded_by_what_is_held_and_not_yet_leaving() -> None:
     assert isinstance(ask(core, order("g-x-sma-3-1", Side.SELL, Role.EXIT, 4, 1)), m.OrderApproved)
 
 
+@pytest.mark.parametrize("has_live_child", [True, False])
+@pytest.mark.parametrize("letter", ["e", "o"])
+def test_nothing_draws_on_an_exit_that_was_closed(letter: str, has_live_child: bool) -> None:
+    """Half of the position was to go: what is held is no leave to sell the rest under the same name."""
+    core, name = holding(gate(), 10), f"g-{letter}-sma-7"
+    ask(core, intent(name, Side.SELL, Role.EXIT, 5))
+    if has_live_child:
+        ask(core, order(f"{name}-1", Side.SELL, Role.EXIT, 2, None))
+    closed = m.IntentClosed(
+        name, "sma", "IBM", Side.SELL, Role.EXIT, Decimal(5), Decimal(0), Decimal(0), "operator"
+    )
+    core.handle(closed, kit.NOW)
+
+    refused = ask(core, order(f"{name}-2", Side.SELL, Role.EXIT, 3, None))
+
+    assert isinstance(refused, m.OrderRefused)
+    assert refused.rule == "reservation"
+    own = ask(core, order("g-x-sma-1-1", Side.SELL, Role.EXIT, 8 if has_live_child else 10, None))
+    assert isinstance(own, m.OrderApproved), "the router's own exit needs no intent"
+
+
 def test_no_entry_rule_traps_a_position() -> None:
     core = holding(gate(confidence_min=1.0, order_value_usd_max=Decimal(1)), 500, "mom", "OFF")
     for fact in (

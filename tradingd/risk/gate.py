@@ -16,14 +16,7 @@ from tradingd.risk import brief
 from tradingd.risk.book import ZERO, Book, Question
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
-from tradingd.risk.rules import (
-    CHILD_EXIT_RULES,
-    ENTRY_ORDER_RULES,
-    ENTRY_RULES,
-    EXIT_RULES,
-    SIZE_RULES,
-    judge,
-)
+from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, judge, rules_of_order
 from tradingd.risk.sizing import risk_sized
 
 Verdict = m.IntentApproved | m.IntentRefused | m.OrderApproved | m.OrderRefused
@@ -98,11 +91,7 @@ class RiskCore:
 
     def _answer_order(self, order: OrderProposed, now: int) -> Sequence[Message]:
         case = brief.of_order(order, self.book, now)
-        if case.role is Role.ENTRY:
-            rules = ENTRY_ORDER_RULES
-        else:
-            rules = EXIT_RULES if case.reservation is None else CHILD_EXIT_RULES
-        refusal = judge(rules, case, self.book, self._limits)
+        refusal = judge(rules_of_order(case), case, self.book, self._limits)
         verdict = _refused(order, refusal) if refusal else _order_approved(order)
         return self._settle(order, verdict, now)
 

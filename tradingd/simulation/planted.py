@@ -29,7 +29,7 @@ from tradingd.broker.rate_budget import RateBudget
 from tradingd.broker.snapshot import Snapshots
 from tradingd.messages import Message
 from tradingd.portfolio.ledger import Ledger
-from tradingd.risk import brief, gate
+from tradingd.risk import brief, gate, rules
 from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.exposure import measure
@@ -158,7 +158,8 @@ def _exit_blocked(stack: ExitStack) -> None:
             return None
         return Refusal(book.level, m.Level.NORMAL, "not now")
 
-    _replace(stack, gate, "EXIT_RULES", {**EXIT_RULES, "level": entry_level})
+    for place in (gate, rules):
+        _replace(stack, place, "EXIT_RULES", {**EXIT_RULES, "level": entry_level})
 
 
 def _no_last_look(stack: ExitStack) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tradingd.messages import Role
 from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
@@ -77,6 +78,21 @@ CHILD_EXIT_RULES: Mapping[str, Rule] = {
     **EXIT_RULES,
 }
 """An order of an approved exit intent."""
+
+OWN_EXITS = frozenset({"x", "f"})
+"""The letters in the ids of the router's own exits and flattens, which no intent stands behind."""
+
+
+def rules_of_order(case: Case) -> Mapping[str, Rule]:
+    """Return what an order is judged by: all but the router's own exits draw on what was approved.
+
+    The id tells whose it is. That no reservation is found does not: it may have been closed.
+    """
+    if case.role is Role.ENTRY:
+        return ENTRY_ORDER_RULES
+    letter = case.intent_id.split("-")[1:2]
+    is_own = case.reservation is None and OWN_EXITS.issuperset(letter)
+    return EXIT_RULES if is_own else CHILD_EXIT_RULES
 
 
 def judge(
