@@ -220,6 +220,29 @@ def test_no_entry_rule_traps_a_position() -> None:
     assert isinstance(ask(core, flatten), m.OrderApproved)
 
 
+def test_a_feed_that_is_back_opens_each_symbol_at_its_own_first_quote() -> None:
+    """The level follows the connection, the gate the symbol: what is connected may still be silent."""
+    core, later = gate(), kit.NOW + 600 * kit.SECOND
+    for name in ("IBM", "AIG"):
+        core.handle(m.FeedStale(symbol=name, quoted_at=kit.NOW), kit.NOW)
+    core.handle(m.LevelChanged(Level.NO_ENTRIES, ("feed:us_equity",)), kit.NOW)
+    core.handle(m.LevelChanged(Level.NORMAL, ()), later)
+    core.handle(m.FeedRecovered("AIG"), later)
+    core.handle(kit.mark("AIG", 50.0, later), later)
+
+    def verdict(name: str, price: float) -> m.Message:
+        wish = intent(f"g-e-sma-{name}", symbol=name, bid=price, ask=price, quoted_at=later)
+        return ask(core, wish, later)
+
+    assert isinstance(verdict("AIG", 50.0), m.IntentApproved)
+    silent = verdict("IBM", 100.0)
+    assert isinstance(silent, m.IntentRefused)
+    assert (silent.rule, silent.value) == ("stale", "stale")
+    core.handle(kit.mark("IBM", 100.0, later), later)
+    core.handle(m.FeedRecovered("IBM"), later)
+    assert isinstance(verdict("IBM", 100.0), m.IntentApproved)
+
+
 def test_a_restart_forgets_halts_for_nobody_tells_again_that_one_is_over() -> None:
     core = gate()
     core.handle(m.SymbolHalted(symbol="IBM", is_halted=True, reason="news"), kit.NOW)

@@ -28,7 +28,9 @@ class Cause:
 CAUSES: Mapping[str, Cause] = {
     # name (what follows a colon is detail)       cleared by
     "starting": Cause(Level.NO_ENTRIES),  # BooksAgreed and BrokerConnected
-    "feed": Cause(Level.NO_ENTRIES),  # FeedConnected of that market
+    "feed": Cause(
+        Level.NO_ENTRIES
+    ),  # FeedConnected of that market; each symbol waits on for its own quote
     "broker": Cause(Level.NO_ENTRIES),  # BrokerConnected
     "broker_refused": Cause(Level.HALTED),  # BrokerConnected
     "mismatch": Cause(Level.NO_ENTRIES, survives=True),  # BooksAgreed, or a person accepts

@@ -15,7 +15,11 @@ SECOND = 1_000_000_000
 
 
 def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
-    """The mark, and the quote the author decided on, must be young enough in market time."""
+    """The mark, and the quote the author decided on, must be young enough in market time.
+
+    A connection that is back says nothing of a symbol: the level may be NORMAL again while one that is still
+    silent is refused here, until its first quote makes it `FeedRecovered`.
+    """
     mark = book.marks.get(case.symbol)
     if mark is None:
         return _too_old("none", f"no quote of {case.symbol} yet", limits)
