@@ -167,9 +167,9 @@ def _no_last_look(stack: ExitStack) -> None:
 
 
 def _self_cross(stack: ExitStack) -> None:
-    for name in ("ENTRY_RULES", "ENTRY_ORDER_RULES"):
-        rules = {key: rule for key, rule in getattr(gate, name).items() if key not in CONFLICTS}
-        _replace(stack, gate, name, rules)
+    for place, name in ((gate, "ENTRY_RULES"), (rules, "ENTRY_ORDER_RULES")):
+        rest = {key: rule for key, rule in getattr(place, name).items() if key not in CONFLICTS}
+        _replace(stack, place, name, rest)
 
 
 def _no_budget(stack: ExitStack) -> None:

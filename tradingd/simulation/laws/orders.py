@@ -101,10 +101,15 @@ class OrderLaws:
             check(said.role is not Role.ENTRY, "I7", f"{said.order_id} opens without a parent")
 
     def _meet(self, record: Record) -> None:
-        """Judge whether an order would trade with one of ours; an exit may, once that one is being canceled."""
+        """Judge whether an order would trade with one of ours.
+
+        An exit may, once that one is being canceled. Two exits that face each other, after a busted trade left one
+        strategy short, are let go by the house and told apart by the broker: no rule of ours traps a position.
+        """
         order, working = record.approved, self._working.setdefault(record.approved.symbol, {})
         for order_id, other in working.items():
-            is_leaving = order.role is not Role.ENTRY and other.is_cancel_asked
+            may_go = other.is_cancel_asked or other.approved.role is not Role.ENTRY
+            is_leaving = order.role is not Role.ENTRY and may_go
             meets = other.approved.side is not order.side and _crosses(order, other.approved)
             text = f"{order.order_id} would trade with {order_id}"
             self._findings.check(is_leaving or not meets, "I12", text)
