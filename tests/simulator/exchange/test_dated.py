@@ -93,6 +93,19 @@ def test_a_split_keeps_the_value() -> None:
     assert ("SPLIT", D(0)) in lines(venue)
 
 
+@pytest.mark.parametrize(("old", "left"), [(3, "3.333333333"), (7, "1.428571429")])
+def test_a_split_without_an_exact_ratio_rounds_as_every_book_does(old: int, left: str) -> None:
+    venue = holding()
+    for event in (
+        DatedEvent(kind="split", symbol="ACMX", new_rate=D(old)),
+        DatedEvent(kind="split", symbol="ACMX", old_rate=D(old)),
+    ):
+        venue.happen(event, NOON)
+    assert venue.position("ACMX").qty == D(10), "whole shares come back whole"
+    venue.happen(DatedEvent(kind="split", symbol="ACMX", old_rate=D(old)), NOON)
+    assert venue.position("ACMX").qty == D(left)
+
+
 def test_a_reverse_split_ends_the_orders_of_the_symbol() -> None:
     venue = holding()
     group = venue.submit(

@@ -5,13 +5,11 @@ The only place of the exchange that moves money, so the only place that can be w
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
-from tradingd.instruments.money import crypto_fee
+from tradingd.instruments.money import after_split, crypto_fee
 from tradingd.messages import Side
 from tradingd.simulator.exchange.orders import ZERO
-
-_PART = Decimal("1E-9")
 
 
 class Holding:
@@ -63,7 +61,7 @@ class Ledger:
             self.lastday[symbol] /= rate
         holding = self.holdings.get(symbol)
         if holding is not None:
-            holding.quantity = (holding.quantity * rate).quantize(_PART, ROUND_DOWN)
+            holding.quantity = after_split(holding.quantity, rate)
             holding.average /= rate
 
     def take_back(
