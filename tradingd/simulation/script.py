@@ -12,7 +12,6 @@ from typing import Literal
 
 HOUR_S = 3600.0
 TROUBLES_PER_HOUR = 26
-BURSTS_PER_HOUR = 5
 CALM_S = 240.0
 """The end of every session is left in peace: by then the house must have found its way back."""
 
