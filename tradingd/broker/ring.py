@@ -90,8 +90,9 @@ class Ring:
         text = _PRIVATE.sub(r'\1"***"', text)
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
-        printable = "".join(char if char.isprintable() else " " for char in text)
-        return printable[: self._text_max].rstrip()
+        if not text.isprintable():
+            text = "".join(char if char.isprintable() else " " for char in text)
+        return text[: self._text_max].rstrip()
 
     def _line(self, note: Note) -> str:
         body = note.body.decode("utf-8", "replace") if isinstance(note.body, bytes) else note.body

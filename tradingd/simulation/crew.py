@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +18,10 @@ from tradingd.simulation.session import Result, play
 AHEAD = 4
 """Scripts handed out to each process before their turn."""
 
+_YOUNG_MAX = 50_000
+"""Objects between two collections: a played hour makes many that live long and few cycles, so that Python's 700
+cost a tenth of the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Play:
@@ -29,6 +34,7 @@ class Play:
 
 def played(plays: Iterable[Play], config: Path, jobs: int) -> Generator[tuple[Script, Result]]:
     """Yield each script with what it came to, in order; closing it stops the others."""
+    gc.set_threshold(_YOUNG_MAX)
     if jobs == 1:
         for each in plays:
             yield each.script, _play(each, config)
