@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -122,6 +123,42 @@ async def test_what_was_backed_up_is_restored_with_new_ids_and_halted(tmp_path: 
     assert log.get("genesis") not in (genesis, "abcdef")
     log.close()
     assert (state / "replaced/2/orders.db").exists()
+
+
+async def test_a_crash_in_a_restore_leaves_no_log_with_the_old_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that started on it would say ids a second time, which the broker knows already."""
+    state, to = tmp_path / "s", tmp_path / "b"
+    state.mkdir()
+    await (await written(state / "orders.db", days())).close()
+    back_up(state / "orders.db", to)
+    rename, found = Path.rename, []
+
+    def look_first(part: Path, place: Path) -> Path:
+        if place == state / "orders.db":
+            with closing(sqlite3.connect(part)) as db:
+                found.append(dict(db.execute("SELECT key, value FROM store_values")))
+        return rename(part, place)
+
+    monkeypatch.setattr(Path, "rename", look_first)
+    assert tradingd(state, "restore", to).exit_code == 0
+    (values,) = found
+    assert values["genesis"] != "abcdef"
+    assert values[FORMER] == "abcdef"
+
+
+async def test_a_restore_takes_what_a_crash_left_in_the_write_ahead_log(tmp_path: Path) -> None:
+    """A log of `replaced/N` may be that of a killed daemon: its last rows are not in the file itself yet."""
+    state, to, groups = tmp_path / "s", tmp_path / "b", days()
+    to.mkdir()
+    store = await written(to / "orders.db", groups[:3])
+    await store.write(groups[3])
+    killed = shutil.copytree(to, tmp_path / "killed")
+    await store.close()
+    done = tradingd(state, "restore", killed)
+    assert done.exit_code == 0, done.output
+    assert await read(state / "orders.db") == [row for rows in groups for row in rows]
 
 
 async def test_a_log_goes_on_after_a_restore_and_still_verifies(tmp_path: Path) -> None:

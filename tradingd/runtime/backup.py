@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +38,8 @@ def back_up(log: Path, folder: Path) -> Verified:
     """Copy a log and its sealed days into a folder; raises `StoreError`. The log may be in use."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / log.name
-    source = OrderLog(log, is_read_only=True)
-    source.open()
-    try:
-        part = target.with_name(f"{target.name}.new")
-        source.copy_to(part)
-    finally:
-        source.close()
+    part = target.with_name(f"{target.name}.new")
+    _copy_live(log, part)
     _copy_days(log, target, _segments_of(part))
     part.replace(target)  # last, so that what was cut off is no backup
     sync_folder(folder)
@@ -50,24 +47,15 @@ def back_up(log: Path, folder: Path) -> Verified:
 
 
 def restore(source: Path, log: Path, rng: random.Random) -> Restored:
-    """Put a whole backup where no log is; its genesis is renewed, so that no id is used twice."""
+    """Put a whole log where none is; its genesis is renewed before it is there, so that no id is used twice."""
     assert not log.exists(), "an earlier log is set aside first"
     part = log.with_name(f"{log.name}.new")
-    shutil.copyfile(source, part)
-    part.chmod(0o600)
+    _copy_live(source, part)
     _copy_days(source, log, _segments_of(part))
+    former, genesis = _renew(part, rng)
     sync_and_digest(part)
     part.rename(log)
     sync_folder(log.parent)
-    taken_up = OrderLog(log)
-    taken_up.open()
-    try:
-        former = taken_up.get(GENESIS) or ""
-        genesis = new_genesis(rng)
-        named = [*(taken_up.get(FORMER) or "").split(), former]
-        taken_up.put_all({GENESIS: genesis, FORMER: " ".join(named)})
-    finally:
-        taken_up.close()
     return Restored(verify(log), genesis, former)
 
 
@@ -78,6 +66,28 @@ def whole_or_raise(log: Path) -> Verified:
         first = found.faults[0]
         raise StoreCorrupt(f"{log.parent}/{first.file}: {first.text}")
     return found
+
+
+def _copy_live(log: Path, to: Path) -> None:
+    """Copy the live file with what its write-ahead log holds: a crash may have left the last rows there only."""
+    source = OrderLog(log, is_read_only=True)
+    source.open()
+    try:
+        source.copy_to(to)
+    finally:
+        source.close()
+
+
+def _renew(log: Path, rng: random.Random) -> tuple[str, str]:
+    """Let all ids begin anew; return (former, new). The file is a copy that nothing else opens."""
+    read = "SELECT key, value FROM store_values WHERE key IN (?, ?)"
+    with closing(sqlite3.connect(log)) as db, db:
+        values = dict(db.execute(read, (GENESIS, FORMER)))
+        former, genesis = values.get(GENESIS, ""), new_genesis(rng)
+        named = " ".join((*values.get(FORMER, "").split(), former))
+        rows = ((GENESIS, genesis), (FORMER, named))
+        db.executemany("INSERT OR REPLACE INTO store_values VALUES (?, ?)", rows)
+    return former, genesis
 
 
 def _segments_of(log: Path) -> Sequence[Segment]:

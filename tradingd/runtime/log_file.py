@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
@@ -89,13 +89,9 @@ class LogFile:
 
     def put(self, key: str, value: str) -> None:
         """Set a value of the log's own table, durably."""
-        self.put_all({key: value})
-
-    def put_all(self, values: Mapping[str, str]) -> None:
-        """Set some values of the log's own table, all or none."""
         with self.connection:
-            self.connection.executemany(
-                "INSERT OR REPLACE INTO store_values VALUES (?, ?)", list(values.items())
+            self.connection.execute(
+                "INSERT OR REPLACE INTO store_values VALUES (?, ?)", (key, value)
             )
 
     def copy_to(self, target: Path) -> None:
