@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import cast
@@ -29,11 +30,13 @@ from tradingd.messages import (
     RunStarted,
     RunStopped,
     Side,
+    StationFailed,
     TimeInForce,
 )
 from tradingd.recorder import Recorder
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.station import run_edge
 from tradingd.session import Session
 from tradingd.wiring import speaker_of
 
@@ -57,21 +60,24 @@ def snapshot(*positions: BrokerPosition) -> BrokerSnapshot:
 class Stage:
     """A session on a bus of its own, with a house that only listens."""
 
-    def __init__(self, earlier: Sequence[AnyMessage] = ()) -> None:
+    def __init__(
+        self, earlier: Sequence[AnyMessage] = (), recorder: Recorder | None = None
+    ) -> None:
         self.said: list[Message] = []
         self.view = HouseView()
         self.bus = Bus(ManualClock(NOW), self)
         self.view.restore([Envelope(-1, NOW, "log", message) for message in earlier])
+        self.failures: list[StationFailed] = []
         quiet = SimpleNamespace(run=self._nothing, drain=lambda: None, finish=self._nothing)
         house = SimpleNamespace(
             bus=self.bus, start=lambda: None, open_market=lambda: None, stop=self._nothing,
-            say_failed=lambda _: None,
+            spawn_beside=self._spawn_beside,
         )  # fmt: skip
         self.session = Session(
             cast("House", house),
             cast("Ends", SimpleNamespace(ends_at=None)),
             watcher=cast("Watcher", quiet),
-            recorder=cast("Recorder", quiet),
+            recorder=recorder or cast("Recorder", quiet),
             view=self.view,
         )
 
@@ -96,6 +102,9 @@ class Stage:
         assert isinstance(stopped, RunStopped)
         assert (stopped.is_flat, stopped.is_kept) == (summary.is_flat, summary.is_kept)
         return stopped
+
+    def _spawn_beside(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
+        return asyncio.create_task(run_edge(name, work, self.bus, self.failures.append), name=name)
 
     async def _nothing(self) -> None:
         return
@@ -131,3 +140,17 @@ async def test_what_is_kept_on_purpose_is_kept_only_once_the_house_is_down(
     assert not (await Stage().end(held, **way)).is_kept, "its orders may still work"
     assert not (await Stage().end(snapshot(), DOWN, **way)).is_kept, "nothing is left"
     assert not (await Stage().end(held, DOWN)).is_kept, "nobody asked for it"
+
+
+async def test_a_recorder_that_dies_is_named_and_the_run_still_ends_in_order() -> None:
+    class Broken:
+        async def run(self) -> None:
+            raise ValueError("no such column")
+
+        async def finish(self) -> None:
+            return
+
+    stage = Stage(recorder=cast("Recorder", Broken()))
+    assert await stage.is_flat(snapshot(), DOWN)
+    (failed,) = stage.failures
+    assert (failed.station, failed.error) == ("records", "ValueError: no such column")

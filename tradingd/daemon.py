@@ -173,11 +173,17 @@ class Daemon:
             session = Session(
                 house,
                 ends,
-                watcher=Watcher(house.bus, self._view, self._metrics, stream.touch),
+                watcher=Watcher(
+                    house.bus,
+                    self._view,
+                    self._metrics,
+                    stream.touch,
+                    on_failure=house.say_failed,
+                ),
                 recorder=Recorder(house.bus, self._files.records),
                 view=self._view,
             )
-            following = asyncio.create_task(ends.follow(network, house.timers.rearm))
+            following = house.spawn_beside("clock", ends.follow(network, house.timers.rearm))
             stack.push_async_callback(_ended, following)
             await self._open_api(stack, house, stream, session, recovered.genesis)
             notify.start()
@@ -262,7 +268,7 @@ class Daemon:
             view=self._view,
             stop_ceiling_s=self._settings.run.stop_ceiling_s,
         )
-        telling = asyncio.create_task(service.run(), name="service")
+        telling = house.spawn_beside("service", service.run())
         stack.callback(service.end)
         stack.push_async_callback(_ended, telling)
 

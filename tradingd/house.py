@@ -145,6 +145,10 @@ class House:
         if self._writer is not None:
             await self._writer
 
+    def spawn_beside(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
+        """Start what only watches, and is ended by whoever started it; it does not die unnoticed, either."""
+        return asyncio.create_task(run_edge(name, work, self.bus, self.say_failed), name=name)
+
     def say_failed(self, failed: StationFailed) -> None:
         """State a failure in the name of the pulse, once the present publish is over."""
         asyncio.get_running_loop().call_soon(self.pulse.failed, failed)
@@ -163,8 +167,7 @@ class House:
         self.say_failed(StationFailed(full.station, str(full), ""))
 
     def _spawn(self, name: str, work: Awaitable[None]) -> None:
-        guarded = run_edge(name, work, self.bus, self.say_failed)
-        self._tasks.append(asyncio.create_task(guarded, name=name))
+        self._tasks.append(self.spawn_beside(name, work))
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

@@ -58,11 +58,13 @@ class Recorder:
     async def _write(self, batch: list[Envelope]) -> None:
         if self._is_broken or not batch:
             return
+        self._is_broken = True  # until it is written: nobody goes on behind half a batch
         try:
             await asyncio.to_thread(self._hear, batch)
         except OSError as error:
-            self._is_broken = True
             _LOG.error("daemon.records_failed", exc_info=error)
+        else:
+            self._is_broken = False
 
     def _hear(self, batch: list[Envelope]) -> None:
         for envelope in batch:

@@ -61,8 +61,8 @@ class Session:
         """Start every task, say `RunStarted`, open the market and arm the end of it."""
         self._started = run
         self._watching = [
-            asyncio.create_task(self._watcher.run(), name="watcher"),
-            asyncio.create_task(self._recorder.run(), name="recorder"),
+            self._house.spawn_beside("control", self._watcher.run()),
+            self._house.spawn_beside("records", self._recorder.run()),
         ]
         self._house.start()
         self._house.bus.publish("daemon", run)

@@ -135,7 +135,9 @@ class Kit:
             for name, core in cores.items()
         }
         self.stream = Stream(self.view)
-        self.watcher = Watcher(self.bus, self.view, metrics, self.stream.touch)
+        self.watcher = Watcher(
+            self.bus, self.view, metrics, self.stream.touch, on_failure=self.failures.append
+        )
         self.surface = Surface(
             view=self.view,
             metrics=metrics,

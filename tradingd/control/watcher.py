@@ -1,8 +1,12 @@
-"""The read-only edge: one watch on the bus that feeds view, metrics and log, in that order."""
+"""The read-only edge: one watch on the bus that feeds view, metrics and log, in that order.
+
+It outlives whatever one of them cannot take: an API and metrics that stand still look like a quiet house.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 
 import structlog
@@ -11,7 +15,7 @@ from tradingd.control.events import ROWS, Narrator
 from tradingd.control.logs import rfc3339
 from tradingd.control.metrics import Metrics
 from tradingd.control.views import HouseView
-from tradingd.messages import Envelope
+from tradingd.messages import Envelope, StationFailed
 from tradingd.runtime.bus import Bus
 
 WATCH = "control"
@@ -28,9 +32,13 @@ class Watcher:
         view: HouseView,
         metrics: Metrics,
         on_fold: Callable[[], None] = lambda: None,
+        *,
+        on_failure: Callable[[StationFailed], None],
     ) -> None:
-        self._bus = bus
         self._on_fold = on_fold
+        self._on_failure = on_failure
+        self._failed: set[str] = set()
+        """Readers that could not take a message, each said once: saying it is a message, too."""
         self._view = view
         self._metrics = metrics
         self._narrator = Narrator()
@@ -55,8 +63,22 @@ class Watcher:
             self._fold(self._queue.get_nowait())
 
     def _fold(self, envelope: Envelope) -> None:
-        self._view.apply(envelope)
-        self._metrics.apply(envelope)
+        self._give("view", self._view.apply, envelope)
+        self._give("metrics", self._metrics.apply, envelope)
+        self._give("log", self._tell, envelope)
+
+    def _give(self, reader: str, read: Callable[[Envelope], None], envelope: Envelope) -> None:
+        try:
+            read(envelope)
+        except Exception as error:  # noqa: BLE001 - quarantine: one message must not blind all who look
+            if reader in self._failed:
+                return
+            self._failed.add(reader)
+            name = type(envelope.message).__name__
+            cause = f"{reader}: {type(error).__name__}: {error} (on {name} {envelope.seq})"
+            self._on_failure(StationFailed(WATCH, cause, traceback.format_exc()))
+
+    def _tell(self, envelope: Envelope) -> None:
         event = self._narrator.tell(envelope.message, envelope.at)
         if event is not None:
             at = rfc3339(envelope.at)
