@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -32,6 +33,24 @@ async def test_a_snapshot_waits_for_an_order_of_unknown_fate_that_was_filled(
     assert house.filled(ID) == D(10)
     names = house.names()
     assert names.index("OrderFilled") < len(names) - 1 - names[::-1].index("BrokerSnapshot")
+
+
+async def test_a_listing_that_does_not_say_what_was_filled_agrees_with_nothing(
+    houses: Callable[..., House],
+) -> None:
+    """The account shows the shares already; the order, read badly, seems untouched."""
+    house = await houses().connected()
+    house.say(approved())
+    await house.until("OrderAccepted")
+    house.broker.is_mute = True
+    house.broker.fill(ID, "4", "10")
+    unsaid = [{**house.broker.orders[ID], "filled_qty": None}]
+    house.broker.faults.append(Fault("GET", "/orders", reply=(200, json.dumps(unsaid).encode())))
+    house.say(SnapshotAsked("period"))
+    await house.until("BrokerSnapshot", 2)
+    assert house.filled(ID) == D(4)
+    (order,) = house.all("BrokerSnapshot")[-1].orders
+    assert order.cumulative == D(4)
 
 
 async def test_the_first_reading_is_asked_for_until_it_is_there(

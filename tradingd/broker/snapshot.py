@@ -187,7 +187,7 @@ class Snapshots:
             is_open = record.is_accepted or self._in_flight.is_in_flight(order_id)
             if view is None and is_open and order_id not in self._gap.vanished:
                 return False
-            if view is not None and view.cumulative != record.cumulative:
+            if view is not None and not (view.is_whole and view.cumulative == record.cumulative):
                 return False
         ended = (known.get(order_id) for order_id in listed)
         return not any(old and old.is_terminal and not old.is_presumed for old in ended)
