@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,9 +122,11 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def talking(peer: Peer, keep_s_max: float = 60.0) -> AsyncIterator[tuple[Direct, str]]:
+async def talking(
+    peer: Peer, keep_s_max: float = 60.0, resolver: AbstractResolver | None = None
+) -> AsyncIterator[tuple[Direct, str]]:
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
-    direct = Direct(aiohttp.ThreadedResolver(), keep_s_max)
+    direct = Direct(resolver or aiohttp.ThreadedResolver(), keep_s_max)
     try:
         yield direct, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
@@ -183,6 +187,52 @@ async def test_an_old_connection_is_not_used_again() -> None:
         for _ in range(2):
             await direct.request("GET", url, {}, None)
         assert peer.connections == 2
+
+
+class Names(AbstractResolver):
+    """Resolves while it is up, to whatever stands in `host`."""
+
+    def __init__(self) -> None:
+        self.is_up, self.host, self.asked = True, "127.0.0.1", 0
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked += 1
+        if not self.is_up:
+            raise OSError(None, "no names")
+        return [ResolveResult(
+            hostname=host, host=self.host, port=port, family=socket.AF_INET, proto=0, flags=0
+        )]  # fmt: skip
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_way_out_that_was_found_is_not_lost_with_the_names() -> None:
+    """An exit whose connection ended needs another one, also while the resolver is down."""
+    names = Names()
+    async with talking(Peer(FINE, FINE, FINE), -1.0, names) as (direct, url):
+        address = url.replace("127.0.0.1", "broker.test")
+        await direct.request("GET", address, {}, None)
+        names.is_up = False
+        await direct.request("GET", address, {}, None)
+        assert names.asked == 1, "what was found lately is believed"
+        direct._found = {target: (-1e9, each) for target, (_, each) in direct._found.items()}
+        assert (await direct.request("GET", address, {}, None)).status == 200
+        assert names.asked == 2, "older, it is believed for want of better"
+
+
+async def test_names_are_asked_again_when_nobody_answers_where_they_led() -> None:
+    names = Names()
+    names.host = "127.255.255.1"  # nobody listens there
+    async with talking(Peer(FINE), -1.0, names) as (direct, url):
+        address = url.replace("127.0.0.1", "broker.test")
+        with pytest.raises(NetworkError) as refused:
+            await direct.request("GET", address, {}, None)
+        assert not refused.value.was_sent
+        names.host = "127.0.0.1"
+        assert (await direct.request("GET", address, {}, None)).status == 200
 
 
 @pytest.mark.parametrize("answer", [None, OK + b"Content-Length: 5\r\n\r\nhe", b"nonsense\r\n\r\n"])

@@ -8,6 +8,7 @@ known exactly whether its bytes can have left. Everything that is no order stays
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tradingd.runtime.ports import NetworkError, Reply
 
@@ -28,6 +29,9 @@ HEAD_BYTES_MAX = 65_536
 
 CONNECT_S_MAX = 5.0
 """Real seconds for DNS, TCP and TLS; a failure here proves that nothing was sent."""
+
+NAMES_KEEP_S_MAX = 300.0
+"""Real seconds for which a name is taken to lead where it led."""
 
 _BODYLESS = frozenset({204, 304})
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: .*)?")
@@ -264,6 +268,8 @@ class Direct:
         self._keep_s_max = keep_s_max
         self._free: dict[Target, list[Line]] = {}
         self._lines: WeakSet[Line] = WeakSet()
+        self._found: dict[Target, tuple[float, list[ResolveResult]]] = {}
+        """Target -> when (loop time) its addresses were found, and these."""
         self._tls: ssl.SSLContext | None = None
 
     async def request(
@@ -310,9 +316,8 @@ class Direct:
 
     async def _open(self, target: Target) -> Line:
         loop = asyncio.get_running_loop()
-        found = await self._resolver.resolve(target.host, target.port)
         last: OSError | None = None
-        for each in found:
+        for each in await self._addresses(target):
             try:
                 _, line = await loop.create_connection(
                     Line, each["host"], each["port"], family=each["family"],
@@ -324,7 +329,23 @@ class Direct:
             else:
                 self._lines.add(line)
                 return line
+        self._found[target] = (-math.inf, self._found[target][1])  # perhaps they have moved
         raise last or OSError(f"no address of {target.host}")
+
+    async def _addresses(self, target: Target) -> list[ResolveResult]:
+        """Return where a name leads. What was found before does while names do not resolve: TLS tells who answers."""
+        now = asyncio.get_running_loop().time()
+        found_at, found = self._found.get(target, (-math.inf, []))
+        if now - found_at <= NAMES_KEEP_S_MAX:
+            return found
+        try:
+            found = await self._resolver.resolve(target.host, target.port)
+        except OSError:
+            if not found:
+                raise
+            return found
+        self._found[target] = (now, found)
+        return found
 
     def _context(self) -> ssl.SSLContext:
         self._tls = self._tls or ssl.create_default_context()
