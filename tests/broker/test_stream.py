@@ -32,6 +32,16 @@ async def accepted(house: House, order: OrderApproved | None = None) -> House:
     return house
 
 
+def takes(house: House, **fields: str) -> None:
+    """Have the broker tell of an order under our id when one is posted."""
+
+    def tell(method: str, _: str) -> None:
+        if method == "POST":
+            house.broker.tell("new", house.broker.make(ID, limit_price="10.5", **fields))
+
+    house.broker.on_request = tell
+
+
 async def test_a_start_reads_the_books_before_it_calls_itself_connected(house: House) -> None:
     assert house.names() == ["BrokerSnapshot", "BrokerConnected"]
     snapshot = house.one("BrokerSnapshot")
@@ -229,6 +239,49 @@ async def test_other_peoples_orders_are_counted_in_the_snapshot_only(house: Hous
     assert [order.order_id for order in house.all("BrokerSnapshot")[1].orders] == ["by-hand"]
     await house.until(lambda: house.edge.foreign_events == 1)
     assert house.all("OrderAccepted") == []
+
+
+@pytest.mark.parametrize(("fields", "why"), [
+    ({"symbol": "AIG"}, "symbol AIG"), ({"side": "sell"}, "side sell"),
+    ({"qty": "11"}, "quantity 11"), ({"type": "market"}, "type market"),
+])  # fmt: skip
+async def test_news_under_our_id_with_other_fields_is_not_taken_for_ours_and_halts(
+    house: House, fields: dict[str, str], why: str
+) -> None:
+    house.broker.faults.append(Fault("POST", "/orders", is_sent=True))
+    takes(house, **fields)
+    house.say(approved())
+    await house.until("BrokerLost")
+    assert why in house.one("BrokerLost").reason
+    assert house.one("BrokerLost").is_fatal
+    house.broker.fill(ID, "3", "10")
+    house.say(approved(n=2))
+    await house.until("OrderNotSent")
+    assert house.one("OrderNotSent").reason == "id_clash"
+    assert house.all("OrderAccepted") == []
+    assert house.all("OrderFilled") == []
+    assert [alert.kind for alert in house.all("AlertRaised")] == ["order_id_clash"]
+
+
+async def test_news_of_an_order_that_has_not_left_cannot_be_of_ours(house: House) -> None:
+    house.durable_gate.clear()
+    house.say(approved())
+    house.broker.tell("new", house.broker.make(ID, limit_price="10.5"))
+    await house.until("BrokerLost")
+    assert "ours has not left" in house.one("BrokerLost").reason
+    house.durable_gate.set()
+    await house.until("OrderNotSent")
+    assert house.broker.posts() == 0
+    assert house.all("OrderAccepted") == []
+
+
+async def test_news_is_ours_whatever_the_hour_is_at_the_broker(house: House) -> None:
+    early = "2001-01-01T00:00:00Z"
+    house.broker.faults.append(Fault("POST", "/orders", is_sent=True))
+    takes(house, created_at=early)
+    house.say(approved())
+    await house.until("OrderAccepted")
+    assert house.all("AlertRaised") == []
 
 
 async def test_an_order_rejected_after_it_was_taken_is_rejected(house: House) -> None:

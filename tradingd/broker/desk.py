@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-from tradingd.broker.alpaca_wire import ZERO, WireAccount, why_blocked
-from tradingd.broker.facts import fee_of
+from tradingd.broker.alpaca_wire import ZERO, OrderView, WireAccount, why_blocked
+from tradingd.broker.facts import disagreement, fee_of
 from tradingd.broker.floor import BusPort, JournalPort
-from tradingd.broker.known import KnownOrders
+from tradingd.broker.known import KnownOrders, Record
 from tradingd.broker.level import LevelCell
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
@@ -35,6 +35,9 @@ log = structlog.get_logger(actor="broker")
 
 WORDS_MAX = 1000
 """Unknown words remembered, so that each is said once."""
+
+CLOCK_SKEW_NS_MAX = 5_000_000_000
+"""How much earlier than our approval the broker may say our order was made."""
 
 
 class Desk:
@@ -71,6 +74,7 @@ class Desk:
         """Where -> words of the broker we did not know, repeated ones too."""
         self._words: set[WordUnknown] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clashes: set[str] = set()
 
     def say(self, message: Message) -> Envelope | None:
         """Publish and fold; an unknown word is said once."""
@@ -99,6 +103,17 @@ class Desk:
     def alert(self, severity: Severity, kind: str, text: str) -> None:
         """Tell the sleeping owner."""
         self.say(AlertRaised("broker", severity, kind, text))
+
+    def is_ours(self, record: Record, view: OrderView) -> bool:
+        """Tell whether what the broker has under our id is what was approved; if not, no entries any more."""
+        why = disagreement(record, view, CLOCK_SKEW_NS_MAX)
+        if why and view.order_id not in self._clashes:
+            self._clashes.add(view.order_id)
+            self.cell.has_clash = True
+            text = f"{view.order_id} at the broker is not ours: {why}"
+            self.alert(Severity.CRITICAL, "order_id_clash", text)
+            self.lost(text, is_fatal=True)
+        return not why
 
     def lost(self, reason: str, *, is_fatal: bool = False) -> None:
         """Say `BrokerLost` once per loss, and once more if it turns out fatal."""

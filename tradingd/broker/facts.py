@@ -163,6 +163,8 @@ def fee_of(
 def disagreement(record: Record, view: OrderView, clock_skew_ns: int) -> str:
     """Return why an order with our id cannot be ours, or nothing; what cannot be read is no reason."""
     order = record.order
+    if not record.is_sent and not record.is_presumed:
+        return "ours has not left"
     if view.symbol and view.symbol.replace("/", "") != order.symbol.replace("/", ""):
         return f"symbol {view.symbol}, not {order.symbol}"
     if view.side in SIDES and not view.side.startswith(order.side.value):

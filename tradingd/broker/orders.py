@@ -14,7 +14,7 @@ from tradingd.broker.alpaca_wire import OPEN_STATUSES, OrderView, order_body
 from tradingd.broker.cancels import Cancels
 from tradingd.broker.chains import Chains
 from tradingd.broker.desk import Desk
-from tradingd.broker.facts import disagreement, facts_of, status_of
+from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import NOT_FOUND, Record
 from tradingd.broker.level import refusal
 from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
@@ -28,15 +28,11 @@ from tradingd.messages import (
     OrderSent,
     OrderUnknown,
     Role,
-    Severity,
 )
 from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane, NetworkError
 
 log = structlog.get_logger(actor="broker")
-
-CLOCK_SKEW_NS_MAX = 5_000_000_000
-"""How much earlier than our approval the broker may say our order was made."""
 
 
 class OrderPath:
@@ -234,12 +230,7 @@ class OrderPath:
 
     def adopt(self, record: Record, view: OrderView) -> None:
         """Take over what the broker has under our id; cancel it if nobody wants it any more."""
-        why = disagreement(record, view, CLOCK_SKEW_NS_MAX)
-        if why:
-            text = f"{view.order_id} at the broker is not ours: {why}"
-            self._desk.cell.has_clash = True
-            self._desk.alert(Severity.CRITICAL, "order_id_clash", text)
-            self._desk.lost(text, is_fatal=True)
+        if not self._desk.is_ours(record, view):
             return
         self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
         is_open = status_of(view) in OPEN_STATUSES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tradingd.broker.alpaca_wire import (
     OPEN_STATUSES,
     OrderView,
@@ -29,6 +31,8 @@ class Teller:
         if record is None:
             self._foreign(view)
             return True
+        if view.broker_order_id != record.broker_order_id and not self._is_ours(record, view):
+            return True
         if update.event in {"trade_bust", "trade_correct"}:
             return self._bust(record, update)
         if update.event == "order_cancel_rejected" and not record.is_terminal:
@@ -41,6 +45,14 @@ class Teller:
         if record.is_presumed and status_of(view, update.event) in OPEN_STATUSES:
             self._cancels.broker_order(view.order_id, view.broker_order_id)
         return bool(facts)
+
+    def _is_ours(self, record: Record, view: OrderView) -> bool:
+        """Compare what is told of for the first time, but not its age: REST adopts what is old.
+
+        Where our clock is ahead, every order would be older than its approval. What was there before ours
+        left shows in that ours has not left.
+        """
+        return self._desk.is_ours(record, replace(view, created_at=0))
 
     def _foreign(self, view: OrderView) -> None:
         self._desk.foreign_events += 1

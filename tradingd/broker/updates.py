@@ -278,7 +278,7 @@ class OrderStream:
         record = self._desk.known.get(order_id)
         if view is None or not view.is_whole:
             self._doubt.set()
-        elif record is not None:
+        elif record is not None and (record.is_accepted or self._desk.is_ours(record, view)):
             self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
 
     def _control(self, message: WireFrame) -> None:
