@@ -1,7 +1,7 @@
 """`python -m tests.crash`: a real daemon against the standalone simulator, killed at random moments under load.
 
 Progress on stderr, one JSON record as the last line; exit 1 when anything is lost, doubled, past a limit, or
-differs between the broker and the order log.
+differs between the broker and the order log, or when that log's chain is not whole after all the kills.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.session import Broken, Session
+from tradingd.config import load
+from tradingd.runtime.store_errors import StoreError
+from tradingd.runtime.verify import verify
+from tradingd.statefiles import StateFiles
+
+WHOLE = "whole"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,17 +50,28 @@ async def play(folder: Path, kills: int, seed: int) -> dict[str, object]:
     else:
         faults, orders, fills = list(verdict.faults()), verdict.orders, verdict.fills
         told = {kind: len(getattr(verdict, kind)) for kind in told}
+    chain = chain_of(StateFiles(load(session.config).state_dir).log)
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
     return {
         "seed": seed, "kills": session.kills, "lives": session.lives, "orders": orders,
-        "fills": fills, "faults": sum(session.fired.values()), **told,
+        "fills": fills, "faults": sum(session.fired.values()), **told, "chain": chain,
     }  # fmt: skip
+
+
+def chain_of(log: Path) -> str:
+    """Return that the order log is whole, or the first thing in it that does not hold."""
+    try:
+        faults = verify(log).faults
+    except StoreError as error:
+        return str(error)
+    return f"{faults[0].file}, row {faults[0].seq}: {faults[0].text}" if faults else WHOLE
 
 
 def is_broken(record: dict[str, object]) -> bool:
     """Tell whether a record is one of a session that must not happen."""
-    return any(record[kind] for kind in ("lost", "doubled", "past_limit", "differences"))
+    kinds = ("lost", "doubled", "past_limit", "differences")
+    return record["chain"] != WHOLE or any(record[kind] for kind in kinds)
 
 
 def _parser() -> argparse.ArgumentParser:

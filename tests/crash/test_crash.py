@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.crash.__main__ import is_broken, main
+from tests.crash.__main__ import WHOLE, chain_of, is_broken, main
 from tests.crash.books import Log, Verdict, compare, read_log
 from tests.crash.broker import Account
 from tests.crash.script import MOMENTS, draw_doom, draw_troubles
 from tests.crash.session import Session
 from tradingd.control.events import ROWS
-from tradingd.messages import OrderFilled
+from tradingd.messages import Envelope, OrderFilled, SnapshotAsked
+from tradingd.runtime.sqlite_store import SqliteStore
 
 pytestmark = pytest.mark.wire
 KILLS = 4
@@ -99,8 +102,10 @@ def test_anything_wrong_is_an_exit_of_one(monkeypatch: pytest.MonkeyPatch, tmp_p
         "doubled": 0,
         "past_limit": 0,
         "differences": 0,
+        "chain": WHOLE,
     }
     assert not is_broken(record)
+    assert is_broken(record | {"chain": "orders.db, row 7: was changed"})
     for kind in ("lost", "doubled", "past_limit", "differences"):
         assert is_broken(record | {kind: 1})
 
@@ -109,3 +114,17 @@ def test_anything_wrong_is_an_exit_of_one(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr("tests.crash.__main__.play", played)
     assert main(["--kills", "1", "--keep", str(tmp_path)]) == 1
+
+
+async def test_a_log_that_does_not_hold_is_named_in_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+    store = SqliteStore(path)
+    await store.open()
+    await store.write([Envelope(n, n, "supervisor", SnapshotAsked(str(n))) for n in range(3)])
+    await store.close()
+    assert chain_of(path) == WHOLE
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE order_log SET at = 7 WHERE seq = 1")
+        db.commit()
+    assert chain_of(path).startswith("orders.db, row 1: does not follow")
+    assert "missing" in chain_of(tmp_path / "missing.db")
