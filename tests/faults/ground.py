@@ -26,6 +26,8 @@ from tradingd.messages import (
     Role,
     SetTimer,
 )
+from tradingd.risk.exposure import measure
+from tradingd.risk.gate import RiskCore
 from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.fault import Fault
@@ -130,6 +132,16 @@ class Scene:
     def last_mark(self, symbol: str = SYMBOL) -> Mark:
         """Return the latest mark."""
         return [mark for mark in self.life.said(Mark) if mark.symbol == symbol][-1]
+
+
+def counted(scene: Scene, symbol: str = SYMBOL) -> Decimal:
+    """Return how much of a symbol the gate counts as still to come, in dollars, worst case."""
+    (risk,) = (each.core for each in scene.life.house.stations if each.name == "risk")
+    assert isinstance(risk, RiskCore)
+    exposure = measure(risk.book, symbol)
+    assert exposure is not None
+    assert exposure.reserved_usd >= exposure.symbol_reserved_usd
+    return exposure.symbol_reserved_usd
 
 
 def check(scene: Scene) -> None:
