@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ground import SYMBOL, Scene, check, day, patient, pause
+from tests.faults.ground import SYMBOL, Scene, check, counted, day, patient, pause
 from tests.house.lives import Town, in_town
 from tradingd.broker.reconcile_policy import Policy
 from tradingd.broker.reconciler import ReconcilerSettings
@@ -214,12 +214,19 @@ def test_fault_16_an_entry_that_succeeds_after_the_halt_is_called_back_and_count
         parent = scene.buy(100, "-1")
         await scene.said(parent, OrderSent)
         scene.life.ask(Ask.HALT, "enough")
-        await pause(latency_s - 0.5)
-        assert not scene.town.exchange.orders(), "still on its way"
-        assert not scene.of(parent, IntentClosed), "and so it still counts"
-        await scene.until(lambda: bool(scene.town.exchange.orders()), 5)
+        (approved,) = scene.of(parent, OrderApproved)
+        worst = approved.quantity * approved.limit_price
+        while not scene.town.exchange.orders():
+            assert counted(scene) == worst, "still on its way, and still in the exposure"
+            assert not scene.of(parent, IntentClosed)
+            await pause(0.05)
         arrived = scene.town.clock.now()
-        await scene.said(parent, OrderCanceled, within_s=60)
+        while not scene.of(parent, OrderCanceled):
+            assert counted(scene) == worst, "until the broker says that it is canceled"
+            await pause(0.05)
+            assert scene.town.clock.now() - arrived < 60_000_000_000
+        await pause(0.05)
+        assert counted(scene) == 0
         (order,) = scene.town.exchange.orders()
         assert order.canceled_at is not None
         assert order.canceled_at - arrived < 1_000_000_000
