@@ -12,6 +12,8 @@ from typing import Literal
 
 HOUR_S = 3600.0
 TROUBLES_PER_HOUR = 26
+EAGER_PCTS = (0, 0, 1, 3)
+"""Most seeds are quiet between their rushes, so that there can be more of them; some never rest."""
 CALM_S = 240.0
 """The end of every session is left in peace: by then the house must have found its way back."""
 
@@ -102,6 +104,7 @@ def draw(seed: int, hours: float) -> Script:
     return Script(
         seed, hours, tuple(troubles), tuple(bursts),
         requests_per_min=rng.choice((180, 180, 60)), loss_usd=loss_usd,
+        eager_pct=rng.choice(EAGER_PCTS),
     )  # fmt: skip
 
 
