@@ -32,6 +32,7 @@ from tradingd.messages import (
     OrderRejected,
     OrderSent,
     OrderUnknown,
+    ProtectionStarted,
     Role,
     TradeBusted,
 )
@@ -305,6 +306,35 @@ def test_fault_31_an_order_presumed_refused_that_turns_up_is_called_back_at_once
     day(tmp_path, story, retell=patient)
 
 
+def test_fault_31_one_that_turns_up_is_back_in_the_limits_until_it_is_canceled(
+    tmp_path: Path,
+) -> None:
+    async def story(scene: Scene) -> None:
+        scene.trouble("delay", **POST, seconds=90, count=1)
+        scene.trouble("delay", method="DELETE", path="/v2/orders/", seconds=8)
+        parent = scene.buy(100, "-1")
+        await scene.said(parent, OrderSent)
+        (approved,) = scene.of(parent, OrderApproved)
+        worst = approved.quantity * approved.limit_price
+        scene.life.ask(Ask.PAUSE, "no more entries, so that it is not offered again")
+        await scene.said(parent, OrderRejected, within_s=80)
+        await pause(1)
+        assert scene.of(parent, IntentClosed)
+        assert counted(scene) == 0
+        await scene.said(parent, OrderAccepted, within_s=60)
+        await pause(0.05)
+        while not scene.of(parent, OrderCanceled):
+            assert counted(scene) == worst, "it may trade, and so it counts"
+            await pause(0.1)
+        assert scene.town.exchange.open_orders() == []
+        await pause(0.1)
+        assert counted(scene) == 0
+        assert not scene.life.said(DifferenceUnexplained)
+        scene.life.ask(Ask.RESUME, "looked at it")
+
+    day(tmp_path, story, retell=patient)
+
+
 def test_fault_31_one_that_is_filled_before_it_can_be_called_back_is_booked(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         scene.trouble("delay", **POST, seconds=90, count=1)
@@ -471,7 +501,7 @@ def test_an_empty_state_directory_adopts_and_protects_and_enters_nothing_until_a
         await scene.said(scene.buy(20), OrderFilled)
         await scene.life.crash()
         town.lose_database()
-        # The market has fallen by more than the stop allows since these were bought.
+        # Bought long ago, and since then fallen by more than the stop allows.
         scene.trouble("rewrite", path="/v2/positions", field="avg_entry_price", value="98")
         await again(scene)
         await scene.until(lambda: is_mismatched(scene), 60)
@@ -480,6 +510,12 @@ def test_an_empty_state_directory_adopts_and_protects_and_enters_nothing_until_a
         late = scene.buy(5, symbol="ZORB")
         await scene.said(late, IntentRefused)
         assert scene.life.causes == ("mismatch", "starting")
+        await pause(100)
+        assert scene.held() == 20, "nobody sells a holding before its owner accepted it"
+        (protected,) = scene.life.said(ProtectionStarted)
+        assert float(protected.price) in {mark.bid for mark in scene.life.said(Mark)}
+        low = float(protected.price) * 0.9
+        scene.life.say("quotes", Mark(SYMBOL, low, low, scene.town.clock.now()))
         await scene.until(lambda: scene.held() == 0, 60)
         stops = [o for o in scene.life.said(OrderApproved) if o.role is Role.EXIT]
         assert {(order.strategy, order.symbol) for order in stops} == {("external", SYMBOL)}

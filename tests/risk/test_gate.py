@@ -404,3 +404,69 @@ def _closed(intent_id: str = "g-e-sma-1") -> m.IntentClosed:
 
 def _with(wish: m.OperatorOrder, **changes: object) -> m.OperatorOrder:
     return msgspec.structs.replace(wish, **changes)
+
+
+NOT_FOUND = m.OrderRejected("g-e-sma-1-1", "not_found", "the broker does not know it")
+UNANSWERED = m.OrderNotSent("g-e-sma-1-1", "restart")
+CLOSED = m.IntentClosed(
+    "g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, Decimal(90), Decimal(0), Decimal(0), "rejected"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [NOT_FOUND, UNANSWERED])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_order_that_turns_up_late_counts_from_then_until_its_proven_end(
+    end: m.Message, is_restarted: bool
+) -> None:
+    core = gate()
+    ask(core, intent(quantity=90))
+    ask(core, order("g-e-sma-1-1", quantity=90))
+    for fact in (end, CLOSED):
+        core.handle(fact, kit.NOW)
+    assert isinstance(core.check(intent("g-e-sma-2", quantity=10), kit.NOW), m.IntentApproved)
+    if is_restarted:
+        saved = core.save()
+        core = gate()
+        core.load(saved)
+        core.handle(kit.mark(), kit.NOW)
+
+    core.handle(m.OrderAccepted("g-e-sma-1-1", "b1"), kit.NOW)
+    refused = ask(core, intent("g-e-sma-2", quantity=10))
+    assert isinstance(refused, m.IntentRefused)
+    assert (refused.rule, refused.value) == ("position_pct", "10100.00 USD")
+
+    core.handle(m.OrderCanceled("g-e-sma-1-1", Decimal(0), "canceled"), kit.NOW)
+    assert isinstance(ask(core, intent("g-e-sma-3", quantity=10)), m.IntentApproved)
+    assert set(core.book.reservations) == {"g-e-sma-3"}
+
+
+def test_a_late_order_of_an_open_parent_leaves_no_room_for_another_in_its_place() -> None:
+    core = gate()
+    ask(core, intent(quantity=10))
+    ask(core, order("g-e-sma-1-1", quantity=10))
+    core.handle(NOT_FOUND, kit.NOW)
+    core.handle(m.OrderAccepted("g-e-sma-1-1", "b1"), kit.NOW)
+    refused = ask(core, order("g-e-sma-1-2", quantity=10))
+    assert isinstance(refused, m.OrderRefused)
+    assert (refused.rule, refused.value, refused.limit) == ("reservation", "20", "10")
+
+
+def test_a_late_order_beside_the_one_in_its_place_counts_with_it() -> None:
+    core = gate()
+    ask(core, intent(quantity=10))
+    ask(core, order("g-e-sma-1-1", quantity=10))
+    core.handle(NOT_FOUND, kit.NOW)
+    ask(core, order("g-e-sma-1-2", quantity=10))
+    core.handle(m.OrderAccepted("g-e-sma-1-1", "b1"), kit.NOW)
+    assert core.book.open_quantity(core.book.reservations["g-e-sma-1"]) == 20
+
+
+def test_a_proven_refusal_does_not_come_back() -> None:
+    core = gate()
+    ask(core, intent(quantity=90))
+    ask(core, order("g-e-sma-1-1", quantity=90))
+    core.handle(m.OrderRejected("g-e-sma-1-1", "40310000", "no"), kit.NOW)
+    core.handle(CLOSED, kit.NOW)
+    core.handle(m.OrderAccepted("g-e-sma-1-1", "b1"), kit.NOW)
+    assert not core.book.orders
+    assert not core.book.reservations

@@ -59,10 +59,11 @@ def facts_of(
 ) -> list[Message]:
     """Return what `view` proves about our order and has not been said, in the order to say it."""
     status = status_of(view, event)
+    is_over = record.is_terminal and not record.is_presumed
     facts: list[Message] = []
     if not status:
         facts.append(WordUnknown("order.status", view.status[:40], view.order_id))
-    if not record.is_accepted and not record.is_terminal and status != "rejected":
+    if not record.is_accepted and not is_over and status != "rejected":
         facts.append(OrderAccepted(view.order_id, view.broker_order_id))
     if not view.is_whole:
         facts.append(WordUnknown("order.filled_qty", "", view.order_id))
@@ -70,7 +71,7 @@ def facts_of(
     if view.cumulative > record.cumulative:
         facts += _fill(record, view, now, execution)
     is_filled = max(record.cumulative, view.cumulative) >= record.order.quantity
-    if not record.is_terminal and not is_filled:
+    if not is_over and not is_filled and not (record.is_presumed and status == "rejected"):
         facts += _end(view, status, reason)
     return facts
 
@@ -100,7 +101,7 @@ def _fill(record: Record, view: OrderView, now: int, execution: Execution | None
     if view.cumulative > order.quantity:
         text = f"{order.order_id}: filled {view.cumulative} of {order.quantity}"
         facts.append(AlertRaised("broker", Severity.CRITICAL, "overfill", text))
-    if record.is_terminal:
+    if record.is_terminal or record.is_late:
         text = f"{order.order_id}: {quantity} filled after the order had ended for us"
         facts.append(AlertRaised("broker", Severity.CRITICAL, "late_fill", text))
     return facts

@@ -26,9 +26,10 @@ from tradingd.broker.alpaca_wire import (
 )
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
-from tradingd.broker.known import RESTART, Record
+from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.watch import WatchList
+from tradingd.instruments.presumed import RESTART
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
 log = structlog.get_logger(actor="broker")

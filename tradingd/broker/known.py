@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.money import after_split, signed
+from tradingd.instruments.presumed import may_turn_up
 from tradingd.messages import (
     BrokerSnapshot,
     CancelOrder,
@@ -37,12 +38,6 @@ from tradingd.messages import (
 
 ZERO = Decimal(0)
 
-NOT_FOUND = "not_found"
-"""The code of `OrderRejected` for an order the broker never came to know."""
-
-RESTART = "restart"
-"""The reason of `OrderNotSent` for an order approved before a restart that the broker does not know then."""
-
 SETTLED_MAX = 10_000
 """Finished orders that are still recognized; later news of an older one is only counted."""
 
@@ -64,6 +59,8 @@ class Record:
     is_terminal: bool = False
     is_presumed: bool = False
     """Taken as refused because the broker did not know it; it may still turn up."""
+    is_late: bool = False
+    """It did turn up: nobody waits for it any more, so it is called back."""
     ended_at: int = 0
     """When its end was said; 0 for an order that was filled or is live."""
     cumulative: Decimal = ZERO
@@ -201,6 +198,8 @@ class KnownOrders:
             record.broker_order_id = message.broker_order_id
             record.is_accepted = True
             record.is_unknown = False
+            if record.is_presumed:
+                self._reopen(record)
 
     def _filled(self, message: OrderFilled, _: int) -> None:
         self.coins[message.symbol] = self.coins.get(message.symbol, ZERO) + signed(
@@ -222,7 +221,7 @@ class KnownOrders:
         at: int,
     ) -> None:
         if record := self.get(message.order_id):
-            record.is_presumed, record.ended_at = _may_turn_up(message), at
+            record.is_presumed, record.ended_at = may_turn_up(message), at
             self._close(record)
 
     def _unknown(self, message: OrderUnknown, _: int) -> None:
@@ -260,6 +259,11 @@ class KnownOrders:
         self.snapshot_at = message.taken_at
         self.coins = {position.symbol: position.quantity for position in message.positions}
 
+    def _reopen(self, record: Record) -> None:
+        record.is_presumed = record.is_terminal = False
+        record.is_sent = record.is_late = record.is_cancel_wanted = True
+        self._unfinished[record.order.order_id] = record
+
     def _close(self, record: Record) -> None:
         record.is_terminal = True
         record.is_unknown = False
@@ -267,10 +271,3 @@ class KnownOrders:
         if len(self._records) - len(self._unfinished) > SETTLED_MAX:
             oldest = next(key for key, old in self._records.items() if old.is_terminal)
             del self._records[oldest]
-
-
-def _may_turn_up(end: Message) -> bool:
-    """Tell whether an order ended for us on nothing but the broker's not knowing it."""
-    if isinstance(end, OrderNotSent):
-        return end.reason == RESTART
-    return isinstance(end, OrderRejected) and end.code == NOT_FOUND

@@ -15,12 +15,13 @@ from tradingd.broker.cancels import Cancels
 from tradingd.broker.chains import Chains
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
-from tradingd.broker.known import NOT_FOUND, Record
+from tradingd.broker.known import Record
 from tradingd.broker.level import refusal
 from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
 from tradingd.broker.rest import CallFailed, keys_refused
 from tradingd.broker.waits import retry_after_s
 from tradingd.broker.watch import WatchList
+from tradingd.instruments.presumed import NOT_FOUND
 from tradingd.messages import (
     OrderAccepted,
     OrderNotSent,
@@ -234,7 +235,7 @@ class OrderPath:
             return
         self._desk.say_facts(facts_of(record, view, self._desk.clock.now()))
         is_open = status_of(view) in OPEN_STATUSES
-        if is_open and (record.is_presumed or record.is_cancel_wanted or self._is_late(record)):
+        if is_open and (record.is_late or record.is_cancel_wanted or self._is_late(record)):
             log.warning("order.unwanted", client_order_id=view.order_id)
             self.cancels.broker_order(view.order_id, view.broker_order_id)
 

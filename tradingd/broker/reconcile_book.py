@@ -10,6 +10,7 @@ import msgspec
 
 from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.ownership import coins_of, is_in_dollars
+from tradingd.instruments.presumed import may_turn_up, remember
 from tradingd.messages import (
     BookAdopted,
     BooksAgreed,
@@ -52,6 +53,8 @@ class _State(msgspec.Struct):
     cash: Decimal = ZERO
     positions: dict[str, Decimal] = msgspec.field(default_factory=dict)
     orders: dict[str, _Order] = msgspec.field(default_factory=dict)
+    presumed: dict[str, _Order] = msgspec.field(default_factory=dict)
+    """Ended for us and may still turn up."""
     fees_usd: Decimal = ZERO
     """Estimated since the last agreement."""
     fees_owed_usd: Decimal = ZERO
@@ -178,6 +181,9 @@ class Book:
         self._state.orders[message.order_id] = _Order(message.quantity)
 
     def _accepted(self, message: OrderAccepted) -> None:
+        late = self._state.presumed.pop(message.order_id, None)
+        if late is not None:
+            self._state.orders[message.order_id] = late
         if order := self._state.orders.get(message.order_id):
             order.is_accepted = True
 
@@ -195,7 +201,9 @@ class Book:
         self,
         message: OrderNotSent | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced,
     ) -> None:
-        self._state.orders.pop(message.order_id, None)
+        order = self._state.orders.pop(message.order_id, None)
+        if order is not None and may_turn_up(message):
+            remember(self._state.presumed, message.order_id, order)
 
     def _busted(self, message: TradeBusted) -> None:
         moved = -signed(message.side, message.quantity)

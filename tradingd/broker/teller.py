@@ -42,7 +42,7 @@ class Teller:
         reason = "asked for" if record.is_cancel_wanted else "by the broker"
         facts = facts_of(record, view, now, execution=execution, event=update.event, reason=reason)
         self._desk.say_facts(facts, execution.position if execution else None)
-        if record.is_presumed and status_of(view, update.event) in OPEN_STATUSES:
+        if record.is_late and status_of(view, update.event) in OPEN_STATUSES:
             self._cancels.broker_order(view.order_id, view.broker_order_id)
         return bool(facts)
 

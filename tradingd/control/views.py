@@ -242,7 +242,10 @@ class HouseView:
         order = self.orders.get(message.order_id)
         if order is not None:
             order.broker_order_id, order.seq = message.broker_order_id, self.seq
-            if order.status in ("approved", "submitted", "unknown"):
+            if order.status in ("rejected", "not_sent"):  # presumed, and there after all
+                self._closed.remove(message.order_id)
+                self._to(message.order_id, "accepted")
+            elif order.status in ("approved", "submitted", "unknown"):
                 self._to(message.order_id, "accepted")
 
     def _filled(self, message: m.OrderFilled) -> None:

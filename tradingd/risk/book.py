@@ -22,6 +22,7 @@ from tradingd.instruments.ownership import (
     keeps_owners,
     split_among,
 )
+from tradingd.instruments.presumed import may_turn_up, remember
 from tradingd.messages import Level, Mark, Market, Role, Session, Side
 
 ZERO = Decimal(0)
@@ -39,6 +40,8 @@ class Reservation(msgspec.Struct):
     limit_price: Decimal
     filled: Decimal = ZERO
     is_closed: bool = False
+    is_crowded: bool = False
+    """An order of it turned up late: what is live may be more than what is left."""
 
 
 class LiveOrder(msgspec.Struct):
@@ -79,6 +82,8 @@ class BookState(msgspec.Struct):
     stale: set[str] = set()
     reservations: dict[str, Reservation] = {}
     orders: dict[str, LiveOrder] = {}
+    presumed: dict[str, LiveOrder] = {}
+    """Ended for us and may still turn up."""
     pending: dict[str, tuple[int, Question]] = {}
     """Asked and not yet answered, with the time of asking; empty between turns."""
     approved_at: list[int] = []
@@ -105,6 +110,7 @@ class Book:
         self.stale = state.stale
         self.reservations = state.reservations
         self.orders = state.orders
+        self.presumed = state.presumed
         self.pending = state.pending
         self.approved_at = deque(state.approved_at, maxlen=self._rate_max)
 
@@ -120,6 +126,7 @@ class Book:
             stale=self.stale,
             reservations=self.reservations,
             orders=self.orders,
+            presumed=self.presumed,
             pending=self.pending,
             approved_at=list(self.approved_at),
         )
@@ -141,9 +148,11 @@ class Book:
 
     def open_quantity(self, reservation: Reservation) -> Decimal:
         """Return what a reservation may still add to the position."""
-        if reservation.is_closed:
-            return sum((order.remaining for order in self.children(reservation.intent_id)), ZERO)
-        return max(ZERO, reservation.quantity - reservation.filled)
+        left = ZERO if reservation.is_closed else reservation.quantity - reservation.filled
+        if not reservation.is_closed and not reservation.is_crowded:
+            return max(ZERO, left)
+        live = sum((order.remaining for order in self.children(reservation.intent_id)), ZERO)
+        return max(live, left)
 
     def exiting(self, strategy: str, symbol: str, *, with_reserved: bool) -> Decimal:
         """Return how much of a position is already on its way out."""
@@ -226,8 +235,8 @@ class Book:
             if order.filled >= order.quantity:
                 self._drop(order)
 
-    def end(self, order_id: str, cumulative: Decimal) -> None:
-        """Release what a proven terminal order will not use."""
+    def end(self, fact: m.Message, order_id: str, cumulative: Decimal) -> None:
+        """Release what a terminal order will not use; one that may turn up is remembered."""
         order = self.orders.get(order_id)
         if order is None:
             return
@@ -235,7 +244,31 @@ class Book:
             # The broker filled more than we were told so far: that part counts until its fill arrives.
             order.quantity = cumulative
             return
+        if may_turn_up(fact):
+            remember(self.presumed, order_id, order)
         self._drop(order)
+
+    def turn_up(self, fact: m.OrderAccepted, _now: int) -> None:
+        """Count an order again that was presumed refused and is at the broker after all."""
+        order = self.presumed.pop(fact.order_id, None)
+        if order is None:
+            return
+        order.is_sent = True
+        self.orders[order.order_id] = order
+        parent = self.reservations.get(order.intent_id)
+        if parent is None:
+            parent = self.reservations[order.intent_id] = Reservation(
+                order.intent_id,
+                order.strategy,
+                order.symbol,
+                order.side,
+                order.role,
+                order.quantity,
+                order.limit_price or ZERO,
+                order.filled,
+                is_closed=True,
+            )
+        parent.is_crowded = True
 
     def bust(self, fact: m.TradeBusted, _now: int) -> None:
         """Take an execution back."""
@@ -267,6 +300,7 @@ class Book:
         """
         self.halted.clear()
         self.orders = dict(sorted(self.orders.items()))
+        self.presumed = dict(sorted(self.presumed.items()))
         self.reservations = dict(sorted(self.reservations.items()))
 
     def change_level(self, fact: m.LevelChanged, _now: int) -> None:

@@ -75,7 +75,8 @@ def _reserved(book: Book, symbol: str, symbols: set[str]) -> tuple[Decimal, Deci
         if parent.role is not ENTRY:
             continue
         symbols.add(parent.symbol)
-        left = book.open_quantity(parent) if parent.is_closed else parent.quantity - parent.filled
+        is_plain = not parent.is_closed and not parent.is_crowded
+        left = parent.quantity - parent.filled if is_plain else book.open_quantity(parent)
         if left <= ZERO:
             continue
         value = left * parent.limit_price

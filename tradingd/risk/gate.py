@@ -200,6 +200,11 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
     def mark(said: m.Mark, _now: int) -> None:
         book.marks[said.symbol] = said
 
+    def end(
+        fact: m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced, _now: int
+    ) -> None:
+        book.end(fact, fact.order_id, fact.cumulative)
+
     return {
         m.RunStarted: book.start,
         m.Mark: mark,
@@ -219,11 +224,9 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         m.BrokerSnapshot: book.snapshot,
         m.OrderSent: book.sent,
         m.OrderFilled: book.fill,
-        m.OrderNotSent: lambda fact, _now: book.end(fact.order_id, ZERO),
-        m.OrderCanceled: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
-        m.OrderExpired: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
-        m.OrderRejected: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
-        m.OrderReplaced: lambda fact, _now: book.end(fact.order_id, fact.cumulative),
+        m.OrderAccepted: book.turn_up,
+        m.OrderNotSent: lambda fact, _now: book.end(fact, fact.order_id, ZERO),
+        **dict.fromkeys((m.OrderCanceled, m.OrderExpired, m.OrderRejected, m.OrderReplaced), end),
         m.TradeBusted: book.bust,
         m.FeeCharged: book.charge,
         m.CashMoved: book.receive,

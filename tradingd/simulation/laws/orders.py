@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradingd import messages as m
-from tradingd.broker.known import NOT_FOUND
+from tradingd.instruments.presumed import may_turn_up
 from tradingd.messages import Message, Role, Side
 from tradingd.simulation.laws.finding import Findings
 
@@ -131,6 +131,7 @@ class OrderLaws:
         self._findings.check(not is_late, "I11", f"{said.order_id} accepted after its end")
         if record.is_presumed:
             record.is_terminal = record.is_presumed = False
+            record.is_cancel_asked = True  # by the edge itself
             self._working[record.approved.symbol][said.order_id] = record
         record.is_accepted = True
 
@@ -162,7 +163,7 @@ class OrderLaws:
         is_again = record.is_terminal and not record.is_presumed
         self._findings.check(not is_again, "I11", f"{said.order_id} ended twice")
         self._over(record)
-        record.is_presumed = isinstance(said, m.OrderRejected) and said.code == NOT_FOUND
+        record.is_presumed = may_turn_up(said)
 
     def _known(self, order_id: str, what: str) -> Record | None:
         record = self.records.get(order_id)
