@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 from tests.runtime.days import days, written
 from tradingd.cli import cli
 from tradingd.messages import Envelope, SnapshotAsked
-from tradingd.runtime.backup import FORMER, back_up
+from tradingd.runtime.backup import back_up
 from tradingd.runtime.lock import InstanceLock
 from tradingd.runtime.log_file import migrations
 from tradingd.runtime.order_log import OrderLog
+from tradingd.runtime.recovery import FORMER
 from tradingd.runtime.sqlite_store import SqliteStore
 from tradingd.runtime.store_errors import StoreCorrupt
 from tradingd.runtime.verify import verify

@@ -73,7 +73,13 @@ class House:
         self.timers = Timers(self.bus, ends.clock)
         self.timers.heap = recovered.timers
         self.broker = AlpacaBroker(
-            network, ends.clock, self.bus, self.journal, settings=ends.broker, rng=rng
+            network,
+            ends.clock,
+            self.bus,
+            self.journal,
+            settings=ends.broker,
+            rng=rng,
+            former=recovered.former,
         )
         self.feed = AlpacaFeed(self.broker.wire, ends.clock, self.bus, settings=ends.feed, rng=rng)
         latch = None if halt_file is None else HaltLatch(halt_file)

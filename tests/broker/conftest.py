@@ -47,7 +47,8 @@ class House:
     """A bus whose every word is kept, and the edge on it."""
 
     def __init__(self, broker: TwinBroker | None = None, log: list[Envelope] | None = None,
-                 clock: ScaledClock | None = None, **changes: Any) -> None:  # fmt: skip
+                 clock: ScaledClock | None = None, former: tuple[str, ...] = (),
+                 **changes: Any) -> None:  # fmt: skip
         self.clock = clock or ScaledClock(NOW, time.monotonic_ns(), 1.0)
         self.broker = broker or TwinBroker(self.clock)
         self.said: list[Envelope] = []
@@ -61,7 +62,13 @@ class House:
             key_id="key", secret_key="secret", **{**where, **QUICK, **changes}
         )
         self.edge = AlpacaBroker(
-            self.broker, self.clock, self.bus, self, settings=settings, rng=random.Random(7)
+            self.broker,
+            self.clock,
+            self.bus,
+            self,
+            settings=settings,
+            rng=random.Random(7),
+            former=former,
         )
         for envelope in earlier:
             self.edge.apply(envelope)

@@ -357,10 +357,10 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
         await pause(2)
         assert again.life.is_at(Level.HALTED)
         assert "resume_refused" in again.life.alerts()
-        (left,) = again.town.exchange.open_orders()
-        again.town.exchange.cancel(left.id, again.town.clock.now())  # a person, at the broker
-        await pause(2)
-        again.life.ask(Ask.ACCEPT, "the seven are ours, the order is gone")
+        assert again.town.exchange.open_orders() == [], "the edge took it back"
+        assert "former_order" in again.life.alerts()
+        assert again.held() == 17
+        again.life.ask(Ask.ACCEPT, "the seven are ours")
         await pause(2)
         again.life.ask(Ask.RESUME, "looked at")
         await again.normal(60)
@@ -370,6 +370,29 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
         assert len(ids) == len(set(ids))
         await again.life.stop(300)
         assert again.town.exchange.positions() == []
+
+    at_home(tmp_path, story)
+
+
+def test_fault_69_a_flatten_after_a_restore_needs_no_hand_at_the_broker(tmp_path: Path) -> None:
+    async def story(scene: Scene, disk: Disk) -> None:
+        await scene.said(scene.buy(10), OrderFilled)
+        await scene.agreed()
+        back_up(disk.path, tmp_path / "backup")
+        for off_pct in ("-1.7", "-1.8"):
+            scene.buy(5, off_pct)
+        await scene.until(lambda: len(scene.town.exchange.open_orders()) == 2, 30)
+        await scene.life.crash()
+
+        again = await restored(scene, tmp_path)
+        await again.until(lambda: not again.town.exchange.open_orders(), 60)
+        assert again.life.is_at(Level.HALTED)
+        assert again.held() == 10
+        again.life.ask(Ask.FLATTEN, "get out")
+        await again.until(lambda: has_nothing(again), 120)
+        await again.until(lambda: again.life.is_at(Level.HALTED), 60)
+        assert again.life.entries_sent() == []
+        await again.life.crash()
 
     at_home(tmp_path, story)
 

@@ -5,6 +5,7 @@
     updates    the order stream: one connection, kept for ever; teller says what its news means
     gap        what happened while nobody listened
     snapshot   the broker's books, read while nothing moves
+    former     orders from before a restore, taken back if they would open
     watch      orders that may turn up late, looked for until the day is over
     emergency  close everything without the rest of the house
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -25,6 +26,7 @@ from tradingd.broker.clock_skew import ClockSkew
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.floor import BusPort, JournalPort
+from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
 from tradingd.broker.known import Record
 from tradingd.broker.orders import OrderPath
@@ -67,11 +69,13 @@ class AlpacaBroker:
         *,
         settings: AlpacaSettings,
         rng: random.Random,
+        former: Iterable[str] = (),
     ) -> None:
         self._desk = Desk(network, clock, bus, journal, settings=settings, rng=rng)
         self._orders = OrderPath(self._desk)
         self._gap = Gap(self._desk, self._orders)
-        self._snapshots = Snapshots(self._desk, self._gap, self._orders)
+        former_orders = FormerOrders(self._desk, former)
+        self._snapshots = Snapshots(self._desk, self._gap, self._orders, former_orders)
         teller = Teller(self._desk, self._orders.cancels)
         self._stream = OrderStream(self._desk, self._gap, self._snapshots, teller)
         self._emergency = Emergency(self._desk)

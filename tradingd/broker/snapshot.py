@@ -22,6 +22,7 @@ from tradingd.broker.alpaca_wire import (
 )
 from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
+from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
 from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
@@ -65,10 +66,11 @@ class InFlight(Protocol):
 class Snapshots:
     """One reading at a time; who asks meanwhile shares the next one."""
 
-    def __init__(self, desk: Desk, gap: Gap, in_flight: InFlight) -> None:
+    def __init__(self, desk: Desk, gap: Gap, in_flight: InFlight, former: FormerOrders) -> None:
         self._desk = desk
         self._gap = gap
         self._in_flight = in_flight
+        self._former = former
         self._cash = CashWatch(desk)
         self._splits = SplitWatch(desk)
         self._asked: dict[str, None] = {}
@@ -132,6 +134,7 @@ class Snapshots:
             self._judge(account)
             await self._splits.pull()
             orders = await rest.open_orders()
+            self._former.look(orders)
             is_hidden = await self._has_hidden(orders)
             is_due = why != FLATTEN or self._cash.is_due(account.cash)
             if is_due and await self._has_news(account, positions):

@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tradingd.runtime.order_log import OrderLog
-from tradingd.runtime.recovery import GENESIS, new_genesis
+from tradingd.runtime.recovery import FORMER, GENESIS, new_genesis
 from tradingd.runtime.segments import FOLDER, Segment, file_of, sync_and_digest, sync_folder
 from tradingd.runtime.store_errors import StoreCorrupt
 from tradingd.runtime.verify import Verified, verify
-
-FORMER = "former_geneses"
-"""The value that names whose orders on the account are of this log before a restore, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ from tradingd.wiring import is_heard_by
 GENESIS = "genesis"
 """The store's value that holds it."""
 
+FORMER = "former_geneses"
+"""The value that names whose orders on the account are of this log before a restore, oldest first."""
+
 GENESIS_LETTERS = 6
 TIMER_WORDS = frozenset({SetTimer, CancelTimer, TimerFired})
 _TIMERS, _AT = "timers", "at"
@@ -45,6 +48,8 @@ class Recovered:
     is_first_start: bool
     more: Mapping[str, bytes] = field(default_factory=dict)
     """What the checkpoint kept beside the cores, by name."""
+    former: tuple[str, ...] = ()
+    """The geneses of this log before it was restored."""
 
 
 async def recover(
@@ -64,8 +69,9 @@ async def recover(
         for name, state in checkpoint.states.items()
         if name not in cores and name not in (_TIMERS, _AT)
     }
+    former = tuple((await store.get(FORMER) or "").split())
     return Recovered(
-        genesis, last_seq + 1, at, checkpoint.seq, envelopes, timers, is_first_start, more
+        genesis, last_seq + 1, at, checkpoint.seq, envelopes, timers, is_first_start, more, former
     )
 
 

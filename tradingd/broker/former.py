@@ -1,0 +1,70 @@
+"""Orders from before a restore: a log put back does not know what its house did after the backup was made.
+
+They are known by the genesis their ids begin with. What would open a position is taken back, since nobody
+answers for it any more; a way out and protection stay. What was traded, a person accepts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from tradingd.broker.alpaca_wire import OrderView
+from tradingd.broker.desk import Desk
+from tradingd.messages import Role, Severity, Side
+from tradingd.runtime.ports import NetworkError
+
+log = structlog.get_logger(actor="broker")
+
+_ENTRY, _OPERATOR = Role.ENTRY.value[0], "o"
+
+
+class FormerOrders:
+    """Cancels what would open a position and bears the id of a former genesis; each once at a time."""
+
+    def __init__(self, desk: Desk, geneses: Iterable[str]) -> None:
+        self._desk = desk
+        self._geneses = frozenset(geneses)
+        self._told: set[str] = set()
+        self._running: set[str] = set()
+
+    def look(self, listed: Iterable[OrderView]) -> None:
+        """Take back what a listing of open orders shows; whatever still stands in the next is asked again."""
+        for view in listed:
+            if view.broker_order_id not in self._running and self._is_opening(view):
+                self._running.add(view.broker_order_id)
+                self._desk.spawn(self._cancel(view), f"cancel {view.order_id}")
+
+    def _is_opening(self, view: OrderView) -> bool:
+        genesis, _, rest = view.order_id.partition("-")
+        role = rest.partition("-")[0]
+        is_entry = role == _ENTRY or (role == _OPERATOR and view.side == Side.BUY.value)
+        return genesis in self._geneses and is_entry
+
+    async def _cancel(self, view: OrderView) -> None:
+        if view.order_id not in self._told:
+            self._told.add(view.order_id)
+            text = f"{view.order_id} would open a position and is from before the restore: canceling it"
+            self._desk.alert(Severity.WARNING, "former_order", text)
+        try:
+            await self._until_answered(view)
+        finally:
+            self._running.discard(view.broker_order_id)
+
+    async def _until_answered(self, view: OrderView) -> None:
+        for attempt in range(self._desk.settings.cancel_tries_max):
+            try:
+                reply = await self._desk.rest.cancel(view.broker_order_id)
+            except NetworkError as error:
+                log.warning(
+                    "order.cancel_failed", broker_order_id=view.broker_order_id, reason=str(error)
+                )
+            else:
+                if reply.status in {404, 422} or 200 <= reply.status < 300:
+                    return  # the next listing tells what came of it
+            await asyncio.sleep(self._desk.back_off_s(attempt))
+        self._desk.alert(
+            Severity.CRITICAL, "cancel_failed", f"{view.order_id} could not be canceled"
+        )
