@@ -85,7 +85,7 @@ _ROWS = (
         {m.RunStarted, m.Mark, m.SessionChanged, m.SymbolHalted, m.IntentApproved, m.OrderApproved,
          m.OrderRefused, m.PositionChanged, m.LevelChanged, m.OperatorAsked, m.StrategyStarted,
          m.StrategyStopped, m.TimerFired, *ORDER_FACTS, *BOOK_FACTS},
-        {m.OrderProposed, m.CancelOrder, m.IntentClosed},
+        {m.OrderProposed, m.CancelOrder, m.IntentClosed, m.ProtectionStarted},
     ),
     _row(
         "broker",

@@ -233,23 +233,6 @@ def test_an_entry_that_will_not_be_canceled_delays_an_exit_but_never_forbids_it(
     assert of_kind(desk.wait(5), m.OrderProposed)[0].reason == "stop_loss"
 
 
-def test_external_positions_are_protected_but_not_traded() -> None:
-    desk = Desk()
-    theirs = m.BrokerPosition(symbol="IBM", quantity=Decimal(5), average_price=Decimal(100))
-    desk.hear(m.BookAdopted(cash=Decimal(0), positions=(theirs,), reason="first start"))
-
-    assert desk.hear(mark(200.0)) == [], "nobody of ours wanted its profit"
-    (proposed,) = of_kind(desk.hear(mark(10.0)), m.OrderProposed)
-    assert (proposed.strategy, proposed.quantity, proposed.reason) == (
-        "external", Decimal(5), "stop_loss")  # fmt: skip
-
-
-def test_dust_that_an_explanation_left_to_nobody_has_no_price_to_be_protected_from() -> None:
-    desk = Desk()
-    desk.hear(m.DifferenceExplained("fee_coins", "IBM", "0", "1", "rounding", Decimal(1)))
-    assert desk.hear(mark(0.01)) == []
-
-
 def test_flattening_cancels_everything_and_then_sells_every_position() -> None:
     desk = Desk()
     desk.holding()

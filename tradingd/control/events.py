@@ -89,6 +89,7 @@ ROWS: Mapping[type[Message], Row] = {
     m.BooksAgreed: Row("reconcile.agreed", "debug", "{m.why}: flat {m.is_flat}, {m.open_orders} open orders"),
     m.IntentClosed: Row("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {average}, {m.reason}"),
     m.PositionChanged: Row("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {average}, realized {m.realized_usd:.2f}"),
+    m.ProtectionStarted: Row("position.protected", "info", "{m.strategy} {m.symbol} is protected from {price} on"),
     m.DayStarted: Row("portfolio.day_started", "info", "{m.date} with {m.equity_usd:.2f} USD"),
     m.EquityMarked: Row("portfolio.snapshot", "info", "equity {m.equity_usd:.2f}, day {m.day_pnl_usd:+.2f}, exposure {m.exposure_usd:.2f} USD"),
 }  # fmt: skip

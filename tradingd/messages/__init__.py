@@ -36,6 +36,7 @@ from tradingd.messages.books import (
     EquityMarked,
     IntentClosed,
     PositionChanged,
+    ProtectionStarted,
 )
 from tradingd.messages.house import (
     AlertRaised,
@@ -127,7 +128,7 @@ AnyMessage = (
     | OrderUnknown | CancelRejected | TradeBusted | WordUnknown | FeeCharged | CashMoved
     | CorporateAction | BrokerPosition | BrokerOrder | BrokerSnapshot | BookAdopted
     | DifferenceExplained | DifferenceUnexplained | BooksAgreed | IntentClosed | PositionChanged
-    | DayStarted | EquityMarked | StrategyOverran | StrategySuspended
+    | DayStarted | EquityMarked | StrategyOverran | StrategySuspended | ProtectionStarted
 )  # fmt: skip
 """The closed union: what the log can hold."""
 
@@ -231,6 +232,7 @@ __all__ = [
     "OrderType",
     "OrderUnknown",
     "PositionChanged",
+    "ProtectionStarted",
     "Quote",
     "Role",
     "RunStarted",

@@ -108,6 +108,15 @@ class IntentClosed(Message, frozen=True, gc=False, tag="IntentClosed"):
     reason: str
 
 
+class ProtectionStarted(Message, frozen=True, gc=False, tag="ProtectionStarted"):
+    """From this price on the router measures the loss of an adopted position; what it cost its owner is past."""
+
+    strategy: str
+    symbol: str
+    price: Decimal
+    quoted_at: int
+
+
 class PositionChanged(Message, frozen=True, gc=False, tag="PositionChanged"):
     """The ledger's position of one strategy in one symbol after a fill, fee or adoption."""
 

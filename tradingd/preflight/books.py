@@ -33,7 +33,7 @@ def check_foreign(
         return (fail if is_live else warn)(name, found, remedy)
     if ours is None and positions:
         found = f"first start, and the account holds {_listed(positions)}"
-        remedy = "They would be adopted under no strategy; close them first if they are not meant"
+        remedy = "They would be adopted and protected by the stop from today's price; use an account of its own if they are not meant"
         return warn(name, found, remedy)
     held = ours or {}
     symbols = held.keys() | positions.keys()

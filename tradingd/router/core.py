@@ -66,6 +66,11 @@ class RouterCore:
 
     def _on_mark(self, mark: Mark, now: int) -> Sequence[Message]:
         self.desk.marks[mark.symbol] = mark
+        if mark.symbol in self.desk.holdings.unpriced:
+            turn = Turn(self.desk, self._watch, now)
+            exits.start_protection(turn, mark)
+            exits.protect(turn, mark.symbol)
+            return self._end(turn)
         for trigger in self.desk.holdings.triggers.get(mark.symbol, ()):
             if not trigger.low < mark.bid < trigger.high:
                 turn = Turn(self.desk, self._watch, now)

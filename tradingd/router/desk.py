@@ -185,6 +185,7 @@ class Desk:
             m.CorporateAction: self._split,
             m.BookAdopted: self.holdings.adopt,
             m.DifferenceExplained: self.holdings.explain,
+            m.ProtectionStarted: self.holdings.start_protection,
         }
 
     def _start(self, said: m.RunStarted) -> None:

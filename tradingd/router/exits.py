@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradingd import messages as m
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
+from tradingd.instruments.ownership import EXTERNAL
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Level, Mark, Role, Side
 from tradingd.router import slices
@@ -34,6 +36,16 @@ def protect(turn: Turn, symbol: str) -> None:
         reason = hit(trigger, mark) if mark is not None else ""
         if reason and mark is not None:
             _leave(turn, trigger.strategy, mark, reason)
+
+
+def start_protection(turn: Turn, mark: Mark) -> None:
+    """Say from which price an adopted position is protected: the first bid of its open market."""
+    holding = turn.desk.holdings.get(EXTERNAL, mark.symbol)
+    if holding is None or not turn.desk.is_open(mark.symbol):
+        return
+    if not _is_dust(mark.symbol, holding.quantity, mark):
+        price = decimal_of(mark.bid)
+        turn.say(m.ProtectionStarted(EXTERNAL, mark.symbol, price, mark.quoted_at))
 
 
 def _leave(turn: Turn, strategy: str, mark: Mark, reason: str) -> None:

@@ -2,6 +2,9 @@
 
 The router folds the same facts as the ledger, because an exit must not wait for another station's view.
 The two trigger prices of a position are kept as floats, so that a mark costs two comparisons.
+
+What was adopted is measured from the first bid after its adoption, never from what it cost: a holding of
+years that stands below its average would be sold before its owner had accepted anything.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ class Holding(msgspec.Struct):
 
     quantity: Decimal
     average_price: Decimal
+    """Of an adopted position the price it was adopted at, 0 until that is known."""
     stop_price: Decimal | None = None
     target_price: Decimal | None = None
 
@@ -66,6 +70,8 @@ class Holdings:
         self.positions = state.positions
         self._plans = state.plans
         self.triggers: dict[str, tuple[Trigger, ...]] = {}
+        self.unpriced: set[str] = set()
+        """Symbols with an adopted position that waits for the price its protection starts at."""
         for symbol in self.positions:
             self._aim(symbol)
 
@@ -127,14 +133,21 @@ class Holdings:
 
     def adopt(self, fact: m.BookAdopted) -> None:
         """Take the broker's book (`ownership` says whose each position is); who keeps one keeps its stops."""
-        ours, self.positions, self.triggers = self.positions, {}, {}
+        ours, self.positions, self.triggers, self.unpriced = self.positions, {}, {}, set()
         for theirs in fact.positions:
             holders = ours.get(theirs.symbol, {})
             if not keeps_owners(_quantities(holders), theirs.quantity):
-                holders = {EXTERNAL: Holding(theirs.quantity, theirs.average_price)}
+                holders = {EXTERNAL: Holding(theirs.quantity, ZERO)}
             if theirs.quantity:
                 self.positions[theirs.symbol] = holders
                 self._aim(theirs.symbol)
+
+    def start_protection(self, fact: m.ProtectionStarted) -> None:
+        """Measure an adopted position from here on."""
+        holding = self.get(fact.strategy, fact.symbol)
+        if holding is not None:
+            holding.average_price = fact.price
+            self._aim(fact.symbol)
 
     def explain(self, fact: m.DifferenceExplained) -> None:
         """Take over explained coins or shares."""
@@ -166,14 +179,14 @@ class Holdings:
         return None
 
     def _aim(self, symbol: str) -> None:
-        holders = self.positions.get(symbol)
-        if not holders:
-            self.triggers.pop(symbol, None)
-            return
+        holders = self.positions.get(symbol, {})
+        adopted = holders.get(EXTERNAL)
+        is_unpriced = adopted is not None and adopted.quantity > 0 and not adopted.average_price
+        (self.unpriced.add if is_unpriced else self.unpriced.discard)(symbol)
         aimed = tuple(
             self._trigger(strategy, holding)
             for strategy, holding in sorted(holders.items())
-            if holding.quantity > 0 and (strategy != EXTERNAL or holding.average_price)
+            if holding.quantity > 0 and not (is_unpriced and strategy == EXTERNAL)
         )
         if aimed:
             self.triggers[symbol] = aimed

@@ -65,7 +65,7 @@ class SlicingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterSettings:
-    """Percentages are of the average entry price; seconds are market time."""
+    """Percentages are of the average entry price, or of the price of the adoption; seconds are market time."""
 
     stop_loss_pct: Decimal | None = Decimal(8)
     """None switches the default stop off; a stop that an intent names always stands."""
