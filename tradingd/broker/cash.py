@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from tradingd.broker.alpaca_wire import ZERO, WireActivity, number, time_ns, time_text
 from tradingd.broker.desk import Desk
+from tradingd.broker.known import LOOK_BACK_NS
 from tradingd.messages import CashMoved
 
 KINDS = "CSD,CSW,CSR,JNLC,DIV,DIVCGL,DIVCGS,DIVNRA,DIVROC,INT,INTNRA,FEE,PTC,ACATC,REORG"
 """Deposits, withdrawals, journals, dividends, interest, fees that are not of one trade."""
-
-DAY_NS = 86_400_000_000_000
-LOOK_BACK_NS = 7 * DAY_NS
-"""Lines are dated by day and may be booked late."""
 
 
 class CashWatch:

@@ -38,6 +38,15 @@ from tradingd.messages import (
 
 ZERO = Decimal(0)
 
+_DAY_NS = 86_400_000_000_000
+
+LOOK_BACK_NS = 7 * _DAY_NS
+"""How long before the latest snapshot activities are read again: they are dated by day and may be booked late."""
+
+ACTIVITY_AGE_NS_MAX = LOOK_BACK_NS + 2 * _DAY_NS
+"""So long before the latest snapshot an activity was said, it is told no more: what is dated by day may be
+read a day longer, and a split is announced in New York's days."""
+
 SETTLED_MAX = 10_000
 """Finished orders that are still recognized; later news of an older one is only counted."""
 
@@ -78,7 +87,7 @@ class Record:
 class _Saved(msgspec.Struct):
     genesis: str
     snapshot_at: int
-    activity_ids: set[str]
+    activity_ids: dict[str, int]
     coins: dict[str, Decimal]
     records: list[Record]
 
@@ -94,8 +103,8 @@ class KnownOrders:
         self.genesis = ""
         self.snapshot_at = 0
         """When the latest snapshot was said; 0 before the first."""
-        self.activity_ids: set[str] = set()
-        """Cash activities already said."""
+        self.activity_ids: dict[str, int] = {}
+        """Cash activities and splits already said, and when; only those the broker may still tell."""
         self.coins: dict[str, Decimal] = {}
         """Net position of each symbol since the latest snapshot: what an exact coin fee is read from."""
         self._records: dict[str, Record] = {}
@@ -246,17 +255,21 @@ class KnownOrders:
         if message.asset != "USD":
             self.coins[message.symbol] = self.coins.get(message.symbol, ZERO) - message.amount
 
-    def _cash_moved(self, message: CashMoved, _: int) -> None:
-        self.activity_ids.add(message.activity_id)
+    def _cash_moved(self, message: CashMoved, at: int) -> None:
+        self.activity_ids[message.activity_id] = at
 
-    def _split(self, message: CorporateAction, _: int) -> None:
-        self.activity_ids.add(message.action_id)
+    def _split(self, message: CorporateAction, at: int) -> None:
+        self.activity_ids[message.action_id] = at
         if message.symbol in self.coins:
             held = self.coins[message.symbol]
             self.coins[message.symbol] = after_split(held, message.ratio)
 
     def _snapshot(self, message: BrokerSnapshot, _: int) -> None:
         self.snapshot_at = message.taken_at
+        oldest_at = message.taken_at - ACTIVITY_AGE_NS_MAX
+        self.activity_ids = {
+            name: said_at for name, said_at in self.activity_ids.items() if said_at >= oldest_at
+        }
         self.coins = {position.symbol: position.quantity for position in message.positions}
 
     def _reopen(self, record: Record) -> None:
