@@ -36,7 +36,7 @@ NOW = 1_700_000_000_000_000_000
 D = Decimal
 
 QUICK: dict[str, Any] = {
-    "grace_s": 0.02, "presume_s": 0.05, "watch_interval_s": 0.01, "cancel_check_s": 0.02,
+    "grace_s": 0.02, "flatten_grace_s": 0.01, "presume_s": 0.05, "watch_interval_s": 0.01, "cancel_check_s": 0.02,
     "back_off_s_min": 0.002, "back_off_s_max": 0.01, "refused_interval_s": 0.02,
     "silence_s_max": 0.05, "snapshot_settle_s": 0.005, "handshake_s_max": 0.2,
     "emergency_poll_s": 0.005, "emergency_wait_s": 0.05, "retry_age_s_max": 0.5,

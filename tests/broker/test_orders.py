@@ -11,12 +11,21 @@ import pytest
 
 from tests.broker.conftest import NOW, House, approved
 from tests.broker.twin import Fault
-from tradingd.messages import CancelOrder, EmergencyClose, Level, LevelChanged, Role, Side
+from tradingd.messages import (
+    CancelOrder,
+    EmergencyClose,
+    Level,
+    LevelChanged,
+    OrderApproved,
+    Role,
+    Side,
+)
 from tradingd.runtime.clock import ScaledClock
 from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane
 
 D = Decimal
+Houses = Callable[..., House]
 ID = "gen-e-s-1-1"
 
 
@@ -162,6 +171,68 @@ async def test_a_limited_entry_past_its_age_is_rejected(houses: Callable[..., Ho
     house.say(approved())
     await house.until("OrderRejected")
     assert house.one("OrderRejected").code == "429"
+
+
+async def unknown_exit(house: House, level: Level) -> OrderApproved:
+    """Have an exit get lost on its way, be called back for being overdue, and the level change."""
+    order = approved(role=Role.EXIT, side=Side.SELL)
+    house.broker.faults.append(Fault("POST", "/orders", is_sent=True))
+    house.say(order)
+    await house.until("OrderSent")
+    house.say(CancelOrder(order.order_id, "overdue"))
+    await house.until("OrderUnknown")
+    house.say(LevelChanged(level, ()))
+    return order
+
+
+async def test_while_everything_must_go_a_lost_exit_is_offered_again_to_be_canceled_for_sure(
+    houses: Houses,
+) -> None:
+    house = await houses(presume_s=60.0).connected()
+    order = await unknown_exit(house, Level.FLATTENING)
+    await house.until("OrderCanceled")
+    assert house.broker.posts() == 2
+    assert [body["client_order_id"] for body in house.broker.bodies] == [order.order_id]
+    assert house.names().index("OrderAccepted") < house.names().index("OrderCanceled")
+    assert house.all("OrderRejected") == []
+
+
+async def test_a_lost_exit_that_had_arrived_is_found_and_never_doubled(houses: Houses) -> None:
+    house = await houses(presume_s=60.0).connected()
+    house.broker.is_mute = True
+    order = approved(role=Role.EXIT, side=Side.SELL)
+    house.broker.faults += [
+        Fault("POST", "/orders", is_sent=True, is_processed=True),
+        *[Fault("GET", "/orders:by", reply=(404, b"{}")) for _ in range(8)],
+    ]
+    house.say(order)
+    await house.until("OrderSent")
+    house.say(CancelOrder(order.order_id, "overdue"))
+    house.say(LevelChanged(Level.FLATTENING, ()))
+    await house.until("OrderCanceled")
+    assert house.broker.posts() >= 2, "offered again while the broker said 404"
+    assert len(house.broker.orders) == 1
+
+
+@pytest.mark.parametrize("level", [Level.NORMAL, Level.REDUCE_ONLY, Level.HALTED])
+async def test_at_any_other_level_a_canceled_exit_is_not_offered_again(
+    house: House, level: Level
+) -> None:
+    await unknown_exit(house, level)
+    await house.until("OrderRejected")
+    assert house.one("OrderRejected").code == "not_found"
+    assert house.broker.posts() == 1
+
+
+async def test_an_entry_is_never_offered_again_to_be_canceled(house: House) -> None:
+    house.broker.faults.append(Fault("POST", "/orders", is_sent=True))
+    house.say(approved())
+    await house.until("OrderSent")
+    house.say(CancelOrder("gen-e-s-1-1", "level"))
+    await house.until("OrderUnknown")
+    house.say(LevelChanged(Level.FLATTENING, ()))
+    await house.until("OrderRejected")
+    assert house.broker.posts() == 1
 
 
 REFUSAL = b'{"code":40310000,"message":"insufficient buying power"}'

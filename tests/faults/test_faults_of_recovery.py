@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ground import SYMBOL, Scene, check, counted, day, patient, pause
-from tests.house.lives import Town, in_town
+from tests.house.lives import CONFIG, Town, in_town
 from tradingd.broker.reconcile_policy import Policy
 from tradingd.broker.reconciler import ReconcilerSettings
+from tradingd.config import load
 from tradingd.cores import CoreSettings
 from tradingd.messages import (
     Ask,
@@ -45,6 +46,7 @@ LIMITED = '{"code":42910000,"message":"rate limit exceeded"}'
 NOT_FOUND = '{"code":40410000,"message":"order not found"}'
 BY_HAND = "by-hand-1"
 TEN = Decimal(10)
+CEILING_S = load(CONFIG / "mock.toml").run.stop_ceiling_s
 
 
 def by_hand(
@@ -234,6 +236,22 @@ def test_fault_16_an_entry_that_succeeds_after_the_halt_is_called_back_and_count
         assert scene.held() == 0
 
     day(tmp_path, story, retell=patient)
+
+
+def test_fault_18_a_way_out_of_unknown_fate_holds_a_stop_up_for_seconds(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.said(scene.buy(20), OrderFilled)
+        scene.trouble("reset", **POST, count=1)
+        began = scene.town.clock.monotonic()
+        scene.life.ask(Ask.STOP)
+        await scene.until(lambda: bool(scene.life.said(OrderUnknown)), 5)
+        await scene.until(lambda: "stopped" in scene.life.causes, 60)
+        took_s = (scene.town.clock.monotonic() - began) / 1e9
+        assert took_s < CEILING_S / 2
+        assert scene.held() == 0
+        assert not scene.life.said(OrderRejected), "proven, and not presumed"
+
+    day(tmp_path, story)
 
 
 def test_fault_19_an_id_that_exists_with_other_fields_halts(tmp_path: Path) -> None:

@@ -111,9 +111,14 @@ def refusal(
     clock: Clock,
     settings: AlpacaSettings,
     age_s_max: float | None = None,
+    *,
+    is_proof: bool = False,
 ) -> str:
-    """Return why an approved order must not leave now, or nothing. `age_s_max` is real time."""
-    if record.is_cancel_wanted:
+    """Return why an approved order must not leave now, or nothing. `age_s_max` is real time.
+
+    `is_proof`: it has left before and nobody knows what became of it; it may go again to be canceled for sure.
+    """
+    if record.is_cancel_wanted and not is_proof:
         return "canceled"
     if cell.is_emergency:
         return "emergency"

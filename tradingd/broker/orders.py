@@ -23,6 +23,7 @@ from tradingd.broker.waits import retry_after_s
 from tradingd.broker.watch import WatchList
 from tradingd.instruments.presumed import NOT_FOUND
 from tradingd.messages import (
+    Level,
     OrderAccepted,
     OrderNotSent,
     OrderRejected,
@@ -91,8 +92,11 @@ class OrderPath:
             event.set()
             del self._in_flight[order_id]
 
-    def _why_not(self, record: Record, age_s_max: float | None = None) -> str:
-        return refusal(record, self._desk.cell, self._desk.clock, self._desk.settings, age_s_max)
+    def _why_not(
+        self, record: Record, age_s_max: float | None = None, *, is_proof: bool = False
+    ) -> str:
+        desk = self._desk
+        return refusal(record, desk.cell, desk.clock, desk.settings, age_s_max, is_proof=is_proof)
 
     async def _offer(self, record: Record) -> None:
         """Post until the broker has answered for sure, or nobody can tell."""
@@ -191,8 +195,10 @@ class OrderPath:
             if isinstance(view, OrderView):
                 self.adopt(record, view)
                 return
-            if view is None and silence_s >= settings.grace_s:
-                why = self._why_not(record, settings.retry_age_s_max)
+            is_proof = self._must_be_proven(record)
+            grace_s = settings.flatten_grace_s if is_proof else settings.grace_s
+            if view is None and silence_s >= grace_s:
+                why = self._why_not(record, settings.retry_age_s_max, is_proof=is_proof)
                 if may_offer and not why:
                     refused = await self._offer_again(record)
                     may_offer = refused is None
@@ -200,8 +206,21 @@ class OrderPath:
                 elif silence_s >= settings.presume_s:
                     self._presume_refused(record, refused, why)
                     return
-            await asyncio.sleep(self._desk.back_off_s(attempt))
+            await asyncio.sleep(self._look_wait_s(record, attempt))
             attempt += 1
+
+    def _must_be_proven(self, record: Record) -> bool:
+        """Tell whether the fate of an order holds up a flatten, and offering it again cannot do harm.
+
+        Its id makes it one order however often it is offered, and it only sells what must be sold anyway. What
+        is at the broker can be canceled and replaced within a second; what is not known can only be waited for.
+        """
+        return record.order.role is not Role.ENTRY and self._desk.cell.level is Level.FLATTENING
+
+    def _look_wait_s(self, record: Record, attempt: int) -> float:
+        wait_s = self._desk.back_off_s(attempt)
+        is_exit = record.order.role is not Role.ENTRY
+        return min(wait_s, self._desk.settings.flatten_grace_s) if is_exit else wait_s
 
     async def _look_up(self, record: Record) -> OrderView | CallFailed | None:
         try:

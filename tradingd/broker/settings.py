@@ -36,6 +36,8 @@ class AlpacaSettings:
 
     grace_s: float = 10.0
     """Real time during which "no such order" is not believed: the broker may be late to know."""
+    flatten_grace_s: float = 4.0
+    """The same for an exit while everything must go, and the longest wait between two looks at any exit."""
     presume_s: float = 30.0
     """Real time of nothing but "no such order" after which an unwanted order is taken as refused."""
     watch_interval_s: float = 30.0
