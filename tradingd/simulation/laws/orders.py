@@ -51,6 +51,8 @@ class OrderLaws:
         self.children: dict[str, list[Record]] = {}
         self._working: dict[str, dict[str, Record]] = {}
         """Symbol -> orders that may still trade."""
+        self._unwanted: set[str] = set()
+        """Cancels asked for what risk had not judged yet."""
         self._findings = findings
         self._handlers: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.IntentApproved: self._intent,
@@ -90,6 +92,8 @@ class OrderLaws:
         check = self._findings.check
         check(said.order_id not in self.records, "I3", f"{said.order_id} approved twice")
         record = self.records[said.order_id] = Record(said, at)
+        record.is_cancel_asked = said.order_id in self._unwanted
+        self._unwanted.discard(said.order_id)
         self.children.setdefault(said.intent_id, []).append(record)
         self._meet(record)
         parent = self.parents.get(said.intent_id)
@@ -118,6 +122,8 @@ class OrderLaws:
     def _cancel(self, said: m.CancelOrder, _: int) -> None:
         if record := self.records.get(said.order_id):
             record.is_cancel_asked = True
+        else:
+            self._unwanted.add(said.order_id)
 
     def _over(self, record: Record) -> None:
         record.is_terminal = True

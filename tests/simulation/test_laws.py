@@ -1,0 +1,44 @@
+"""What the laws allow, where a session seldom goes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tradingd.messages import CancelOrder, Message, OrderApproved, Role, Side
+from tradingd.simulation.laws.finding import Findings
+from tradingd.simulation.laws.orders import OrderLaws
+
+
+def approved(order_id: str, side: Side, price: int, role: Role) -> OrderApproved:
+    return OrderApproved(
+        order_id=order_id, intent_id=order_id, strategy="sma", symbol="ACMX", side=side, role=role,
+        quantity=Decimal(7), order_type="limit", limit_price=Decimal(price), time_in_force="day",
+        quoted_at=1,
+    )  # fmt: skip
+
+
+BUY = approved("entry", Side.BUY, 37, Role.ENTRY)
+SELL = approved("exit", Side.SELL, 36, Role.EXIT)
+UNWANTED = CancelOrder("entry", "exit")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_broken"),
+    [
+        ((BUY, SELL), True),
+        ((BUY, UNWANTED, SELL), False),
+        ((UNWANTED, BUY, SELL), False),
+        ((SELL, UNWANTED, BUY), True),
+    ],
+    ids=["wanted", "canceled", "canceled before it was judged", "an entry that meets an exit"],
+)
+def test_an_exit_may_meet_only_an_entry_that_goes(
+    words: tuple[Message, ...], is_broken: bool
+) -> None:
+    findings = Findings()
+    laws = OrderLaws(findings)
+    for at, word in enumerate(words):
+        laws.hear(word, at)
+    assert ("I12" in {each.law for each in findings.all}) == is_broken
