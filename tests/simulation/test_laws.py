@@ -6,7 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from tradingd.messages import CancelOrder, Message, OrderApproved, Role, Side
+from tradingd.messages import (
+    CancelOrder,
+    Message,
+    OrderApproved,
+    OrderType,
+    Role,
+    Side,
+    TimeInForce,
+)
 from tradingd.simulation.laws.finding import Findings
 from tradingd.simulation.laws.orders import OrderLaws
 
@@ -14,7 +22,7 @@ from tradingd.simulation.laws.orders import OrderLaws
 def approved(order_id: str, side: Side, price: int, role: Role) -> OrderApproved:
     return OrderApproved(
         order_id=order_id, intent_id=order_id, strategy="sma", symbol="ACMX", side=side, role=role,
-        quantity=Decimal(7), order_type="limit", limit_price=Decimal(price), time_in_force="day",
+        quantity=Decimal(7), order_type=OrderType.LIMIT, limit_price=Decimal(price), time_in_force=TimeInForce.DAY,
         quoted_at=1,
     )  # fmt: skip
 
