@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradingd.instruments.money import decimal_of
+from tradingd.simulator.exchange import closes
 from tradingd.simulator.exchange.depth import Book, Working
 from tradingd.simulator.exchange.orders import Status
 
@@ -23,9 +24,7 @@ OPENING_S_MAX = 60
 
 def close(engine: Engine, book: Book, opened_at: int, now: int) -> None:
     """Hold the closing auction of a symbol."""
-    price = decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
-    if book.is_halted:
-        price = None
+    price = None if book.is_halted else closes.price(book, opened_at)
     for working in tuple(book.parked):
         if working.order.time_in_force == "cls" and working.order.is_open:
             cross(engine, working, price, now)

@@ -150,8 +150,13 @@ class Exchange:
         self._engine.advance(now)
 
     def next_due(self) -> int | None:
-        """Return when something happens without anybody asking: arrivals, cancels, session edges."""
+        """Return when something happens without anybody asking: arrivals, cancels, session edges.
+
+        Midnight alone wakes nobody: the first quote after it finds the day's close still standing.
+        """
         due = self._engine.due_at
+        if due == self._engine.midnight_at:
+            due = self._engine.next_due()
         return None if due == NEVER else due
 
     def stand(self, now: int) -> None:
@@ -336,10 +341,6 @@ class Exchange:
             if symbol_or_id in {each.id, each.symbol.replace("/", "")}:
                 return each
         return None
-
-    def set_previous_close(self, symbol: str, price: Decimal) -> None:
-        """Tell yesterday's close, which `lastday_price` of positions shows."""
-        self._engine.ledger.lastday[symbol] = price
 
     # what nobody of the account asked for
 

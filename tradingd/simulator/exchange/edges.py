@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tradingd.messages import Session
-from tradingd.simulator.exchange import auctions
+from tradingd.simulator.exchange import auctions, closes
 from tradingd.simulator.exchange.depth import Working
 from tradingd.simulator.exchange.orders import TERMINAL, Status
 
@@ -34,8 +34,10 @@ def cross(engine: Engine, at: int) -> None:
             _rest_or_go_on(engine, working, at, is_close=is_close)
         if ends_at is not None and at < ends_at < engine.next_edge_at():
             engine.schedule(ends_at, engine.expire, working)
-    if is_close and engine.on_close is not None:
-        engine.on_close(at)
+    if is_close:
+        closes.keep(engine, engine.sessions.open_before(at), is_crypto=False)
+        if engine.on_close is not None:
+            engine.on_close(at)
 
 
 def _hold_closing_auctions(engine: Engine, at: int) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradingd.messages import Session, TradingDay
-from tradingd.simulator.exchange import auctions, edges, groups, happenings
+from tradingd.simulator.exchange import auctions, closes, edges, groups, happenings
 from tradingd.simulator.exchange.activities import Activities
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
 from tradingd.simulator.exchange.depth import Book, Working
@@ -53,6 +53,7 @@ class Engine:
         self.session = Session.REGULAR
         self.due_at = 0
         """When the next transition is due; 0 until the first call tells what time it is."""
+        self.midnight_at = NEVER
         self._latency = settings.latency_ms * _MS
         self._fill_latency = settings.fill_latency_ms * _MS
         self.is_immediate = settings.fill == "same_event" or self._fill_latency > 0
@@ -91,9 +92,12 @@ class Engine:
         """Do everything that is due up to and including `now`, in order."""
         if not self._has_started:
             self._has_started = True
+            self.midnight_at = closes.next_midnight(now)
             self.enter_session(now)
-        while (at := self._next_due()) <= now:
-            if self._edge_at is not None and self._edge_at <= at:
+        while (at := min(self.next_due(), self.midnight_at)) <= now:
+            if self.midnight_at <= at:
+                self.midnight_at = closes.turn_day(self, at)
+            elif self._edge_at is not None and self._edge_at <= at:
                 edges.cross(self, self._edge_at)
             elif self._heap and self._heap[0][0] <= at:
                 _, _, act, working = heapq.heappop(self._heap)
@@ -102,9 +106,10 @@ class Engine:
                 happenings.happen(self, heapq.heappop(self._dated)[2], at)
             else:
                 self.activities.post_due(at)
-        self.due_at = self._next_due()
+        self.due_at = min(self.next_due(), self.midnight_at)
 
-    def _next_due(self) -> int:
+    def next_due(self) -> int:
+        """Return when something happens to an order, an account or a session."""
         at = self._heap[0][0] if self._heap else NEVER
         if self._edge_at is not None and self._edge_at < at:
             at = self._edge_at

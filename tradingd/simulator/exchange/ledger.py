@@ -31,7 +31,7 @@ class Ledger:
         self.cash = cash
         self.holdings: dict[str, Holding] = {}
         self.lastday: dict[str, Decimal] = {}
-        """Closing prices of the day before, where known."""
+        """The latest close of each symbol, where one was seen."""
 
     def quantity(self, symbol: str) -> Decimal:
         """Return the signed position."""

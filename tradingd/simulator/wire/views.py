@@ -150,7 +150,7 @@ def position_json(position: PositionView) -> Json:
         "unrealized_intraday_pl": rounded_text(day_change),
         "unrealized_intraday_plpc": rounded_text(position.change_today),
         "current_price": decimal_text(position.current_price),
-        "lastday_price": decimal_text(position.lastday_price),
+        "lastday_price": rounded_text(position.lastday_price),
         "change_today": rounded_text(position.change_today),
     }
 

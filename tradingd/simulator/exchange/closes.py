@@ -1,0 +1,41 @@
+"""The closes a position's day is measured from: a share's at the end of its session, a coin's at midnight UTC.
+
+A close is the last print of its day; without prints the middle of the quote.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from tradingd.instruments.money import decimal_of
+from tradingd.simulator.exchange.depth import Book
+
+if TYPE_CHECKING:
+    from tradingd.simulator.exchange.engine import Engine
+
+_DAY = 86_400_000_000_000
+
+
+def price(book: Book, opened_at: int) -> Decimal | None:
+    """Return at what a symbol closes that traded since `opened_at`; None while nobody said a price."""
+    return decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
+
+
+def keep(engine: Engine, opened_at: int, *, is_crypto: bool) -> None:
+    """Remember the closes of shares, or of coins, until the next."""
+    for symbol, book in engine.books.items():
+        close = price(book, opened_at) if book.is_crypto is is_crypto else None
+        if close is not None:
+            engine.ledger.lastday[symbol] = close
+
+
+def turn_day(engine: Engine, midnight_at: int) -> int:
+    """End the coins' day, and return when the next one ends."""
+    keep(engine, midnight_at - _DAY, is_crypto=True)
+    return midnight_at + _DAY
+
+
+def next_midnight(now: int) -> int:
+    """Return when the UTC day of an instant ends."""
+    return (now // _DAY + 1) * _DAY
