@@ -136,3 +136,17 @@ def test_a_checkpoint_and_the_whole_log_say_the_same_in_the_same_order() -> None
     said = [each.hear(started()) + later(each, 100) for each in (by_checkpoint, by_log)]
     assert len(of_kind(said[0], m.CancelOrder)) == 3
     assert said[0] == said[1]
+
+
+def test_a_later_child_of_an_older_parent_comes_before_the_first_of_a_younger() -> None:
+    desk = Desk()
+    desk.hear(fill(begin(desk, intent_id="g-e-sma-2"), 10))
+    older = desk.work(proposed(later(desk, 10)))
+    younger = desk.work(desk.propose(approved("g-e-sma-10")))
+    assert (older.order_id, younger.order_id) == ("g-e-sma-2-2", "g-e-sma-10-1")
+
+    after = restarted(desk)
+    after.hear(started())
+    said = of_kind(after.hear(level(Level.REDUCE_ONLY)), m.CancelOrder)
+
+    assert [cancel.order_id for cancel in said] == [older.order_id, younger.order_id]

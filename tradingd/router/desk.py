@@ -16,7 +16,7 @@ import msgspec
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Level, Mark, Market, Message, Role, Session
-from tradingd.router.holdings import Holdings, HoldingsState, by_number
+from tradingd.router.holdings import Holdings, HoldingsState, by_age
 from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
 from tradingd.router.parents import ZERO, Order, Parent
 from tradingd.router.settings import RouterSettings
@@ -87,8 +87,8 @@ class Desk:
 
         A checkpoint forgets in which order they came, the log does not; decisions go through them in order.
         """
-        self.orders = dict(sorted(self.orders.items(), key=by_number))
-        self.parents = dict(sorted(self.parents.items(), key=by_number))
+        self.orders = dict(sorted(self.orders.items(), key=by_age))
+        self.parents = dict(sorted(self.parents.items(), key=by_age))
         self._children: dict[str, list[Order]] = {}
         """Parent -> its live orders, oldest first: the same as in `orders`, found without looking at all."""
         for order in self.orders.values():

@@ -29,6 +29,9 @@ from tradingd.router.settings import RouterSettings
 ZERO = Decimal(0)
 PLANS_MAX = 256
 
+_NUMBERS_AT = 3
+"""Where the numbers begin in an id: genesis-role-strategy-parent-child."""
+
 
 class Holding(msgspec.Struct):
     """One strategy's position in one symbol."""
@@ -81,7 +84,7 @@ class Holdings:
 
     def line_up(self) -> None:
         """Put the plans in the one order that follows from their names, as a new run begins."""
-        self._plans = dict(sorted(self._plans.items(), key=by_number))
+        self._plans = dict(sorted(self._plans.items(), key=by_age))
 
     def get(self, strategy: str, symbol: str) -> Holding | None:
         """Return one holding."""
@@ -209,11 +212,15 @@ class Holdings:
         )
 
 
-def by_number(row: tuple[str, object]) -> tuple[int, str]:
-    """Return where the row of an id belongs: older ids have lower numbers."""
+def by_age(row: tuple[str, object]) -> tuple[tuple[int, ...], str]:
+    """Return where the row of an id belongs: by its parent's number, then by its own among the children.
+
+    So of one strategy the older comes first. Strategies count each for itself: between equal numbers of
+    two of them the names decide, because an order that every recovery finds again is all that is needed.
+    """
     name = row[0]
-    number = name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else 0, name
+    numbers = name.split("-")[_NUMBERS_AT:]
+    return tuple(int(each) for each in numbers if each.isdecimal()), name
 
 
 def _quantities(holders: dict[str, Holding]) -> dict[str, Decimal]:
