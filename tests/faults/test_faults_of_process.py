@@ -26,6 +26,7 @@ from tests.faults.test_faults_of_recovery import again, lives
 from tests.house.lives import Town
 from tests.systemd.manager import MOCK, ROOT, environment, started
 from tests.systemd.test_process import with_strategy
+from tradingd.cli.talk import SOCKET_FILE, call
 from tradingd.control import logs
 from tradingd.messages import (
     Envelope,
@@ -295,6 +296,11 @@ def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_say
 
 
 FILES_MAX = 64
+QUIET = """
+class Quiet:
+    def on_bar(self, bar, view):
+        return None
+"""
 
 
 @pytest.mark.wire
@@ -325,3 +331,54 @@ def test_fault_62_without_file_descriptors_entries_stop_and_it_comes_back_with_t
             assert unit.wait_end() == 0
     finally:
         broker.close()
+
+
+@pytest.mark.wire
+def test_fault_62_without_file_descriptors_cancels_still_go_out_over_the_kept_connection(
+    tmp_path: Path,
+) -> None:
+    broker = Broker(tmp_path, 5)
+    try:
+        config = with_strategy(tmp_path, "Quiet", QUIET)
+        given = {"mock__simulator": broker.url, "router__order_timeout_s": "600"}
+        with started(tmp_path, config, **given) as unit:
+            unit.wait(lambda: _is_normal(unit.records), "normal")
+            pid = unit.process.pid
+            seen = len(unit.records)
+            resting = _rest(broker, tmp_path / "s" / SOCKET_FILE)
+            usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            # What is open stays open; nothing new can be, not even in the place of what is closed.
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+            asyncio.run(broker.arm(Fault(fault="close", code=1006)))
+            unit.wait(lambda: "stream.lost" in _events(unit.records[seen:]), "the loss")
+            unit.wait(lambda: _status(broker, resting) == "canceled", "the cancel at the broker")
+            assert "stream.connected" not in _events(unit.records[seen:])
+            assert not _is_normal(unit.records[seen:])
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+            unit.wait(lambda: _is_normal(unit.records[seen:]), "back to normal")
+            unit.process.send_signal(signal.SIGTERM)
+            assert unit.wait_end() == 0
+        assert asyncio.run(broker.account()).positions == {}
+    finally:
+        broker.close()
+
+
+def _rest(broker: Broker, address: Path) -> str:
+    """Have the daemon work an entry well below the market, once there is one; returns its id."""
+    deadline = time.monotonic() + 10
+    is_asked = False
+    while time.monotonic() < deadline:
+        if not is_asked:
+            bid = broker._call("/v2/stocks/quotes/latest?symbols=ACMX")["quotes"]["ACMX"]["bp"]
+            price = round(Decimal(str(bid)) * Decimal("0.985"), 2)
+            order = {"symbol": "ACMX", "side": "buy", "quantity": "1", "limit_price": str(price)}
+            reply = call(address, "POST", "/api/orders", {**order, "reason": "to be called back"})
+            is_asked = reply.body.get("verdict") == "approved"
+            time.sleep(0.3)  # as often as anyone may ask
+        elif working := asyncio.run(broker.account()).open_orders:
+            return working[0]
+    raise AssertionError(f"it never came to the broker: {reply.body}")
+
+
+def _status(broker: Broker, order_id: str) -> str:
+    return str(broker._call(f"/v2/orders:by_client_order_id?client_order_id={order_id}")["status"])
