@@ -340,8 +340,9 @@ def test_fault_62_without_file_descriptors_cancels_still_go_out_over_the_kept_co
     broker = Broker(tmp_path, 5)
     try:
         config = with_strategy(tmp_path, "Quiet", QUIET)
-        given = {"mock__simulator": broker.url, "router__order_timeout_s": "600"}
-        with started(tmp_path, config, **given) as unit:
+        with started(
+            tmp_path, config, mock__simulator=broker.url, router__order_timeout_s="600"
+        ) as unit:
             unit.wait(lambda: _is_normal(unit.records), "normal")
             pid = unit.process.pid
             seen = len(unit.records)
@@ -367,17 +368,19 @@ def _rest(broker: Broker, address: Path) -> str:
     """Have the daemon work an entry well below the market, once there is one; returns its id."""
     deadline = time.monotonic() + 10
     is_asked = False
+    said: dict[str, Any] = {}
     while time.monotonic() < deadline:
         if not is_asked:
             bid = broker._call("/v2/stocks/quotes/latest?symbols=ACMX")["quotes"]["ACMX"]["bp"]
             price = round(Decimal(str(bid)) * Decimal("0.985"), 2)
             order = {"symbol": "ACMX", "side": "buy", "quantity": "1", "limit_price": str(price)}
             reply = call(address, "POST", "/api/orders", {**order, "reason": "to be called back"})
-            is_asked = reply.body.get("verdict") == "approved"
+            said = reply.body
+            is_asked = said.get("verdict") == "approved"
             time.sleep(0.3)  # as often as anyone may ask
         elif working := asyncio.run(broker.account()).open_orders:
             return working[0]
-    raise AssertionError(f"it never came to the broker: {reply.body}")
+    raise AssertionError(f"it never came to the broker: {said}")
 
 
 def _status(broker: Broker, order_id: str) -> str:
