@@ -251,7 +251,9 @@ def test_fault_55_a_stop_ends_the_waiting_for_a_broker_that_is_down(
     assert time.monotonic() - began < 10
 
 
-def test_fault_55_a_stop_before_anything_was_begun_ends_with_0(tmp_path: Path, simulator: Simulator) -> None:
+def test_fault_55_a_stop_before_anything_was_begun_ends_with_0(
+    tmp_path: Path, simulator: Simulator
+) -> None:
     simulator.fault(fault="delay", path="/v2/account", seconds=9)
     with daemon(tmp_path, PAPER, environment(tmp_path, simulator.address)) as process:
         deadline = time.monotonic() + REAL_S_MAX

@@ -162,7 +162,9 @@ def test_the_first_decision_comes_soon(session: tuple[Path, list[str], str]) -> 
     assert waited.total_seconds() < 10  # 2 s on a machine of one's own; this one is shared
 
 
-def test_fault_56_sigterm_leaves_the_account_flat_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
+def test_fault_56_sigterm_leaves_the_account_flat_and_a_second_one_changes_nothing(
+    tmp_path: Path,
+) -> None:
     with running(tmp_path, mock__minutes="600") as process:
         read_until(process, "fill.received")
         process.send_signal(signal.SIGTERM)
@@ -176,7 +178,9 @@ def test_fault_56_sigterm_leaves_the_account_flat_and_a_second_one_changes_nothi
     assert out.count("audit.operator_asked") == 1
 
 
-def test_fault_58_a_second_instance_is_turned_away_and_the_first_can_be_asked(tmp_path: Path) -> None:
+def test_fault_58_a_second_instance_is_turned_away_and_the_first_can_be_asked(
+    tmp_path: Path,
+) -> None:
     with running(tmp_path, mock__minutes="600") as process:
         read_until(process, "portfolio.day_started")
         second = tradingd(tmp_path, "run", "-c", str(MOCK))

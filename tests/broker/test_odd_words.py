@@ -26,7 +26,7 @@ from tradingd.runtime.ports import Lane, Reply
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
 
 GONE, CUT, JUNK = "<gone>", "<cut>", "<junk>"
-ODD = (
+ODD: tuple[object, ...] = (
     GONE,
     CUT,
     JUNK,

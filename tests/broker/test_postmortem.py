@@ -157,7 +157,16 @@ def test_the_trace_is_bounded_in_bytes() -> None:
 
 
 async def test_of_a_market_all_but_the_flood_is_traced() -> None:
-    frames = [b"welcome", b"authenticated", b"subscription", b"q1", b"q2", "q3", b"an error", b"q4"]
+    frames: list[str | bytes] = [
+        b"welcome",
+        b"authenticated",
+        b"subscription",
+        b"q1",
+        b"q2",
+        "q3",
+        b"an error",
+        b"q4",
+    ]
 
     class Flood:
         async def send(self, frame: str | bytes) -> None:

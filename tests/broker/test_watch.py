@@ -9,6 +9,7 @@ from tests.broker.twin import Fault
 from tradingd.broker.watch import HOUR_NS
 from tradingd.instruments.calendar import next_midnight
 from tradingd.messages import (
+    AnyMessage,
     Envelope,
     Level,
     LevelChanged,
@@ -34,7 +35,7 @@ async def presumed(house: House) -> None:
 
 def log_of(*at: int) -> list[Envelope]:
     """Return the log of an order that was presumed refused, each row at its time."""
-    rows = (
+    rows: tuple[AnyMessage, ...] = (
         RunStarted("gen", "run", "build", "hash", "mock"), approved(), OrderSent(ID),
         OrderUnknown(ID, "cut"), OrderRejected(ID, "not_found", "the broker does not know it"),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from tests.properties.wire import Answers, run
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import number, time_ns
 from tradingd.broker.desk import Desk
+from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
 from tradingd.broker.orders import OrderPath
 from tradingd.broker.outcome import Outcome, classify
@@ -88,7 +89,7 @@ class Edge:
         )
         path = OrderPath(self.desk)
         gap = Gap(self.desk, path)
-        self.snapshots = Snapshots(self.desk, gap, path)
+        self.snapshots = Snapshots(self.desk, gap, path, FormerOrders(self.desk, ()))
         teller = Teller(self.desk, path.cancels)
         self.stream = OrderStream(self.desk, gap, self.snapshots, teller)
         self.stream._release()

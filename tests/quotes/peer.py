@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -13,6 +13,8 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.messages import Message
 from tradingd.quotes.wire import ext_of
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
+
+T = TypeVar("T", bound=Message)
 
 OPEN = ns_of("2026-11-20", "09:30")
 SECOND = 1_000_000_000
@@ -166,7 +168,7 @@ class Ear:
     def has_room(self) -> bool:
         return self.room
 
-    def of(self, *kinds: type[Message]) -> list[Message]:
+    def of(self, *kinds: type[T]) -> list[T]:
         return [message for message in self.said if isinstance(message, kinds)]
 
     async def until(self, kind: type[Message], count: int = 1) -> Message:

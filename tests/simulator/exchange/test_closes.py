@@ -22,7 +22,7 @@ def holding(symbol: str = "ACMX", price: float = 100.0) -> Exchange:
     return venue
 
 
-def day_of(venue: Exchange, symbol: str = "ACMX") -> tuple[str, str, str]:
+def day_of(venue: Exchange, symbol: str = "ACMX") -> tuple[object, ...]:
     shown = position_json(venue.position(symbol))
     return shown["lastday_price"], shown["change_today"], shown["unrealized_intraday_pl"]
 
