@@ -308,7 +308,10 @@ async def test_fault_90_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
     assert not kit.said(m.OperatorAsked)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(  # slow, since each example is a request, and slower beside other tests
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     data=st.one_of(
         st.binary(max_size=300),

@@ -163,7 +163,7 @@ def _exit_blocked(stack: ExitStack) -> None:
 
 
 def _no_last_look(stack: ExitStack) -> None:
-    _replace(stack, order_path, "refusal", lambda *_: "")
+    _replace(stack, order_path, "refusal", lambda *_, **__: "")
 
 
 def _self_cross(stack: ExitStack) -> None:
