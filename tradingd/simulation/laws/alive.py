@@ -41,9 +41,8 @@ class AliveLaws:
         elif isinstance(message, m.BooksAgreed) and message.why != ACCEPTED:
             self._excuses.agree(at)  # as read; what a person accepts may be older
         elif isinstance(message, m.TradeBusted):
-            self._excuses.give(
-                message.symbol, at
-            )  # it may be in books that were accepted meanwhile
+            # Books that a person accepted meanwhile may hold it already.
+            self._excuses.give(message.symbol, at)
         elif isinstance(message, m.DifferenceUnexplained):
             self._owed.setdefault("mismatch", at)
             if self._excuses.covers(message.symbol):
