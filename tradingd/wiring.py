@@ -90,7 +90,7 @@ _ROWS = (
     _row(
         "broker",
         "edge",
-        {m.RunStarted, m.OrderApproved, m.CancelOrder, m.SnapshotAsked, m.EmergencyClose},
+        {m.RunStarted, m.OrderApproved, m.CancelOrder, m.SnapshotAsked, m.EmergencyClose, m.BookAdopted},
         {m.BrokerConnected, m.BrokerLost, m.WordUnknown, m.ClockSkewed, m.BrokerSnapshot,
          m.FeeCharged, m.CashMoved, m.CorporateAction, *ORDER_FACTS},
     ),

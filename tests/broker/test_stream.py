@@ -231,6 +231,23 @@ async def test_a_busted_trade_is_taken_back_once(house: House) -> None:
     assert house.one("TradeBusted").quantity == D(4)
 
 
+async def test_a_bust_that_adopted_books_may_hold_is_compared_and_not_counted_again(
+    house: House,
+) -> None:
+    await accepted(house)
+    before = house.broker.fill(ID, "4", "10")
+    await house.until("OrderFilled")
+    house.say(BookAdopted(D(1000), (), "accepted by a person"))
+    house.broker.repeat({**before, "event": "trade_bust"})
+    await house.until(lambda: "trade_bust" in {m.why for m in house.all("BrokerSnapshot")})
+    assert house.all("TradeBusted") == []
+    after = house.broker.fill(ID, "1", "10")
+    await house.until("OrderFilled", 2)
+    house.broker.repeat({**after, "event": "trade_bust"})
+    await house.until("TradeBusted")
+    assert house.one("TradeBusted").quantity == D(1), "what came after counts as ever"
+
+
 async def test_other_peoples_orders_are_counted_in_the_snapshot_only(house: House) -> None:
     stranger = house.broker.make("by-hand")
     house.broker.tell("new", stranger)

@@ -90,7 +90,7 @@ class Edge:
         path = OrderPath(self.desk)
         gap = Gap(self.desk, path)
         self.snapshots = Snapshots(self.desk, gap, path, FormerOrders(self.desk, ()))
-        teller = Teller(self.desk, path.cancels)
+        teller = Teller(self.desk, path.cancels, self.snapshots.ask)
         self.stream = OrderStream(self.desk, gap, self.snapshots, teller)
         self.stream._release()
         self.desk.known.apply(m.RunStarted("g", "r", "b", "c", "mock"), NOW)

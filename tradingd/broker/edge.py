@@ -37,6 +37,7 @@ from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import (
+    BookAdopted,
     CancelOrder,
     EmergencyClose,
     Envelope,
@@ -76,7 +77,7 @@ class AlpacaBroker:
         self._gap = Gap(self._desk, self._orders)
         former_orders = FormerOrders(self._desk, former)
         self._snapshots = Snapshots(self._desk, self._gap, self._orders, former_orders)
-        teller = Teller(self._desk, self._orders.cancels)
+        teller = Teller(self._desk, self._orders.cancels, self._snapshots.ask)
         self._stream = OrderStream(self._desk, self._gap, self._snapshots, teller)
         self._emergency = Emergency(self._desk)
         self._skew = ClockSkew()
@@ -94,6 +95,7 @@ class AlpacaBroker:
             CancelOrder: self._cancel,
             SnapshotAsked: self._snapshot_asked,
             EmergencyClose: self._emergency_close,
+            BookAdopted: lambda _: None,  # `known` folds it
         }
 
     @property

@@ -15,6 +15,7 @@ import msgspec
 from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.presumed import may_turn_up
 from tradingd.messages import (
+    BookAdopted,
     BrokerSnapshot,
     CancelOrder,
     CancelRejected,
@@ -77,6 +78,8 @@ class Record:
     """Sum of quantity times price of what was said, for the price of what was missed."""
     executions: dict[str, OrderFilled] = field(default_factory=dict)
     busted: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    """Executions that stood when the broker's books were adopted: a bust of one may be in those already."""
 
     @property
     def is_live(self) -> bool:
@@ -128,6 +131,7 @@ class KnownOrders:
             CashMoved: self._cash_moved,
             CorporateAction: self._split,
             BrokerSnapshot: self._snapshot,
+            BookAdopted: self._adopted,
         }
 
     def apply(self, message: Message, at: int) -> None:
@@ -271,6 +275,10 @@ class KnownOrders:
             name: said_at for name, said_at in self.activity_ids.items() if said_at >= oldest_at
         }
         self.coins = {position.symbol: position.quantity for position in message.positions}
+
+    def _adopted(self, _said: BookAdopted, _: int) -> None:
+        for record in self._records.values():
+            record.accepted.update(record.executions)
 
     def _reopen(self, record: Record) -> None:
         record.is_presumed = record.is_terminal = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from tradingd.broker.alpaca_wire import (
@@ -21,9 +22,10 @@ from tradingd.messages import CancelRejected, OrderFilled, Severity, TradeBusted
 class Teller:
     """Says what an update means for our orders."""
 
-    def __init__(self, desk: Desk, cancels: Cancels) -> None:
+    def __init__(self, desk: Desk, cancels: Cancels, compare: Callable[[str], None]) -> None:
         self._desk = desk
         self._cancels = cancels
+        self._compare = compare
 
     def tell(self, update: WireUpdate, view: OrderView) -> bool:
         """Say what is new in an update; tell whether anything was."""
@@ -64,6 +66,12 @@ class Teller:
         fill = _busted_fill(record, update)
         if fill is None:
             return False
+        text = f"{fill.order_id}: {update.event} of {fill.quantity} at {fill.price}"
+        self._desk.alert(Severity.CRITICAL, update.event, text)
+        if fill.execution_id in record.accepted:
+            # Books that were adopted since may be without it already; to count it again would double it.
+            self._compare(update.event)
+            return True
         bust = TradeBusted(
             order_id=fill.order_id,
             execution_id=fill.execution_id,
@@ -74,8 +82,6 @@ class Teller:
             price=fill.price,
         )
         self._desk.say_facts([bust])
-        text = f"{fill.order_id}: {update.event} of {fill.quantity} at {fill.price}"
-        self._desk.alert(Severity.CRITICAL, update.event, text)
         return True
 
 

@@ -40,9 +40,6 @@ class AliveLaws:
             self._change(message, at)
         elif isinstance(message, m.BooksAgreed) and message.why != ACCEPTED:
             self._excuses.agree(at)  # as read; what a person accepts may be older
-        elif isinstance(message, m.TradeBusted):
-            # Books that a person accepted meanwhile may hold it already.
-            self._excuses.give(message.symbol, at)
         elif isinstance(message, m.DifferenceUnexplained):
             self._owed.setdefault("mismatch", at)
             if self._excuses.covers(message.symbol):
