@@ -12,7 +12,7 @@ import pytest
 
 from tests.house.large_orders import check_children
 from tests.house.lives import Life, M, Town, in_town
-from tests.house.test_slicing import wishing
+from tests.house.test_slicing import SYMBOL, wishing
 from tradingd.cores import CoreSettings
 from tradingd.messages import (
     Ask,
@@ -118,8 +118,8 @@ def test_a_plan_killed_while_a_slice_is_on_its_way_never_exceeds_its_parent(
 
 
 def with_a_stop(told: CoreSettings) -> CoreSettings:
-    """Hold more than the touch takes, with a stop that reaches no further: its sale is replaced again and again."""
-    told = wishing("immediate", 900)(told)
+    """Hold something with a stop a breath away, and replace its sale every two seconds."""
+    told = wishing("immediate")(told)
     router = replace(
         told.router, stop_loss_pct=Decimal("0.02"), take_profit_pct=None,
         exit_collar_pct=Decimal("0.001"), order_timeout_s=2,
@@ -136,19 +136,23 @@ def test_a_protective_stop_killed_while_it_is_replaced_leaves_exactly_what_is_he
     tmp_path: Path, turns: int
 ) -> None:
     async def story(town: Town, life: Life) -> None:
+        await life.until(lambda: sum(r.qty for r in town.exchange.positions()) == QUANTITY, 120)
+        town.exchange.halts.halt(SYMBOL, town.clock.now())  # its sale rests, whatever the market
         await life.until(lambda: bool(leaving(life)), 600)
         await life.until(lambda: bool(life.said(CancelOrder)), 60)
         for _ in range(turns):
             await asyncio.sleep(0)
         await life.crash()
-        assert town.exchange.positions(), "killed in the middle"
+        assert sum(r.qty for r in town.exchange.positions()) == QUANTITY, "killed in the middle"
         await asyncio.sleep(1)
         life = await town.live()
+        await asyncio.sleep(5)
+        town.exchange.halts.resume(SYMBOL, town.clock.now())
         await life.until(lambda: not town.exchange.positions(), 300)
         await life.until(lambda: bool(life.said(BooksAgreed)), 60)
         bought = sum(f.quantity for f in await said(town, OrderFilled) if f.role is Role.ENTRY)
         sold = sum(f.quantity for f in await said(town, OrderFilled) if f.role is not Role.ENTRY)
-        assert bought == sold > 0
+        assert bought == sold == QUANTITY
         await life.stop(200)
 
     play(tmp_path, with_a_stop, story)

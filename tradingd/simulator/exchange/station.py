@@ -17,7 +17,7 @@ from tradingd.simulator.exchange.refusals import Refused
 
 HEARS: frozenset[type[Message]] = frozenset({
     m.RunStarted, m.Quote, m.Trade, m.BarReceived, m.OrderApproved, m.CancelOrder, m.SnapshotAsked,
-    m.EmergencyClose, m.TimerFired,
+    m.EmergencyClose, m.BookAdopted, m.TimerFired,
 })  # fmt: skip
 """What the driver of a drained run must deliver: the broker's row of the wiring, and the market."""
 
