@@ -219,6 +219,31 @@ def test_a_foreign_order_is_said_once_each_until_a_person_accepts() -> None:
     assert len(tell(core, snapshot("1000", orders=more))) == 1
 
 
+def test_an_order_that_came_after_the_snapshot_stays_ours_when_a_person_accepts() -> None:
+    core = adopted()
+    order_id = "g-e-s-1-1"
+    tell(core, snapshot("1000", orders=[listed("by-hand")]))
+    tell(core, approved(), OrderAccepted(order_id, "b1"), OperatorAsked(Ask.ACCEPT, "ann", "mine"))
+    both = [listed("by-hand"), listed(order_id)]
+    assert tell(core, snapshot("1000", orders=both)) == [BooksAgreed("period", True, 1)]
+
+
+@pytest.mark.parametrize("is_listed_again", [False, True])
+def test_an_order_that_the_broker_lost_is_let_go_when_a_person_accepts(
+    is_listed_again: bool,
+) -> None:
+    core = adopted()
+    order_id = "g-e-s-1-1"
+    tell(core, approved(), OrderAccepted(order_id, "b1"), snapshot("1000"))
+    orders = [listed(order_id)] if is_listed_again else []
+    if is_listed_again:  # while something else still waits for a person
+        tell(core, snapshot("990", orders=orders))
+    cash = "990" if is_listed_again else "1000"
+    tell(core, OperatorAsked(Ask.ACCEPT, "ann", "gone"))
+    said = tell(core, snapshot(cash, orders=orders))
+    assert said == [BooksAgreed("period", True, len(orders))]
+
+
 def with_policy(policy: Policy, *positions: tuple[str, str]) -> ReconcilerCore:
     """Return a core whose books agreed once: it looks on."""
     core = ReconcilerCore(ReconcilerSettings(foreign=policy))

@@ -40,6 +40,8 @@ FOREIGN = "foreign"
 """The kind of a difference that is another hand's business, and stays so."""
 
 FOREIGN_ORDER = "foreign_order"
+MISSING_ORDER = "missing_order"
+"""The kind of a difference that is an order of ours that the broker does not list."""
 
 
 class _Order(msgspec.Struct):
@@ -250,15 +252,12 @@ class Book:
                 row.symbol: row.quantity - parts[row.symbol] for row in state.latest.positions
             }
         if state.standing and state.latest is not None:
-            ours = set(state.orders)
-            strangers = {order.order_id for order in state.latest.orders} - ours
-            state.tolerated_orders |= strangers
             listed = {order.order_id for order in state.latest.orders}
-            state.orders = {
-                key: order
-                for key, order in state.orders.items()
-                if key in listed or not order.is_accepted
-            }
+            state.tolerated_orders |= listed - set(state.orders)
+            # Only what was said to be missing goes: an order that came after the snapshot was never compared.
+            for kind, order_id, _ in state.standing:
+                if kind == MISSING_ORDER and order_id not in listed:
+                    state.orders.pop(order_id, None)
 
     def _latest(self, message: BrokerSnapshot) -> None:
         state = self._state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.broker.reconcile_book import FOREIGN_ORDER, ZERO, Book
+from tradingd.broker.reconcile_book import FOREIGN_ORDER, MISSING_ORDER, ZERO, Book
 from tradingd.messages import BrokerSnapshot, DifferenceExplained, DifferenceUnexplained
 
 Finding = DifferenceExplained | DifferenceUnexplained
@@ -69,7 +69,7 @@ def compare_orders(book: Book, snapshot: BrokerSnapshot) -> list[Finding]:
     ours = book.state.orders
     theirs = {order.order_id: order for order in snapshot.orders}
     findings: list[Finding] = [
-        DifferenceUnexplained("missing_order", order_id, "open", "not listed")
+        DifferenceUnexplained(MISSING_ORDER, order_id, "open", "not listed")
         for order_id, order in sorted(ours.items())
         if order.is_accepted and order_id not in theirs
     ]
