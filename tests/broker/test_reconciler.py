@@ -244,6 +244,24 @@ def test_an_order_that_the_broker_lost_is_let_go_when_a_person_accepts(
     assert said == [BooksAgreed("period", True, len(orders))]
 
 
+def test_fees_estimated_after_the_snapshot_may_still_differ_when_a_person_accepted() -> None:
+    core = adopted("1000", ("BTC/USD", "1"))
+    tell(core, snapshot("990", ("BTC/USD", "1")))
+    sale = filled("0.5", "100", symbol="BTC/USD", side=Side.SELL)
+    tell(core, sale, fee("USD", "0.25"), OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
+    said = tell(core, snapshot("1039.85", ("BTC/USD", "0.5")))
+    assert [type(word) for word in said] == [DifferenceExplained, BooksAgreed]
+
+
+def test_a_fee_not_taken_yet_is_explained_after_a_person_accepted_something_else() -> None:
+    core = adopted("1000", ("BTC/USD", "1"))
+    sale = filled("1", "100", symbol="BTC/USD", side=Side.SELL)
+    tell(core, sale, fee("USD", "0.25"), snapshot("1100"), snapshot("1090"))
+    tell(core, OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
+    said = tell(core, snapshot("1089.75"))
+    assert [type(word) for word in said] == [DifferenceExplained, BooksAgreed]
+
+
 def with_policy(policy: Policy, *positions: tuple[str, str]) -> ReconcilerCore:
     """Return a core whose books agreed once: it looks on."""
     core = ReconcilerCore(ReconcilerSettings(foreign=policy))

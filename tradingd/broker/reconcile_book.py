@@ -50,6 +50,24 @@ class _Order(msgspec.Struct):
     is_accepted: bool = False
 
 
+class _Estimates(msgspec.Struct):
+    """What may differ for no other reason than that it was estimated."""
+
+    usd: Decimal = ZERO
+    coins: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    has_traded: bool = False
+    """Whether an execution was folded meanwhile: the broker rounds each."""
+
+    def add(self, other: _Estimates) -> None:
+        self.usd += other.usd
+        self.has_traded |= other.has_traded
+        for symbol, amount in other.coins.items():
+            self.add_coins(symbol, amount)
+
+    def add_coins(self, symbol: str, amount: Decimal) -> None:
+        self.coins[symbol] = self.coins.get(symbol, ZERO) + amount
+
+
 class _State(msgspec.Struct):
     is_adopted: bool = False
     cash: Decimal = ZERO
@@ -57,13 +75,12 @@ class _State(msgspec.Struct):
     orders: dict[str, _Order] = msgspec.field(default_factory=dict)
     presumed: dict[str, _Order] = msgspec.field(default_factory=dict)
     """Ended for us and may still turn up."""
-    fees_usd: Decimal = ZERO
-    """Estimated since the last agreement."""
+    estimated: _Estimates = msgspec.field(default_factory=_Estimates)
+    """From the last agreement to the latest snapshot: what that snapshot may show otherwise."""
+    fresh: _Estimates = msgspec.field(default_factory=_Estimates)
+    """Since the latest snapshot: no agreement on that one settles it."""
     fees_owed_usd: Decimal = ZERO
     """Estimated, not taken by the broker yet, and given back to our cash until it is."""
-    fees_coins: dict[str, Decimal] = msgspec.field(default_factory=dict)
-    has_traded: bool = False
-    """Whether an execution was folded since the last agreement."""
     tolerated_orders: set[str] = msgspec.field(default_factory=set)
     """Orders of another hand that a person or the policy has accepted."""
     unaccepted: set[str] = msgspec.field(default_factory=set)
@@ -193,7 +210,7 @@ class Book:
         moved = signed(message.side, message.quantity)
         self._move(message.symbol, moved)
         self._state.cash -= moved * message.price
-        self._state.has_traded = True
+        self._state.fresh.has_traded = True
         if order := self._state.orders.get(message.order_id):
             order.cumulative = message.cumulative
             if order.cumulative >= order.quantity:
@@ -216,11 +233,10 @@ class Book:
         taken = coins_of(message)
         if not taken:
             self._state.cash -= message.amount
-            self._state.fees_usd += message.amount
+            self._state.fresh.usd += message.amount
             return
         self._move(message.symbol, -taken)
-        coins = self._state.fees_coins
-        coins[message.symbol] = coins.get(message.symbol, ZERO) + taken
+        self._state.fresh.add_coins(message.symbol, taken)
 
     def _cash_moved(self, message: CashMoved) -> None:
         self._state.cash += message.amount
@@ -240,9 +256,7 @@ class Book:
         state.is_adopted = True
         state.cash = message.cash
         state.positions = {row.symbol: row.quantity for row in message.positions if row.quantity}
-        state.fees_owed_usd = ZERO
-        state.fees_usd = ZERO
-        state.fees_coins = {}
+        state.estimated = _Estimates()
         if state.latest is not None:
             parts = {row.symbol: self._foreign_part(row) for row in state.latest.positions}
             state.foreign = {"": state.foreign.get("", ZERO), **parts}
@@ -262,6 +276,8 @@ class Book:
     def _latest(self, message: BrokerSnapshot) -> None:
         state = self._state
         state.latest = message
+        state.estimated.add(state.fresh)
+        state.fresh = _Estimates()
         state.cash_then = state.cash
         state.positions_then = dict(state.positions)
         state.unaccepted &= {row.symbol for row in message.positions if row.quantity}
@@ -296,9 +312,7 @@ class Book:
 
     def _agreed(self, _: BooksAgreed) -> None:
         state = self._state
-        state.fees_usd = ZERO
-        state.fees_coins = {}
-        state.has_traded = False
+        state.estimated = _Estimates()
         state.has_agreed = True
         state.standing = set()
 

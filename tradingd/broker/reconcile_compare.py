@@ -34,7 +34,7 @@ def _position(book: Book, symbol: str, ours: Decimal, theirs: Decimal) -> Findin
         return DifferenceUnexplained("position", symbol, NOT_ACCEPTED, str(theirs))
     if not difference:
         return None
-    estimated = book.state.fees_coins.get(symbol, ZERO)
+    estimated = book.state.estimated.coins.get(symbol, ZERO)
     if abs(difference) <= estimated:
         text = f"coin fees of {estimated} since the last agreement were an estimate"
         return DifferenceExplained("fee_coins", symbol, str(ours), str(theirs), text, difference)
@@ -49,15 +49,15 @@ def compare_cash(book: Book, snapshot: BrokerSnapshot, tolerance: Decimal) -> li
     if not difference:
         return []
     ours, theirs = str(state.cash), str(cash)
-    if -state.fees_owed_usd <= difference <= state.fees_usd:
-        text = f"{state.fees_usd} estimated since the last agreement, {state.fees_owed_usd} not taken before"
+    if -state.fees_owed_usd <= difference <= state.estimated.usd:
+        text = f"{state.estimated.usd} estimated since the last agreement, {state.fees_owed_usd} not taken before"
         return [DifferenceExplained("fee", "", ours, theirs, text, difference)]
     if abs(difference) <= tolerance:
-        if not state.has_traded:
+        if not state.estimated.has_traded:
             return []
         text = "rounding of executions"
         return [DifferenceExplained("cash", "", ours, theirs, text, difference)]
-    bound = state.fees_usd if difference > 0 else state.fees_owed_usd
+    bound = state.estimated.usd if difference > 0 else state.fees_owed_usd
     if bound and abs(difference) <= bound + tolerance:
         text = f"fees of {bound}, and rounding"
         return [DifferenceExplained("fee", "", ours, theirs, text, difference)]
