@@ -247,14 +247,14 @@ class PortfolioCore:
             self._is_news = True
             return NOTHING
         value = exposure = cost = ZERO
-        oldest_at, doubt = now, 0.0
+        oldest_at, doubt_cents = now, 0  # whole, so that their sum is the same in every order
         for (_, symbol), holding in ledger.open.items():
             mark = self._marks.get(symbol)
             if mark is None:
                 price, oldest_at = holding.last_price, 0
-                doubt += abs(float(holding.quantity * price))
+                doubt_cents += round(abs(holding.quantity * price) * 100)
             else:
-                doubt += self._doubt(mark, holding)
+                doubt_cents += self._doubt_cents(mark, holding)
                 price = _mid(mark)
                 oldest_at = min(oldest_at, mark.quoted_at)
             worth = holding.quantity * price
@@ -274,18 +274,18 @@ class PortfolioCore:
             unrealized_usd=value - cost,
             fees_usd=ledger.fees,
             is_stale=now - oldest_at > self._stale_ns,
-            doubt_usd=round(doubt * 100) * CENT if doubt else ZERO,
+            doubt_usd=doubt_cents * CENT if doubt_cents else ZERO,
         )
         return (*day, marked)
 
-    def _doubt(self, mark: Mark, holding: Holding) -> float:
+    def _doubt_cents(self, mark: Mark, holding: Holding) -> int:
         """Return what the mark before (or the last trade, before there are two) would make it worth more."""
         before = self._before.get(mark.symbol)
         both = 2 * float(holding.last_price) if before is None else before.bid + before.ask
         fall = both - mark.bid - mark.ask
         if (fall > 0.0) is not (holding.quantity > ZERO):
-            return 0.0  # it was worth less, or the same
-        return fall * float(holding.quantity) / 2
+            return 0  # it was worth less, or the same
+        return round(fall * float(holding.quantity) * 50)
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)
