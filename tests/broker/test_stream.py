@@ -17,6 +17,7 @@ from tradingd.messages import (
     CancelOrder,
     LevelChanged,
     OrderApproved,
+    OrderSent,
     Role,
     Side,
     SnapshotAsked,
@@ -503,6 +504,34 @@ async def test_a_flatten_after_a_crash_reads_no_books_that_the_log_cannot_explai
     await again.start()
     again.say(SnapshotAsked("flatten"))
     await again.until("BrokerSnapshot")
+    assert again.filled(ID) == D(10)
+    names = again.names()
+    assert names.index("OrderFilled") < names.index("BrokerSnapshot")
+
+
+async def test_books_read_while_an_order_is_proven_to_have_left_are_read_again(
+    house: House, houses: Callable[..., House]
+) -> None:
+    await accepted(house)
+    house.broker.fill(ID, "10", "10")
+    await house.stop()
+    approval = next(
+        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
+    )
+    house.broker.refuses_sockets = "handshake refused: HTTP 503"
+    again = houses(house.broker, house.said[: approval + 1])
+
+    def prove(method: str, path: str) -> None:
+        """Do what the stream's own look at the gap does, when nothing but activities is left to read."""
+        if path.startswith("/account/activities") and again.edge._orders.unproven:
+            again.edge._orders.unproven.clear()
+            again.edge._desk.say(OrderSent(ID))
+
+    house.broker.on_request = prove
+    await again.start()
+    again.say(SnapshotAsked("flatten"))
+    await again.until("BrokerSnapshot")
+    assert again.one("OrderSent").order_id == ID
     assert again.filled(ID) == D(10)
     names = again.names()
     assert names.index("OrderFilled") < names.index("BrokerSnapshot")

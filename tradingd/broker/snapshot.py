@@ -8,6 +8,7 @@ reading is repeated.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import Protocol
 
 import structlog
@@ -135,12 +136,11 @@ class Snapshots:
             await self._splits.pull()
             orders = await rest.open_orders()
             self._former.look(orders)
-            is_hidden = await self._has_hidden(orders)
+            absent = await self._absent(orders)
             is_due = why != FLATTEN or self._cash.is_due(account.cash)
             if is_due and await self._has_news(account, positions):
                 continue
-            is_quiet = events == self._desk.order_events and not is_hidden
-            if is_quiet and self._agrees(orders):
+            if events == self._desk.order_events and self._agrees(orders, absent):
                 return self._build(why, account, positions, orders)
         return None
 
@@ -165,20 +165,21 @@ class Snapshots:
             return True
         return await self._cash.has_news(account.cash)
 
-    async def _has_hidden(self, orders: list[OrderView]) -> bool:
-        """Tell whether an order of unknown fate is at the broker and not listed: it may have been filled."""
-        listed = {view.order_id for view in orders}
+    async def _absent(self, orders: list[OrderView]) -> set[str]:
+        """Return the live orders that the broker proves not to have; one not listed may have been filled."""
+        listed, absent = {view.order_id for view in orders}, set()
         for record in list(self._desk.known.live()):
             order_id = record.order.order_id
             is_unknown = not record.is_accepted and not self._in_flight.is_in_flight(order_id)
             if is_unknown and order_id not in listed:
-                view = await self._desk.rest.order_by_client_id(order_id)
-                if view is not None and not record.is_terminal:
-                    return True
-        return False
+                if await self._desk.rest.order_by_client_id(order_id) is None:
+                    absent.add(order_id)
+                elif not record.is_terminal:
+                    break  # there it is: this reading is worth nothing
+        return absent
 
-    def _agrees(self, orders: list[OrderView]) -> bool:
-        """Tell whether all that these orders show has been said."""
+    def _agrees(self, orders: list[OrderView], absent: Container[str]) -> bool:
+        """Tell whether all that these orders show has been said, and none can be hidden from them."""
         if self._in_flight.unproven:  # one of them may have left, and the account shows its fill
             return False
         known = self._desk.known
@@ -186,9 +187,8 @@ class Snapshots:
         for record in known.live():
             order_id = record.order.order_id
             view = listed.get(order_id)
-            # On the wire and not listed: it may have been filled already, and the account may show it.
-            is_open = record.is_accepted or self._in_flight.is_in_flight(order_id)
-            if view is None and is_open and order_id not in self._gap.vanished:
+            # Not listed and not proven away: it may have been filled already, and the account may show it.
+            if view is None and order_id not in absent and order_id not in self._gap.vanished:
                 return False
             if view is not None and not (view.is_whole and view.cumulative == record.cumulative):
                 return False
