@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -423,3 +425,9 @@ def test_applying_what_was_heard_and_said_gives_the_live_state(
     again = ReconcilerCore()
     again.load(live.save())
     assert again.save() == live.save()
+
+
+def test_a_state_in_the_words_of_another_version_is_no_state() -> None:
+    state = json.loads(adopted().save())
+    with pytest.raises(msgspec.ValidationError):
+        ReconcilerCore().load(json.dumps({**state, "fees_usd": "1"}).encode())

@@ -68,7 +68,9 @@ class _Estimates(msgspec.Struct):
         self.coins[symbol] = self.coins.get(symbol, ZERO) + amount
 
 
-class _State(msgspec.Struct):
+class _State(msgspec.Struct, forbid_unknown_fields=True):
+    """What a checkpoint keeps; one of a version that kept it in other words is passed over, never half read."""
+
     is_adopted: bool = False
     cash: Decimal = ZERO
     positions: dict[str, Decimal] = msgspec.field(default_factory=dict)
