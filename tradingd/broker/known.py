@@ -78,7 +78,7 @@ class Record:
     """Sum of quantity times price of what was said, for the price of what was missed."""
     executions: dict[str, OrderFilled] = field(default_factory=dict)
     busted: set[str] = field(default_factory=set)
-    accepted: set[str] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
     """Executions that stood when the broker's books were adopted: a bust of one may be in those already."""
 
     @property
@@ -278,7 +278,7 @@ class KnownOrders:
 
     def _adopted(self, _said: BookAdopted, _: int) -> None:
         for record in self._records.values():
-            record.accepted.update(record.executions)
+            record.adopted.update(record.executions)
 
     def _reopen(self, record: Record) -> None:
         record.is_presumed = record.is_terminal = False

@@ -68,7 +68,7 @@ class Teller:
             return False
         text = f"{fill.order_id}: {update.event} of {fill.quantity} at {fill.price}"
         self._desk.alert(Severity.CRITICAL, update.event, text)
-        if fill.execution_id in record.accepted:
+        if fill.execution_id in record.adopted:
             # Books that were adopted since may be without it already; to count it again would double it.
             self._compare(update.event)
             return True

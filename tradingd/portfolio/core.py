@@ -279,13 +279,13 @@ class PortfolioCore:
         return (*day, marked)
 
     def _doubt_cents(self, mark: Mark, holding: Holding) -> int:
-        """Return what the mark before (or the last trade, before there are two) would make it worth more."""
+        """Return by how many cents more the mark before (or the last trade, before there are two) would value it."""
         before = self._before.get(mark.symbol)
         both = 2 * float(holding.last_price) if before is None else before.bid + before.ask
         fall = both - mark.bid - mark.ask
         if (fall > 0.0) is not (holding.quantity > ZERO):
             return 0  # it was worth less, or the same
-        return round(fall * float(holding.quantity) * 50)
+        return round(fall * float(holding.quantity) * 100 / 2)  # of the middle, half of both sides
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)
