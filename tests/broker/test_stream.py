@@ -15,6 +15,7 @@ from tradingd.messages import (
     BookAdopted,
     BrokerPosition,
     CancelOrder,
+    Envelope,
     LevelChanged,
     OrderApproved,
     OrderSent,
@@ -448,6 +449,12 @@ async def restarted(house: House, houses: Callable[..., House]) -> House:
     return again
 
 
+def until_approval(house: House) -> list[Envelope]:
+    """Return what a crash left of the log that lost all after the first approval."""
+    names = [type(one.message).__name__ for one in house.said]
+    return house.said[: names.index("OrderApproved") + 1]
+
+
 async def test_a_restart_closes_what_never_left_and_adopts_what_did(
     house: House, houses: Callable[..., House]
 ) -> None:
@@ -478,10 +485,7 @@ async def test_an_order_whose_departure_the_log_lost_is_found_at_the_broker(
     await accepted(house)
     house.broker.fill(ID, "4", "10")
     await house.stop()
-    approval = next(
-        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
-    )
-    again = houses(house.broker, house.said[: approval + 1])
+    again = houses(house.broker, until_approval(house))
     await again.start()
     await again.until("BrokerConnected")
     assert again.one("OrderSent").order_id == ID
@@ -490,17 +494,17 @@ async def test_an_order_whose_departure_the_log_lost_is_found_at_the_broker(
     assert again.all("OrderNotSent") == []
 
 
-async def test_a_flatten_after_a_crash_reads_no_books_that_the_log_cannot_explain(
-    house: House, houses: Callable[..., House]
-) -> None:
+async def filled_and_crashed(house: House, houses: Callable[..., House]) -> House:
+    """Return a house that knows an order as approved only, which was filled, and whose stream stays away."""
     await accepted(house)
     house.broker.fill(ID, "10", "10")
     await house.stop()
-    approval = next(
-        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
-    )
     house.broker.refuses_sockets = "handshake refused: HTTP 503"
-    again = houses(house.broker, house.said[: approval + 1])
+    return houses(house.broker, until_approval(house))
+
+
+async def reads_books_after_the_fill(again: House) -> None:
+    """Start it; what a flatten asks for comes after the fill is known."""
     await again.start()
     again.say(SnapshotAsked("flatten"))
     await again.until("BrokerSnapshot")
@@ -509,17 +513,17 @@ async def test_a_flatten_after_a_crash_reads_no_books_that_the_log_cannot_explai
     assert names.index("OrderFilled") < names.index("BrokerSnapshot")
 
 
+async def test_a_flatten_after_a_crash_reads_no_books_that_the_log_cannot_explain(
+    house: House, houses: Callable[..., House]
+) -> None:
+    again = await filled_and_crashed(house, houses)
+    await reads_books_after_the_fill(again)
+
+
 async def test_books_read_while_an_order_is_proven_to_have_left_are_read_again(
     house: House, houses: Callable[..., House]
 ) -> None:
-    await accepted(house)
-    house.broker.fill(ID, "10", "10")
-    await house.stop()
-    approval = next(
-        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
-    )
-    house.broker.refuses_sockets = "handshake refused: HTTP 503"
-    again = houses(house.broker, house.said[: approval + 1])
+    again = await filled_and_crashed(house, houses)
 
     def prove(method: str, path: str) -> None:
         """Do what the stream's own look at the gap does, when nothing but activities is left to read."""
@@ -528,13 +532,8 @@ async def test_books_read_while_an_order_is_proven_to_have_left_are_read_again(
             again.edge._desk.say(OrderSent(ID))
 
     house.broker.on_request = prove
-    await again.start()
-    again.say(SnapshotAsked("flatten"))
-    await again.until("BrokerSnapshot")
+    await reads_books_after_the_fill(again)
     assert again.one("OrderSent").order_id == ID
-    assert again.filled(ID) == D(10)
-    names = again.names()
-    assert names.index("OrderFilled") < names.index("BrokerSnapshot")
 
 
 async def test_an_order_not_known_at_the_restart_may_turn_up_and_is_canceled(
@@ -544,10 +543,7 @@ async def test_an_order_not_known_at_the_restart_may_turn_up_and_is_canceled(
     await house.until("OrderAccepted")
     late = house.broker.orders.pop(ID)
     await house.stop()
-    approval = next(
-        i for i, one in enumerate(house.said) if type(one.message).__name__ == "OrderApproved"
-    )
-    again = houses(house.broker, house.said[: approval + 1])
+    again = houses(house.broker, until_approval(house))
     await again.start()
     await again.until("BrokerConnected")
     assert again.one("OrderNotSent").reason == "restart"
