@@ -21,6 +21,9 @@ from alpaca.data.live import StockDataStream
 from msgspec.msgpack import encode
 
 from bench.calibrate import bare_loop_per_cpu_s
+from tradingd.log.journal import Journal
+from tradingd.log.memory_store import NullStore
+from tradingd.log.memory_tape import NullTape
 from tradingd.messages import Market, StationFailed
 from tradingd.quotes.core import QuotesCore
 from tradingd.quotes.feed_settings import FeedSettings
@@ -29,13 +32,11 @@ from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.settings import QuotesSettings
 from tradingd.quotes.stream import MarketStream, StreamLost
 from tradingd.quotes.wire import ext_of
+from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import SystemClock
-from tradingd.runtime.journal import Journal
-from tradingd.runtime.memory_store import NullStore
-from tradingd.runtime.memory_tape import NullTape
 from tradingd.runtime.ports import Lane, Reply, SocketClosed
-from tradingd.runtime.station import Station
+from tradingd.wiring import WIRING
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "META", "GOOG", "TSLA", "SPY", "QQQ", "AMD")
 MICROSECOND = 1_000
@@ -106,7 +107,7 @@ class Frames:
 async def ours(frames: Sequence[bytes], count: int) -> None:
     """Take all frames through stream, door, bus and station."""
     clock = SystemClock()
-    bus = Bus(clock, Journal(NullStore(), NullTape()))
+    bus = Bus(clock, Journal(NullStore(), NullTape()), WIRING)
     station = Station("quotes", QuotesCore(QuotesSettings(symbols=SYMBOLS)), bus, _fail)
     intake = Intake(bus, clock, SYMBOLS)
     stream = MarketStream(

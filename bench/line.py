@@ -21,17 +21,17 @@ import numpy.typing as npt
 
 from bench import workload as w
 from bench.calibrate import bare_loop_per_cpu_s
-from tradingd.broker.reconciler import ReconcilerSettings
-from tradingd.cores import CoreSettings
 from tradingd.messages import BarReceived, Market, Message, Quote
 from tradingd.portfolio.core import PortfolioSettings
 from tradingd.quotes.settings import QuotesSettings
+from tradingd.reconciler.core import ReconcilerSettings
 from tradingd.research.backtest import Backtest, BacktestSettings
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.settings import RouterSettings
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.strategy.core import StrategySettings
 from tradingd.supervisor.settings import SupervisorSettings
+from tradingd.wiring import CoreSettings
 
 Events = Iterator[tuple[int, Message]]
 Column = npt.NDArray[np.int64] | npt.NDArray[np.float64]

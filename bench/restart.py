@@ -28,20 +28,20 @@ from random import Random
 import msgspec
 import structlog
 
+from tests.simulation.ground import lay
+from tests.simulation.script import draw
+from tests.simulation.session import Session
 from tradingd.broker.known import KnownOrders
-from tradingd.control.views import HouseView
-from tradingd.cores import CoreSettings, build_cores
+from tradingd.log.order_log import OrderLog
+from tradingd.log.recovery import apply_all, recover
+from tradingd.log.segments import file_of, write_segment
+from tradingd.log.sqlite_store import SqliteStore
 from tradingd.messages import AnyMessage, Envelope, EquityMarked, RunStarted, SetTimer, TimerFired
-from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.ports import Checkpoint
-from tradingd.runtime.recovery import apply_all, recover
-from tradingd.runtime.segments import file_of, write_segment
-from tradingd.runtime.sqlite_store import SqliteStore
 from tradingd.runtime.timer_heap import TimerHeap
 from tradingd.runtime.virtual_loop import VirtualLoop
-from tradingd.simulation.ground import lay
-from tradingd.simulation.script import draw
-from tradingd.simulation.session import Session
+from tradingd.views.system_view import HouseView
+from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config/mock.toml"
@@ -109,7 +109,7 @@ def build(log_file: Path, days: int, order_events: int) -> dict[str, int]:
         parts = [today[: -3 * TAIL_ROWS], today[-3 * TAIL_ROWS : -TAIL_ROWS], today[-TAIL_ROWS:]]
         for part in parts:
             log.write(part)
-            apply_all(part, cores, timers)
+            apply_all(part, cores, timers, WIRING)
             for envelope in part:
                 known.apply(envelope.message, envelope.at)
             if is_last and part is parts[-1]:
@@ -154,14 +154,14 @@ class Edge:
 
 async def start(log_file: Path) -> dict[str, float]:
     """Do what the daemon does between its imports and its first request; returns what it took."""
-    import tradingd.daemon  # noqa: F401, PLC0415 - its imports are part of every start
-    from tradingd.recall import recall  # noqa: PLC0415
+    import tradingd.app.daemon  # noqa: F401, PLC0415 - its imports are part of every start
+    from tradingd.app.history import recall  # noqa: PLC0415
 
     begun = time.perf_counter()
     cores, edge, view = build_cores(told()), Edge(), HouseView()
     store = SqliteStore(log_file)
     await store.open()
-    recovered = await recover(store, cores, Random(1))
+    recovered = await recover(store, cores, WIRING, Random(1))
     await recall(store, recovered, edge, cores, ((view, view.kinds),))  # type: ignore[arg-type]
     took = time.perf_counter() - begun
     await store.close()

@@ -36,27 +36,27 @@ from alpaca.trading.requests import LimitOrderRequest
 from msgspec.msgpack import encode
 
 from bench.wire_server import DATA_PATH, SYMBOL, TRIGGER_SIZE, UPDATES_PATH, serve
-from tradingd.broker.reconciler import ReconcilerSettings
+from tradingd.app.endpoints import Ends
+from tradingd.app.system import House
 from tradingd.broker.settings import AlpacaSettings
-from tradingd.cores import CoreSettings, build_cores
-from tradingd.ends import Ends
-from tradingd.house import House
+from tradingd.log.memory_store import NullStore
+from tradingd.log.memory_tape import NullTape
+from tradingd.log.recovery import recover
+from tradingd.log.sqlite_store import SqliteStore
 from tradingd.messages import IntentClosed, Market, Quote, RunStarted, Side
 from tradingd.portfolio.core import PortfolioSettings
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import QuotesSettings
+from tradingd.reconciler.core import ReconcilerSettings
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.settings import RouterSettings
 from tradingd.runtime.clock import SystemClock
-from tradingd.runtime.memory_store import NullStore
-from tradingd.runtime.memory_tape import NullTape
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import LogStore
-from tradingd.runtime.recovery import recover
-from tradingd.runtime.sqlite_store import SqliteStore
 from tradingd.strategy.core import StrategySettings
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
 from tradingd.supervisor.settings import SupervisorSettings
+from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 KEY = "-"
 Client = Callable[[int, int], None]
@@ -106,7 +106,7 @@ async def _house(port: int, orders: int, store: LogStore) -> None:
     await store.open()
     cores = build_cores(CORES)
     rng = random.Random(1)
-    recovered = await recover(store, cores, rng)
+    recovered = await recover(store, cores, WIRING, rng)
     network = AiohttpNetwork()
     house = House(
         cores, recovered, _ends(port), store=store, tape=NullTape(), network=network, rng=rng

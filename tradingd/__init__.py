@@ -5,9 +5,11 @@
 
     quotes/       1. what the market says        portfolio/    6. what we have
     strategy/     2. what we would like          supervisor/   over all: who may stop it
-    risk/         3. whether we may              instruments/  the ground: symbols, money, time
-    router/       4. how we do it                runtime/      the floor: bus, station, log, replay
-    broker/       5. who does it                 simulator/    a local Alpaca
+    risk/         3. whether we may              reconciler/   whether it is so
+    router/       4. how we do it                runtime/      the floor: bus, actors, time, transport
+    broker/       5. who does it                 log/          order log, tape, recovery, replay
+
+    app/  assembles a run     api/  views/  observability/  show and command it     simulator/  a local Alpaca
 
 Read `messages` first and `wiring` second.
 """

@@ -7,10 +7,25 @@ exactly one speaker, `SetTimer`, `CancelTimer` and `AlertRaised` excepted: they 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tradingd import messages as m
-from tradingd.messages import Message
+from tradingd.messages import Core, Message
+from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
+from tradingd.quotes.core import QuotesCore
+from tradingd.quotes.settings import QuotesSettings
+from tradingd.reconciler.core import ReconcilerCore, ReconcilerSettings
+from tradingd.risk.gate import RiskCore
+from tradingd.risk.limits import RiskLimits
+from tradingd.router.core import RouterCore
+from tradingd.router.settings import RouterSettings
+from tradingd.runtime.routing import Row
+from tradingd.strategy import STRATEGIES
+from tradingd.strategy.core import StrategyCore, StrategySettings
+from tradingd.strategy.protocol import StrategyKind
+from tradingd.supervisor.core import SupervisorCore
+from tradingd.supervisor.settings import SupervisorSettings
 
 ORDER_FACTS: frozenset[type[Message]] = frozenset({
     m.OrderSent, m.OrderNotSent, m.OrderAccepted, m.OrderFilled, m.OrderCanceled, m.OrderExpired,
@@ -23,19 +38,6 @@ BOOK_FACTS: frozenset[type[Message]] = frozenset({
     m.DifferenceExplained,
 })  # fmt: skip
 """What changes positions or cash; whoever keeps a book folds all of them."""
-
-ANYONE_SAYS: frozenset[type[Message]] = frozenset({m.SetTimer, m.CancelTimer, m.AlertRaised})
-"""The declared exceptions to one speaker per type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One station of the house."""
-
-    station: str
-    is_core: bool
-    hears: frozenset[type[Message]]
-    says: frozenset[type[Message]]
 
 
 def _row(
@@ -152,8 +154,29 @@ _SPEAKERS = {kind: row.station for row in _ROWS for kind in row.says}
 assert len(_SPEAKERS) == sum(len(row.says) for row in _ROWS), "a message type has two speakers"
 
 
-def is_heard_by(station: str, message: Message) -> bool:
-    """Tell whether `message` is delivered to `station`: the routing that bus and replay share."""
-    if isinstance(message, m.TimerFired):
-        return message.owner == station
-    return type(message) in WIRING[station].hears
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreSettings:
+    """Everything the deciding stations are told, and all of it: what is not here cannot matter to them."""
+
+    quotes: QuotesSettings
+    strategies: tuple[StrategySettings, ...]
+    risk: RiskLimits
+    router: RouterSettings
+    reconciler: ReconcilerSettings
+    portfolio: PortfolioSettings
+    supervisor: SupervisorSettings
+    kinds: Mapping[str, StrategyKind] = field(default_factory=lambda: STRATEGIES)
+    """Strategy kind -> class: the shipped ones, and the user's own where the configuration names some."""
+
+
+def build_cores(settings: CoreSettings) -> dict[str, Core]:
+    """Return station name -> core, in the order of the line."""
+    return {
+        "quotes": QuotesCore(settings.quotes),
+        "strategy": StrategyCore(settings.strategies, settings.kinds),
+        "risk": RiskCore(settings.risk),
+        "router": RouterCore(settings.router),
+        "reconciler": ReconcilerCore(settings.reconciler),
+        "portfolio": PortfolioCore(settings.portfolio),
+        "supervisor": SupervisorCore(settings.supervisor),
+    }

@@ -56,7 +56,7 @@ class House:
         self.durable_gate = asyncio.Event()
         self.durable_gate.set()
         earlier = log or []
-        self.bus = Bus(self.clock, self, next_seq=len(earlier))
+        self.bus = Bus(self.clock, self, WIRING, next_seq=len(earlier))
         where = {"trading_url": "http://twin", "trading_stream_url": "ws://twin/stream"}
         settings = AlpacaSettings(
             key_id="key", secret_key="secret", **{**where, **QUICK, **changes}

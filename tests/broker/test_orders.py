@@ -11,6 +11,7 @@ import pytest
 
 from tests.broker.conftest import NOW, House, approved
 from tests.broker.twin import Fault
+from tradingd.log.journal import JournalFailed
 from tradingd.messages import (
     CancelOrder,
     EmergencyClose,
@@ -21,7 +22,6 @@ from tradingd.messages import (
     Side,
 )
 from tradingd.runtime.clock import ScaledClock
-from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane
 
 D = Decimal

@@ -12,7 +12,6 @@ import pytest
 from tests.broker.conftest import House
 from tradingd.broker.postmortem import FILES_MAX, PostMortem
 from tradingd.broker.rest import AlpacaRest
-from tradingd.broker.ring import BYTES_MAX, TEXT_MAX, Ring, TracedSocket
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
@@ -25,6 +24,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.ports import Lane
+from tradingd.runtime.wire_trace import BYTES_MAX, TEXT_MAX, Ring, TracedSocket
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.network import SimulatorNetwork

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import House
-from tradingd.broker.reconciler import ReconcilerCore
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     BooksAgreed,
@@ -26,6 +25,7 @@ from tradingd.messages import (
     SnapshotAsked,
     TimeInForce,
 )
+from tradingd.reconciler.core import ReconcilerCore
 from tradingd.runtime.clock import ScaledClock
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings

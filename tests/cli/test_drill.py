@@ -12,15 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.test_daemon_trouble import (
+from tests.support.daemons import (
     Simulator,
     daemon,
     ended,
     read_until,
-    running_simulator,  # noqa: F401 - a fixture
-    simulator,  # noqa: F401 - a fixture
 )
-from tests.test_daemon_trouble import environment as paper_environment
+from tests.support.daemons import environment as paper_environment
 
 ROOT = Path(__file__).parents[2]
 MOCK, PAPER, LIVE = (ROOT / f"config/{name}.toml" for name in ("mock", "paper", "live"))
@@ -96,7 +94,7 @@ def test_a_running_daemon_is_drilled_as_it_stands(tmp_path: Path) -> None:
 
 def test_a_paper_daemon_is_cut_off_where_its_broker_is_a_simulator(
     tmp_path: Path,
-    simulator: Simulator,  # noqa: F811
+    simulator: Simulator,
 ) -> None:
     env = paper_environment(tmp_path, simulator.address)
     with daemon(tmp_path, PAPER, env) as process:

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.session import Broken, Session
+from tradingd.app.state_directory import StateFiles
 from tradingd.config import load
-from tradingd.runtime.store_errors import StoreError
-from tradingd.runtime.verify import verify
-from tradingd.statefiles import StateFiles
+from tradingd.log.store_errors import StoreError
+from tradingd.log.verify import verify
 
 WHOLE = "whole"
 

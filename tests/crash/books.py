@@ -9,9 +9,18 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.crash.broker import Account
+from tests.simulation.laws import rest
+from tests.simulation.laws.excuses import Excuses
+from tests.simulation.laws.finding import Findings
+from tests.simulation.laws.gate import GateLaws
+from tests.simulation.laws.levels import LevelLaws
+from tests.simulation.laws.orders import OrderLaws, Record
+from tradingd.app.state_directory import StateFiles
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
-from tradingd.cores import CoreSettings, build_cores
+from tradingd.log.recovery import apply_one
+from tradingd.log.sqlite_store import SqliteStore
+from tradingd.log.tape import read_tape
 from tradingd.messages import (
     Core,
     DifferenceUnexplained,
@@ -22,16 +31,7 @@ from tradingd.messages import (
     RunStarted,
     StationFailed,
 )
-from tradingd.runtime.recovery import apply_one
-from tradingd.runtime.sqlite_store import SqliteStore
-from tradingd.runtime.tape import read_tape
-from tradingd.simulation.laws import rest
-from tradingd.simulation.laws.excuses import Excuses
-from tradingd.simulation.laws.finding import Findings
-from tradingd.simulation.laws.gate import GateLaws
-from tradingd.simulation.laws.levels import LevelLaws
-from tradingd.simulation.laws.orders import OrderLaws, Record
-from tradingd.statefiles import StateFiles
+from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -183,5 +183,5 @@ def _cores(log: Log) -> Mapping[str, Core]:
     cores = build_cores(log.told)
     for envelope in log.rows:
         for name, core in cores.items():
-            apply_one(name, core, envelope)
+            apply_one(name, core, envelope, WIRING)
     return cores

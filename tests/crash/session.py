@@ -41,7 +41,7 @@ _HANDS = (
 
 _STRATEGY = """
 [strategies.{name}]
-kind = "tradingd.simulation.wishes:Restless"
+kind = "tests.simulation.wishes:Restless"
 symbols = [{symbols}]
 when = "every"
 span_s = 3

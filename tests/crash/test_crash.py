@@ -18,9 +18,9 @@ from tests.crash.books import Log, Verdict, compare, read_log
 from tests.crash.broker import Account
 from tests.crash.script import MOMENTS, draw_doom, draw_troubles
 from tests.crash.session import Session
-from tradingd.control.events import ROWS
+from tradingd.log.sqlite_store import SqliteStore
 from tradingd.messages import Envelope, OrderFilled, SnapshotAsked
-from tradingd.runtime.sqlite_store import SqliteStore
+from tradingd.observability.events import ROWS
 
 pytestmark = pytest.mark.wire
 KILLS = 4

@@ -17,7 +17,7 @@ import pytest
 
 from tradingd.cli import cli
 from tradingd.config import Settings
-from tradingd.control.meters import FAMILIES
+from tradingd.observability.meters import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 
+from tests.app.lives import Town, in_town
 from tests.faults.ground import Retell, Scene, patient
-from tests.house.lives import Town, in_town
+from tradingd.log.order_log import OrderLog
+from tradingd.log.segments import write_segment
 from tradingd.messages import Envelope, Mark
-from tradingd.runtime.order_log import OrderLog
 from tradingd.runtime.ports import Checkpoint
-from tradingd.runtime.segments import write_segment
 from tradingd.runtime.virtual_loop import VirtualLoop
 
 COMMIT_S = 0.002

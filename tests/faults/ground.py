@@ -9,8 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.house.lives import Life, Town, in_town, without_strategies
-from tradingd.cores import CoreSettings
+from tests.app.lives import Life, Town, in_town, without_strategies
 from tradingd.messages import (
     BooksAgreed,
     BrokerConnected,
@@ -32,6 +31,7 @@ from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.faults import Faults
+from tradingd.wiring import CoreSettings
 
 SYMBOL = "ACMX"
 HUNDRED = Decimal(100)

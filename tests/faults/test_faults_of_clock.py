@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.app import lives as lives_module
+from tests.app.lives import Town, in_town
 from tests.faults.ground import SYMBOL, Scene, check, patient, pause
-from tests.house import lives as lives_module
-from tests.house.lives import Town, in_town
 from tradingd.instruments.calendar import ns_of, trading_day
 from tradingd.messages import (
     BooksAgreed,

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_daemon_trouble import (
+from tests.support.daemons import (
     PAPER,
     Simulator,
     daemon,
     ended,
     environment,
     read_until,
-    running_simulator,  # noqa: F401 - a fixture
-    simulator,  # noqa: F401 - a fixture
 )
 from tradingd.broker.clock_skew import REPLIES_MIN, ClockSkew, skew_s
 from tradingd.messages import ClockSkewed
@@ -73,7 +71,7 @@ def test_fault_76_replies_must_agree_before_anything_is_said_and_each_change_is_
 @pytest.mark.wire
 def test_fault_76_a_clock_far_off_only_reduces_until_it_is_right_again(
     tmp_path: Path,
-    simulator: Simulator,  # noqa: F811
+    simulator: Simulator,
 ) -> None:
     env = environment(tmp_path, simulator.address, supervisor__reconcile_interval_s="5")
     with daemon(tmp_path, PAPER, env) as process:

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.app.large_orders import Once
+from tests.app.lives import without_strategies
 from tests.faults.ground import SYMBOL, Retell, Scene, day, patient, pause
-from tests.house.large_orders import Once
-from tests.house.lives import without_strategies
-from tradingd.cores import CoreSettings
 from tradingd.instruments.money import round_limit, round_quantity, tick_of
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import (
@@ -39,6 +38,7 @@ from tradingd.messages import (
 )
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
 from tradingd.strategy.settings import StrategySettings
+from tradingd.wiring import CoreSettings
 
 MINUTE_NS = 60_000_000_000
 

@@ -14,8 +14,16 @@ import pytest
 
 from tests.faults.disks import Disk, at_home, next_life
 from tests.faults.ground import SYMBOL, Scene, pause
-from tradingd.control.outlet import Outlet, to_descriptor
-from tradingd.house import CHECKPOINT_REAL_S
+from tradingd.app.system import CHECKPOINT_REAL_S
+from tradingd.log import log_file
+from tradingd.log.backup import back_up, restore
+from tradingd.log.journal import Journal, JournalFailed
+from tradingd.log.memory_tape import NullTape
+from tradingd.log.order_log import OrderLog
+from tradingd.log.sqlite_store import SqliteStore
+from tradingd.log.store_errors import StoreCorrupt, StoreError, StoreOlder, StoreTooNew
+from tradingd.log.tape import MarketTape
+from tradingd.log.verify import verify
 from tradingd.messages import (
     Ask,
     DifferenceUnexplained,
@@ -29,15 +37,7 @@ from tradingd.messages import (
     Quote,
     SnapshotAsked,
 )
-from tradingd.runtime import log_file
-from tradingd.runtime.backup import back_up, restore
-from tradingd.runtime.journal import Journal, JournalFailed
-from tradingd.runtime.memory_tape import NullTape
-from tradingd.runtime.order_log import OrderLog
-from tradingd.runtime.sqlite_store import SqliteStore
-from tradingd.runtime.store_errors import StoreCorrupt, StoreError, StoreOlder, StoreTooNew
-from tradingd.runtime.tape import MarketTape
-from tradingd.runtime.verify import verify
+from tradingd.observability.outlet import Outlet, to_descriptor
 from tradingd.supervisor.latch import latch_file
 
 

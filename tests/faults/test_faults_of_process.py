@@ -20,14 +20,13 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.app.lives import Town
 from tests.crash.broker import Broker
 from tests.faults.ground import Scene, day, patient, pause
 from tests.faults.test_faults_of_recovery import again, lives
-from tests.house.lives import Town
 from tests.systemd.manager import MOCK, ROOT, environment, started
 from tests.systemd.test_process import with_strategy
 from tradingd.cli.talk import SOCKET_FILE, call
-from tradingd.control import logs
 from tradingd.messages import (
     Envelope,
     IntentClosed,
@@ -38,6 +37,7 @@ from tradingd.messages import (
     OrderNotSent,
     OrderSent,
 )
+from tradingd.observability import logs
 from tradingd.simulator.wire.fault import Fault
 
 REAL_S_MAX = 60.0

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.lives import CONFIG, Town, in_town
 from tests.faults.ground import SYMBOL, Scene, check, counted, day, patient, pause
-from tests.house.lives import CONFIG, Town, in_town
-from tradingd.broker.reconcile_policy import Policy
-from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config import load
-from tradingd.cores import CoreSettings
 from tradingd.messages import (
     Ask,
     BookAdopted,
@@ -37,9 +34,12 @@ from tradingd.messages import (
     Role,
     TradeBusted,
 )
+from tradingd.reconciler.core import ReconcilerSettings
+from tradingd.reconciler.policy import Policy
 from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.wire.http import Request, Response
+from tradingd.wiring import CoreSettings
 
 POST = {"method": "POST", "path": "/v2/orders"}
 LIMITED = '{"code":42910000,"message":"rate limit exceeded"}'

@@ -18,6 +18,7 @@ from tradingd.notify.station import Notify
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
+from tradingd.wiring import WIRING
 
 START = 1_709_649_000_000_000_000
 """2024-03-05 09:30 New York."""
@@ -96,7 +97,7 @@ class Stage:
         self, sinks: Mapping[str, Callable[[Clock], Sink]], settings: NotifySettings
     ) -> None:
         self.clock = VirtualClock(asyncio.get_running_loop(), START)
-        self.bus = Bus(self.clock, NoLog())
+        self.bus = Bus(self.clock, NoLog(), WIRING)
         self.published = self.bus.watch("test", {AlertRaised}, 10_000)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.free_bytes = 100 * GIB

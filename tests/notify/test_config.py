@@ -8,8 +8,8 @@ import pytest
 
 from tradingd.config import ConfigError, Settings, config_hash, load, public
 from tradingd.config.mapping import notify_settings
-from tradingd.control.redact import Redactor
 from tradingd.messages import Severity
+from tradingd.observability.redact import Redactor
 
 ROOT = Path(__file__).parents[2]
 MOCK, LIVE = ROOT / "config/mock.toml", ROOT / "config/live.toml"

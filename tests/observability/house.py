@@ -10,11 +10,9 @@ from types import SimpleNamespace
 from tradingd import messages as m
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
-from tradingd.control.limits import Limits
-from tradingd.control.meters import Meters
-from tradingd.control.metrics import Metrics
-from tradingd.control.views import HouseView
-from tradingd.cores import CoreSettings, build_cores
+from tradingd.log.journal import Journal
+from tradingd.log.memory_store import MemoryStore
+from tradingd.log.memory_tape import NullTape
 from tradingd.messages import (
     Envelope,
     Level,
@@ -27,14 +25,16 @@ from tradingd.messages import (
     Side,
     TimeInForce,
 )
+from tradingd.observability.meters import Meters
+from tradingd.observability.metrics import Metrics
+from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.journal import Journal
-from tradingd.runtime.memory_store import MemoryStore
-from tradingd.runtime.memory_tape import NullTape
-from tradingd.runtime.station import Station
 from tradingd.runtime.tally import Tally
 from tradingd.supervisor.pulse import Pulse
+from tradingd.views.limits import Limits
+from tradingd.views.system_view import HouseView
+from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 D = Decimal
 AT = 1_709_649_000_000_000_000
@@ -71,7 +71,7 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
     clock = ManualClock(AT)
     clock.advance(1_000_000_000)
     journal = Journal(MemoryStore(), NullTape())
-    bus = Bus(clock, journal)
+    bus = Bus(clock, journal, WIRING)
     cores = build_cores(settings_of_cores())
     stations = [Station(name, core, bus, lambda _: None) for name, core in cores.items()]
     request = Tally((0.1, 1.0))

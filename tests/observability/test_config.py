@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tradingd.control.meters import FAMILIES
+from tradingd.observability.meters import FAMILIES
 
 FOLDER = Path(__file__).parents[2] / "config/observability"
 RULES = FOLDER / "rules.yml"

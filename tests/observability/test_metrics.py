@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.observability.house import AT, WALL, attached, built, fill, order, story, tell
 from tradingd import messages as m
-from tradingd.control.meters import FAMILIES
-from tradingd.control.metrics import HALTING, Metrics
 from tradingd.messages import Level, Severity
+from tradingd.observability.meters import FAMILIES
+from tradingd.observability.metrics import HALTING, Metrics
 from tradingd.supervisor.levels import CAUSES
 
 D = Decimal

@@ -34,17 +34,17 @@ from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
 from tradingd.broker.orders import OrderPath
 from tradingd.broker.outcome import Outcome, classify
-from tradingd.broker.quota_headers import quota_said
 from tradingd.broker.rest import AlpacaRest, CallFailed
 from tradingd.broker.settings import AlpacaSettings, KeysRefused
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream, StreamLost
 from tradingd.messages import Envelope, Message, OrderType, Role, Side, TimeInForce
+from tradingd.runtime.actor import Inbox
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
 from tradingd.runtime.ports import Reply
-from tradingd.runtime.station import Inbox
+from tradingd.runtime.quota_headers import quota_said
 
 D = Decimal
 NOW = 1_709_649_000_000_000_000

@@ -27,9 +27,9 @@ from tests.properties.odd import (
     mutated,
     scratched,
 )
+from tradingd.api.bodies import Asked, Body, FlattenAsked, OrderAsked, StopAsked
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings, load
-from tradingd.control.bodies import Asked, Body, FlattenAsked, OrderAsked, StopAsked
 
 CONFIG = Path(__file__).parents[2] / "config" / "mock.toml"
 GOOD = CONFIG.read_bytes()

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from tests.properties.effort import effort
 from tests.properties.odd import NUMBERS, TEXTS, scratched
+from tradingd.log.sqlite_store import SqliteStore, StoreError
+from tradingd.log.tape import MarketTape, read_tape
+from tradingd.log.verify import verify
 from tradingd.messages import Envelope, Message, OrderCanceled, OrderSent, Quote
-from tradingd.runtime.sqlite_store import SqliteStore, StoreError
-from tradingd.runtime.tape import MarketTape, read_tape
-from tradingd.runtime.verify import verify
 from tradingd.simulator.tape import Tape, TapeError
 
 NOW = 1_709_649_000_000_000_000

@@ -21,8 +21,8 @@ from tests.properties.wire import Answers
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import read_order
 from tradingd.broker.facts import facts_of
-from tradingd.broker.reconciler import ReconcilerCore
 from tradingd.messages import Ask, Message, OrderType, Role, Side, TimeInForce
+from tradingd.reconciler.core import ReconcilerCore
 from tradingd.runtime.ports import Lane, Reply
 
 D = Decimal

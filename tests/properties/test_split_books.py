@@ -11,11 +11,11 @@ from tests.properties.effort import effort
 from tests.risk import kit
 from tradingd import messages as m
 from tradingd.broker.known import KnownOrders
-from tradingd.broker.reconciler import ReconcilerCore, ReconcilerSettings
 from tradingd.instruments.money import SHARE_STEP, after_split
 from tradingd.instruments.ownership import split_among
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
+from tradingd.reconciler.core import ReconcilerCore, ReconcilerSettings
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
 from tradingd.router.settings import RouterSettings

@@ -26,9 +26,9 @@ from tradingd.quotes.core import QuotesCore
 from tradingd.quotes.feed import AlpacaFeed
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import QuotesSettings
+from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.station import Station
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MarketEvent
@@ -38,6 +38,7 @@ from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.faults import Fault
 from tradingd.simulator.wire.network import SimulatorNetwork
 from tradingd.simulator.world import World
+from tradingd.wiring import WIRING
 
 START = ns_of("2026-03-04", "10:00")
 SYMBOLS = ("ACMX", "BTC/USD")
@@ -66,7 +67,7 @@ class House:
         world = World(exchange, scripted(), start_ns=START, history=history)
         self.alpaca = LocalAlpaca(world)
         self.network = SimulatorNetwork(self.alpaca, self.clock, is_paced=False)
-        self.bus = Bus(self.clock, self)
+        self.bus = Bus(self.clock, self, WIRING)
         core = QuotesCore(QuotesSettings(symbols=SYMBOLS, bar_spans_s=(60, 300)))
         self.station = Station("quotes", core, self.bus, self.failures.append)
         keys = self.alpaca.settings.keys

@@ -11,11 +11,11 @@ import pytest
 
 from bench import line
 from bench import workload as w
-from tradingd.cores import build_cores
+from tradingd.log.replay import Outcome, replay
 from tradingd.messages import Envelope, OrderFilled
 from tradingd.research.backtest import Backtest
 from tradingd.research.run import run_backtest
-from tradingd.runtime.replay import Outcome, replay
+from tradingd.wiring import WIRING, build_cores
 
 COUNT = 20_000
 
@@ -59,7 +59,7 @@ def test_a_backtest_replays_from_its_own_log() -> None:
     backtest = Backtest(settings, log=log.append, tape=tape.append)
     backtest.run(line.quote_events("AAA/USD", w.make_quotes(2_000, 5)))
     assert any(isinstance(e.message, OrderFilled) for e in log)
-    verdicts = replay(log, tape, lambda _: build_cores(settings.cores))
+    verdicts = replay(log, tape, lambda _: build_cores(settings.cores), WIRING)
     assert {v.outcome for v in verdicts} == {Outcome.EXACT}, verdicts
 
 

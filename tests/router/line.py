@@ -27,7 +27,8 @@ from tradingd.messages import (
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
 from tradingd.router.settings import RouterSettings
-from tradingd.wiring import is_heard_by
+from tradingd.runtime.routing import is_heard_by
+from tradingd.wiring import WIRING
 
 PRICES = {"IBM": 100.0, "AIG": 50.0, "BTC/USD": 40_000.0}
 STRATEGIES = ("sma", "mom")
@@ -90,7 +91,7 @@ class Line:
     def say(self, source: str, message: Message) -> None:
         self.log.append((source, self.now, message))
         for name, inbox in self.inboxes.items():
-            if is_heard_by(name, message):
+            if is_heard_by(WIRING, name, message):
                 inbox.append((self.now, message))
         self._edge(message)
 
@@ -353,7 +354,7 @@ class Line:
         for source, at, message in self.log:
             for name, core in fresh.items():
                 if type(message) not in MARKET_DATA and (
-                    source == name or is_heard_by(name, message)
+                    source == name or is_heard_by(WIRING, name, message)
                 ):
                     core.apply(message, at)
         return {name: core.save() for name, core in fresh.items()}

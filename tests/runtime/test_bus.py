@@ -23,10 +23,11 @@ from tradingd.messages import (
     SnapshotAsked,
     TimerFired,
 )
+from tradingd.runtime.actor import Inbox
 from tradingd.runtime.bus import Bus, InboxFull
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.station import Inbox
-from tradingd.wiring import WIRING, is_heard_by
+from tradingd.runtime.routing import is_heard_by
+from tradingd.wiring import WIRING
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)
 
@@ -62,7 +63,7 @@ def test_each_inbox_is_the_log_filtered_by_what_its_owner_hears(
     sayings: list[tuple[tuple[str, Callable[[int], Message]], int]], first: int
 ) -> None:
     clock, log = ManualClock(1_000), Log()
-    bus = Bus(clock, log, next_seq=first)
+    bus = Bus(clock, log, WIRING, next_seq=first)
     inboxes = {name: bus.inbox(name) for name in WIRING}
     for n, ((source, make), step) in enumerate(sayings):
         clock._now += step  # a clock that misbehaves
@@ -71,12 +72,12 @@ def test_each_inbox_is_the_log_filtered_by_what_its_owner_hears(
     assert [e.seq for e in log.rows] == list(range(first, first + len(sayings)))
     assert all(a.at <= b.at for a, b in zip(log.rows, log.rows[1:], strict=False))
     for name, inbox in inboxes.items():
-        assert everything_in(inbox) == [e for e in log.rows if is_heard_by(name, e.message)]
+        assert everything_in(inbox) == [e for e in log.rows if is_heard_by(WIRING, name, e.message)]
 
 
 def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_called() -> None:
     log, halts = Log(), list[InboxFull]()
-    bus = Bus(ManualClock(), log, inbox_max=2, on_full=halts.append)
+    bus = Bus(ManualClock(), log, WIRING, inbox_max=2, on_full=halts.append)
     supervisor, strategy = bus.inbox("supervisor"), bus.inbox("strategy")
     bus.publish("reconciler", AGREED)
     bus.publish("reconciler", AGREED)
@@ -91,7 +92,7 @@ def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_call
 
 def test_fault_53_market_data_without_room_is_refused_but_halts_nothing() -> None:
     halts = list[InboxFull]()
-    bus = Bus(ManualClock(), Log(), inbox_max=1, on_full=halts.append)
+    bus = Bus(ManualClock(), Log(), WIRING, inbox_max=1, on_full=halts.append)
     bus.inbox("strategy")
     quote = Quote("IBM", 1.0, 1.0, 1.0, 1.0, 0)
     bus.publish("feed", quote)
@@ -103,7 +104,7 @@ def test_fault_53_market_data_without_room_is_refused_but_halts_nothing() -> Non
 
 
 def test_the_door_has_room_until_an_inbox_is_half_full() -> None:
-    bus = Bus(ManualClock(), Log(), inbox_max=4)
+    bus = Bus(ManualClock(), Log(), WIRING, inbox_max=4)
     inbox = bus.inbox("supervisor")
     bus.publish("reconciler", AGREED)
     assert bus.has_room()
@@ -116,7 +117,7 @@ def test_the_door_has_room_until_an_inbox_is_half_full() -> None:
 
 
 def test_a_station_may_only_say_its_own_words() -> None:
-    bus = Bus(ManualClock(), Log())
+    bus = Bus(ManualClock(), Log(), WIRING)
 
     with pytest.raises(AssertionError, match="feed may not say Mark"):
         bus.publish("feed", Mark("IBM", 1.0, 1.0, 1))
@@ -125,7 +126,7 @@ def test_a_station_may_only_say_its_own_words() -> None:
 
 
 def test_a_slow_watcher_loses_the_oldest_and_the_loss_is_counted() -> None:
-    bus = Bus(ManualClock(), Log())
+    bus = Bus(ManualClock(), Log(), WIRING)
     watch = bus.watch("views", {SnapshotAsked}, size_max=2)
     for n in range(5):
         bus.publish("supervisor", SnapshotAsked(str(n)))
@@ -140,7 +141,7 @@ def test_a_slow_watcher_loses_the_oldest_and_the_loss_is_counted() -> None:
 
 
 def test_a_tap_is_told_inside_publish_and_before_anyone_can_hear() -> None:
-    bus = Bus(ManualClock(), Log())
+    bus = Bus(ManualClock(), Log(), WIRING)
     strategy = bus.inbox("strategy")
     seen: list[tuple[Message, int]] = []
     bus.on(LevelChanged, lambda message: seen.append((message, strategy.qsize())))
@@ -151,7 +152,7 @@ def test_a_tap_is_told_inside_publish_and_before_anyone_can_hear() -> None:
 
 
 def test_a_watch_or_inbox_made_late_hears_from_then_on() -> None:
-    bus, rng = Bus(ManualClock(), Log()), random.Random(1)
+    bus, rng = Bus(ManualClock(), Log(), WIRING), random.Random(1)
     bus.publish("supervisor", SnapshotAsked("early"))
     broker = bus.inbox("broker")
     bus.publish("supervisor", SnapshotAsked(f"late {rng.random()}"))

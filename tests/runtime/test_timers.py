@@ -13,6 +13,7 @@ from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.timers import WAIT_REAL_S_MAX, Timers
 from tradingd.runtime.virtual_loop import Deadlock, VirtualClock, VirtualLoop
+from tradingd.wiring import WIRING
 
 SECOND = 1_000_000_000
 ORIGIN = 1_700_000_000 * SECOND
@@ -38,7 +39,7 @@ def test_timers_fire_at_their_time_moved_or_canceled_as_asked() -> None:
 
     async def main() -> None:
         clock = VirtualClock(asyncio.get_running_loop(), ORIGIN)
-        bus = Bus(clock, log)
+        bus = Bus(clock, log, WIRING)
         task = asyncio.create_task(Timers(bus, clock).run())
         owner = bus.inbox("quotes")
         for key, after in (("late", 300), ("early", 2), ("gone", 3), ("moved", 4)):
@@ -64,7 +65,7 @@ def test_no_timer_fires_before_the_clock_says_so() -> None:
 
     async def main() -> None:
         clock = ManualClock(ORIGIN)  # stands still while the loop's time runs
-        bus = Bus(clock, log)
+        bus = Bus(clock, log, WIRING)
         timers = Timers(bus, clock)
         timers.restore([Envelope(0, 0, "quotes", SetTimer("quotes", "t", ORIGIN + SECOND))])
         task = asyncio.create_task(timers.run())
@@ -84,7 +85,7 @@ def test_a_clock_that_stepped_forward_is_noticed_within_the_named_wait() -> None
 
     async def main() -> None:
         clock = ManualClock(ORIGIN)
-        bus = Bus(clock, log)
+        bus = Bus(clock, log, WIRING)
         timers = Timers(bus, clock)
         task = asyncio.create_task(timers.run())
         bus.publish("quotes", SetTimer("quotes", "t", ORIGIN + 3_600 * SECOND))

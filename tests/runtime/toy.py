@@ -13,6 +13,10 @@ from decimal import Decimal
 
 import msgspec
 
+from tradingd.log.journal import Journal
+from tradingd.log.memory_store import MemoryStore
+from tradingd.log.memory_tape import MemoryTape
+from tradingd.log.recovery import recover
 from tradingd.messages import (
     NOTHING,
     Core,
@@ -36,15 +40,12 @@ from tradingd.messages import (
     TimeInForce,
     TimerFired,
 )
+from tradingd.runtime.actor import Station, heard
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import SystemClock
-from tradingd.runtime.journal import Journal
-from tradingd.runtime.memory_store import MemoryStore
-from tradingd.runtime.memory_tape import MemoryTape
 from tradingd.runtime.ports import Clock, LogStore
-from tradingd.runtime.recovery import recover
-from tradingd.runtime.station import Station, heard
 from tradingd.runtime.timers import Timers
+from tradingd.wiring import WIRING
 
 EXPOSURE_MAX = 3
 STARTED = RunStarted("genes", "run", "build", "hash", "mock")
@@ -255,9 +256,9 @@ async def session(
     clock = clock or SystemClock()
     house = cores(is_cheating=is_cheating)
     last = tape.rows[-1].seq if tape.rows else -1
-    recovered = await recover(store, house, rng, last)
+    recovered = await recover(store, house, WIRING, rng, last)
     journal = Journal(store, tape)
-    bus = Bus(clock, journal, next_seq=recovered.next_seq, at=recovered.at)
+    bus = Bus(clock, journal, WIRING, next_seq=recovered.next_seq, at=recovered.at)
     timers = Timers(bus, clock)
     timers.restore([])
     runs = [Station(name, core, bus, lambda _: None).run() for name, core in house.items()]

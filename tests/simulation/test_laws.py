@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from tests.simulation.laws.finding import Findings
+from tests.simulation.laws.orders import OrderLaws
 from tradingd.messages import (
     CancelOrder,
     Message,
@@ -15,8 +17,6 @@ from tradingd.messages import (
     Side,
     TimeInForce,
 )
-from tradingd.simulation.laws.finding import Findings
-from tradingd.simulation.laws.orders import OrderLaws
 
 
 def approved(order_id: str, side: Side, price: int, role: Role) -> OrderApproved:

@@ -16,14 +16,14 @@ from typing import get_args
 import pytest
 import structlog
 
-from tradingd.identity import build
-from tradingd.simulation import weather
-from tradingd.simulation.__main__ import main, silence
-from tradingd.simulation.planted import BUGS, planted
-from tradingd.simulation.script import CRASHES, EAGER_PCTS, Kind, Script, Trouble, draw
-from tradingd.simulation.session import play
-from tradingd.simulation.shrink import shrink
-from tradingd.simulation.steps import script_of
+from tests.simulation import weather
+from tests.simulation.__main__ import main, silence
+from tests.simulation.planted import BUGS, planted
+from tests.simulation.script import CRASHES, EAGER_PCTS, Kind, Script, Trouble, draw
+from tests.simulation.session import play
+from tests.simulation.shrink import shrink
+from tests.simulation.steps import script_of
+from tradingd.app.identity import build
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "mock.toml"
@@ -122,7 +122,7 @@ def records_of(
     *words: str, hash_seeds: Sequence[str] = ("1", "20240305")
 ) -> list[dict[str, object]]:
     """Return the records of the same command in processes that hash differently."""
-    command = [sys.executable, "-m", "tradingd.simulation", *words]
+    command = [sys.executable, "-m", "tests.simulation", *words]
     told = [
         subprocess.Popen(  # noqa: S603 - our own module
             command,

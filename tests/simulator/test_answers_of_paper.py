@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.broker.test_probe import asked
-from tradingd.broker.probe import QUESTIONS, Answer, keep
+from scripts.paper_probe import QUESTIONS, Answer, keep
+from tests.scripts.test_paper_probe import asked
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alpaca"
 

@@ -19,6 +19,7 @@ from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.supervisor.latch import HaltLatch
 from tradingd.supervisor.pulse import Pulse
+from tradingd.wiring import WIRING
 
 NOW = 1_709_651_102_000_000_000
 
@@ -30,7 +31,7 @@ class House:
         self.path = path
         self.log: list[Envelope] = []
         clock = ManualClock(NOW)
-        self.bus = Bus(clock, self.log)
+        self.bus = Bus(clock, self.log, WIRING)
         self.latch = HaltLatch(path, lambda: NOW)
         self.pulse = Pulse(self.bus, clock, lambda: NOW, latch=self.latch)
 

@@ -14,10 +14,11 @@ from tradingd.messages import (
     StationRecovered,
     StationStalled,
 )
+from tradingd.runtime.actor import Heartbeat
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.station import Heartbeat
 from tradingd.supervisor.pulse import Pulse
+from tradingd.wiring import WIRING
 
 SECOND = 1_000_000_000
 
@@ -29,7 +30,7 @@ class House:
         self.clock = ManualClock(1_000 * SECOND)
         self.wall_step = 0
         self.log: list[Envelope] = []
-        self.bus = Bus(self.clock, self.log, inbox_max=8)
+        self.bus = Bus(self.clock, self.log, WIRING, inbox_max=8)
         self.inboxes = {name: self.bus.inbox(name) for name in ("risk", "router")}
         self.pulse = Pulse(self.bus, self.clock, lambda: self.clock.now() + self.wall_step)
 

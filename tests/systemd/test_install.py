@@ -50,7 +50,7 @@ class Machine:
         return done.stderr
 
     def edit(self, text: str) -> None:
-        with (self.checkout / "tradingd/identity.py").open("a") as file:
+        with (self.checkout / "tradingd/app/identity.py").open("a") as file:
             file.write(f"\n# {text}\n")
 
     @property

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 
 from tradingd import messages as m
-from tradingd.control.progress import PURSUED_MARKET_NS
-from tradingd.control.service import START_CEILING_REAL_S, Service, status_of
-from tradingd.control.views import HouseView
+from tradingd.app.progress import PURSUED_MARKET_NS
+from tradingd.app.sd_notify import Notifier
+from tradingd.app.service import START_CEILING_REAL_S, Service, status_of
 from tradingd.messages import Ask, Envelope, Level, Message
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.sd_notify import Notifier
+from tradingd.views.system_view import HouseView
+from tradingd.wiring import WIRING
 
 SECOND = 1_000_000_000
 STATIONS = ("quotes", "strategy", "risk", "router", "broker", "supervisor", "timers")
@@ -55,7 +56,7 @@ class House:
 
     def __init__(self, ceiling_s: float = 300) -> None:
         self.clock = ManualClock(1_000 * SECOND)
-        self.bus = Bus(self.clock, Log())
+        self.bus = Bus(self.clock, Log(), WIRING)
         for name in STATIONS:
             self.bus.inbox(name)
         self.pulse = Pulse()

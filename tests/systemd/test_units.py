@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.manager import ROOT
-from tradingd.cli.shared import Exit
+from tradingd.app.exit_codes import Exit
 from tradingd.config.sections import Run
 
 UNITS = ROOT / "systemd"

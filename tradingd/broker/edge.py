@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from tradingd.broker.account_wire import AccountWire, Turnstile
 from tradingd.broker.clock_skew import ClockSkew
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
@@ -51,8 +50,9 @@ from tradingd.messages import (
     SnapshotAsked,
     StationFailed,
 )
+from tradingd.runtime.account_wire import AccountWire, Turnstile
+from tradingd.runtime.actor import heard
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
-from tradingd.runtime.station import heard
 from tradingd.runtime.tally import Tally
 
 log = structlog.get_logger(actor="broker")

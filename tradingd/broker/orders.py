@@ -22,6 +22,7 @@ from tradingd.broker.rest import CallFailed, keys_refused
 from tradingd.broker.waits import retry_after_s
 from tradingd.broker.watch import WatchList
 from tradingd.instruments.presumed import NOT_FOUND
+from tradingd.log.journal import JournalFailed
 from tradingd.messages import (
     Level,
     OrderAccepted,
@@ -31,7 +32,6 @@ from tradingd.messages import (
     OrderUnknown,
     Role,
 )
-from tradingd.runtime.journal import JournalFailed
 from tradingd.runtime.ports import Lane, NetworkError
 
 log = structlog.get_logger(actor="broker")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import structlog
 
-from tradingd.broker.ring import Ring
 from tradingd.messages import (
     AlertRaised,
     Level,
@@ -17,6 +16,7 @@ from tradingd.messages import (
     StationFailed,
 )
 from tradingd.runtime.ports import Clock
+from tradingd.runtime.wire_trace import Ring
 
 log = structlog.get_logger(actor="broker")
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from tradingd import __version__
-from tradingd.broker.account_wire import AccountWire
 from tradingd.broker.alpaca_wire import (
     OrderView,
     Unreadable,
@@ -25,6 +24,7 @@ from tradingd.broker.alpaca_wire import (
 )
 from tradingd.broker.outcome import error_text
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings, KeysRefused
+from tradingd.runtime.account_wire import AccountWire
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply
 from tradingd.runtime.tally import Tally
 

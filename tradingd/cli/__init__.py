@@ -15,7 +15,6 @@ _COMMANDS = {
     "simulator": ("tradingd.cli.simulator", "A local Alpaca to trade against."),
     "check": ("tradingd.cli.settings", "Name every fault of a configuration."),
     "doctor": ("tradingd.cli.doctor", "Preflight: what stands in the way of trading."),
-    "probe": ("tradingd.cli.probe", "Ask a paper account what the documents leave open."),
     "drill": ("tradingd.cli.drill", "Rehearse an emergency, and measure it."),
     "config": ("tradingd.cli.settings", "Show the resolved configuration, secrets masked."),
     "status": ("tradingd.cli.ask", "What the running daemon may do, and why."),

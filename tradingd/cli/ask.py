@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, json_option, print_json, print_table
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, json_option, print_json, print_table
 from tradingd.cli.talk import ask
 
 PLACES_SHOWN = 6

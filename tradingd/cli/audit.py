@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, fail, json_option, load_or_exit, print_json
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 
 
 @click.group()
@@ -23,8 +24,8 @@ def verify(file: Path, as_json: bool) -> None:
     The hash of the last row is in the log as well (event audit.call): compare it to see that no row is
     missing at the end.
     """
-    from tradingd.control.audit import AUDIT_FILE
-    from tradingd.control.audit import verify as follow
+    from tradingd.api.audit import AUDIT_FILE
+    from tradingd.api.audit import verify as follow
 
     trail = load_or_exit(file).state_dir / AUDIT_FILE
     found = follow(trail)

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import click
 
-from tradingd.cli.shared import (
-    Exit,
-    config_option,
-    fail,
-    json_option,
-    load_or_exit,
-    print_json,
-)
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%d %H:%M"]
 
@@ -42,9 +36,9 @@ def backtest(
     gives the same messages, which the printed digest proves. With --out the order log, the trades and
     the result are written.
     """
+    from tradingd.app.identity import build
     from tradingd.config import ConfigError, config_hash
     from tradingd.config.mapping import core_settings
-    from tradingd.identity import build
     from tradingd.research.backtest import BacktestSettings
     from tradingd.research.run import run_backtest
     from tradingd.simulator.exchange.settings import ExchangeSettings

@@ -20,7 +20,7 @@ def backup(dest: Path, file: Path, as_json: bool) -> None:
     The daemon may run; no order waits for it. A DEST that holds an earlier backup of the same log is
     brought up to date: closed days that are there already are not copied again. Keep it on another machine.
     """
-    from tradingd.runtime.backup import back_up
+    from tradingd.log.backup import back_up
 
     log = log_or_exit(None, file)
     with own_files(), store_errors():

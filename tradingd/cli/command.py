@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, fail, json_option, load_or_exit, print_json
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 from tradingd.cli.talk import SOCKET_FILE, NotRunning, Reply, ask, call, command
 
 if TYPE_CHECKING:
@@ -179,8 +180,8 @@ def _is_gone(address: Path, patience_s: float) -> bool:
 
 async def _end_of(log: Path, run_id: str) -> RunStopped | None:
     """Return what a run said of its end, as its order log has it; None where it said nothing."""
+    from tradingd.log.sqlite_store import SqliteStore, StoreError
     from tradingd.messages import RunStopped
-    from tradingd.runtime.sqlite_store import SqliteStore, StoreError
 
     store = SqliteStore(log, is_read_only=True)
     try:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, fail, json_option, load_or_exit, print_json
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 
 if TYPE_CHECKING:
+    from tradingd.app.preflight import Check, Report
     from tradingd.config import Settings
-    from tradingd.preflight import Check, Report
     from tradingd.runtime.ports import Network
 
 _MARKS = {"ok": "ok", "warn": "WARN", "fail": "FAIL", "skip": "skip"}
@@ -52,10 +53,10 @@ def examine_now(
     connect: Callable[[], Network] | None = None,
 ) -> Report:
     """Examine, keep the answer, and return it; ends the process where that cannot even begin."""
+    from tradingd.app.endpoints import EndsUnreachable
+    from tradingd.app.preflight import keep
+    from tradingd.app.state_directory import FolderUnusable, StateFiles
     from tradingd.config import ConfigError
-    from tradingd.ends import EndsUnreachable
-    from tradingd.preflight import keep
-    from tradingd.statefiles import FolderUnusable, StateFiles
 
     files = StateFiles(settings.state_dir)
     os.umask(0o077)
@@ -77,10 +78,10 @@ async def _examine(
     *,
     with_alerts: bool,
 ) -> Report:
+    from tradingd.app.endpoints import open_ends
+    from tradingd.app.preflight import Subject, examine
     from tradingd.config.mapping import core_settings, warmup_of
-    from tradingd.control import logs
-    from tradingd.ends import open_ends
-    from tradingd.preflight import Subject, examine
+    from tradingd.observability import logs
     from tradingd.runtime.network import AiohttpNetwork
 
     logs.silence()

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, fail, load_or_exit, print_json
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, load_or_exit, print_json
 from tradingd.cli.talk import SOCKET_FILE, NotRunning, call
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tradingd.app.exit_codes import Exit
 from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
 from tradingd.cli.shared import (
-    Exit,
     config_option,
     fail,
     json_option,
@@ -22,7 +22,7 @@ from tradingd.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from tradingd.explain import OrderStory, Story
+    from tradingd.app.explain import OrderStory, Story
     from tradingd.messages import Envelope
     from tradingd.risk.measures import Answer
 
@@ -44,11 +44,11 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
     moment; where the market tape no longer reaches back to it, that is said. The configuration must be that
     of the run. Exit 1 when the log knows no such order.
     """
-    from tradingd.explain import NotInTheLog
-    from tradingd.explain import explain as tell
+    from tradingd.app.explain import NotInTheLog
+    from tradingd.app.explain import explain as tell
+    from tradingd.log.order_log import OrderLog
+    from tradingd.log.tape import read_tape
     from tradingd.messages import RunStarted
-    from tradingd.runtime.order_log import OrderLog
-    from tradingd.runtime.tape import read_tape
 
     log_file = log_or_exit(journal, file)
     settings = load_or_exit(file)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradingd.cli.shared import Exit, fail, load_or_exit
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import fail, load_or_exit
 
 if TYPE_CHECKING:
     from tradingd.config import Settings
-    from tradingd.cores import CoreSettings
     from tradingd.messages import Envelope
+    from tradingd.wiring import CoreSettings
 
 LOG_FILE = "orders.db"
 
@@ -54,7 +55,7 @@ def own_files() -> Iterator[None]:
 @contextmanager
 def store_errors() -> Iterator[None]:
     """End with 1 and the remedy where the log or the disk refuses."""
-    from tradingd.runtime.store_errors import StoreError
+    from tradingd.log.store_errors import StoreError
 
     try:
         yield
@@ -66,8 +67,8 @@ def store_errors() -> Iterator[None]:
 
 def warn_of_other_settings(log: Iterable[Envelope], settings: Settings) -> None:
     """Say on stderr when a run of a log had another configuration or build than is at hand."""
+    from tradingd.app.identity import build
     from tradingd.config import config_hash
-    from tradingd.identity import build
     from tradingd.messages import RunStarted
 
     runs = [e.message for e in log if isinstance(e.message, RunStarted)]

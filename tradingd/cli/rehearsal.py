@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradingd.cli.shared import Exit, fail
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import fail
 from tradingd.cli.talk import SOCKET_FILE
 
 if TYPE_CHECKING:

@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tradingd.app.exit_codes import Exit
 from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
-from tradingd.cli.shared import (
-    Exit,
-    config_option,
-    json_option,
-    load_or_exit,
-    print_json,
-    print_table,
-)
+from tradingd.cli.shared import config_option, json_option, load_or_exit, print_json, print_table
 
 if TYPE_CHECKING:
+    from tradingd.log.replay import Verdict
     from tradingd.messages import Envelope
-    from tradingd.runtime.replay import Verdict
 
 
 @click.command()
@@ -33,15 +27,15 @@ def replay(journal: Path | None, file: Path, as_json: bool) -> None:
     configuration. The market tape beside it is read too. Use the configuration the run had: what it
     was told is part of its decisions. Exit 0 when every station agrees, 1 when one diverges.
     """
-    from tradingd.cores import build_cores
-    from tradingd.runtime.replay import replay as replay_log
+    from tradingd.log.replay import replay as replay_log
+    from tradingd.wiring import WIRING, build_cores
 
     settings = load_or_exit(file)
     log_file = log_or_exit(journal, file)
     told = told_or_exit(settings)
     log, tape = _read(log_file)
     warn_of_other_settings(log, settings)
-    verdicts = replay_log(log, tape, lambda _: build_cores(told))
+    verdicts = replay_log(log, tape, lambda _: build_cores(told), WIRING)
     if as_json:
         print_json([_row(verdict) for verdict in verdicts])
     else:
@@ -51,8 +45,8 @@ def replay(journal: Path | None, file: Path, as_json: bool) -> None:
 
 
 def _read(log_file: Path) -> tuple[list[Envelope], list[Envelope]]:
-    from tradingd.runtime.order_log import OrderLog
-    from tradingd.runtime.tape import read_tape
+    from tradingd.log.order_log import OrderLog
+    from tradingd.log.tape import read_tape
 
     log = OrderLog(log_file, is_read_only=True)
     with store_errors():

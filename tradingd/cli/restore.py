@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tradingd.app.exit_codes import Exit
 from tradingd.cli.journal import log_or_exit, own_files, store_errors
-from tradingd.cli.shared import (
-    Exit,
-    config_option,
-    fail,
-    json_option,
-    load_or_exit,
-    print_json,
-)
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 
 if TYPE_CHECKING:
-    from tradingd.runtime.backup import Restored
-    from tradingd.statefiles import StateFiles
+    from tradingd.app.state_directory import StateFiles
+    from tradingd.log.backup import Restored
 
 
 @click.command()
@@ -33,8 +27,8 @@ def restore(src: Path, file: Path, as_json: bool) -> None:
     begin anew, so that none is used twice, and the halt latch is set: what the account did since the backup
     is for a person to look at and accept, then `tradingd resume --reason`.
     """
-    from tradingd.runtime.lock import AlreadyRunning, InstanceLock
-    from tradingd.statefiles import FolderUnusable, StateFiles
+    from tradingd.app.lock import AlreadyRunning, InstanceLock
+    from tradingd.app.state_directory import FolderUnusable, StateFiles
 
     source = log_or_exit(src, file)
     files = StateFiles(load_or_exit(file).state_dir)
@@ -65,8 +59,8 @@ def restore(src: Path, file: Path, as_json: bool) -> None:
 def _take_up(source: Path, files: StateFiles) -> tuple[Restored, Path | None]:
     from random import SystemRandom
 
-    from tradingd.runtime.backup import restore as put_in_place
-    from tradingd.runtime.backup import whole_or_raise
+    from tradingd.log.backup import restore as put_in_place
+    from tradingd.log.backup import whole_or_raise
     from tradingd.supervisor.latch import latch_file
 
     whole_or_raise(source)

@@ -25,6 +25,6 @@ def run(file: Path) -> None:
     Logs are one JSON object per line on stdout; on a terminal the same records as sentences.
     """
     settings = load_or_exit(file, needs_keys=True)
-    from tradingd.daemon import run_daemon
+    from tradingd.app.daemon import run_daemon
 
     sys.exit(run_daemon(settings, file))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tradingd.cli.shared import Exit, config_option, fail, json_option, load_or_exit, print_json
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
 
 
 @click.command()

@@ -5,31 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from tradingd.app.exit_codes import Exit
+
 if TYPE_CHECKING:
     from tradingd.config import Settings
 
 DEFAULT_CONFIG = Path("config/mock.toml")
-
-
-class Exit(IntEnum):
-    """Exit codes; the unit does not restart on 2, 20, 65 and 78."""
-
-    OK = 0
-    FAILURE = 1
-    USAGE = 2
-    NOT_RUNNING = 3
-    REFUSED = 4
-    TIMEOUT = 5
-    HALTED = 6
-    NOT_FLAT = 20
-    LOCKED = 65
-    CONFIG = 78
 
 
 Command = Callable[..., Any]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tradingd.cli.shared import Exit, fail
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import fail
 
 if TYPE_CHECKING:
     from tradingd.simulator.settings import SimulatorSettings

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tradingd.cli.shared import Exit, fail, load_or_exit
+from tradingd.app.exit_codes import Exit
+from tradingd.cli.shared import fail, load_or_exit
 
 SOCKET_FILE = "api.sock"
 ASK_REAL_S_MAX = 5.0

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tradingd.app.exit_codes import Exit
 from tradingd.cli.journal import log_or_exit, store_errors
-from tradingd.cli.shared import Exit, config_option, json_option, print_json, print_table
+from tradingd.cli.shared import config_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from tradingd.runtime.verify import Verified
+    from tradingd.log.verify import Verified
 
 
 @click.command()
@@ -26,7 +27,7 @@ def verify(journal: Path | None, file: Path, as_json: bool) -> None:
     the configuration, which may be in use. Exit 1 where it does not hold, with file and row. The head that
     is printed stands for the whole log: written down elsewhere, it proves later that no end was cut off.
     """
-    from tradingd.runtime.verify import verify as walk
+    from tradingd.log.verify import verify as walk
 
     log = log_or_exit(journal, file)
     with store_errors():

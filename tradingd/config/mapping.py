@@ -10,21 +10,21 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import TypeVar
 
-from tradingd.broker.reconciler import ReconcilerSettings
 from tradingd.config.faults import ConfigError, Fault
 from tradingd.config.load import Settings
-from tradingd.control.limits import Limits
-from tradingd.cores import CoreSettings, build_cores
 from tradingd.messages import Severity
 from tradingd.notify.settings import NotifySettings, Route
 from tradingd.portfolio.settings import PortfolioSettings
 from tradingd.quotes.settings import MINUTE_S, QuotesSettings
+from tradingd.reconciler.core import ReconcilerSettings
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.settings import RouterSettings, SlicingSettings
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.load import kinds_of
 from tradingd.strategy.settings import StrategySettings
 from tradingd.supervisor.settings import SupervisorSettings
+from tradingd.views.limits import Limits
+from tradingd.wiring import CoreSettings, build_cores
 
 Made = TypeVar("Made")
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from tradingd import messages as m
-from tradingd.control.redact import Redactor
 from tradingd.instruments.calendar import next_midnight, ns_of, trading_day
 from tradingd.messages import (
     AlertRaised,
@@ -29,9 +28,10 @@ from tradingd.notify.limits import Repeats
 from tradingd.notify.ping import DeadMan
 from tradingd.notify.rules import SERIOUS, SPEAKER, Rules
 from tradingd.notify.settings import NotifySettings
+from tradingd.observability.redact import Redactor
+from tradingd.runtime.actor import run_edge
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
-from tradingd.runtime.station import run_edge
 
 WATCH = "notify"
 WATCH_MAX = 4096

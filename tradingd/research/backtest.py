@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tradingd.cores import CoreSettings, build_cores
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import (
     CalendarRead,
@@ -23,11 +22,12 @@ from tradingd.messages import (
     TradingDay,
 )
 from tradingd.research.collector import Collector
-from tradingd.runtime.drained import DrainedHouse
+from tradingd.runtime.routing import Row
+from tradingd.runtime.synchronous import DrainedHouse
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.exchange.station import HEARS, ExchangeCore
-from tradingd.wiring import WIRING, Row
+from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 BACKTEST_WIRING: dict[str, Row] = {
     **WIRING,
@@ -67,7 +67,7 @@ class Backtest:
         cores = build_cores(settings.cores)
         cores["broker"] = ExchangeCore(Exchange(settings.exchange, self._days, settings.seed))
         self.house = DrainedHouse(
-            cores, wiring=BACKTEST_WIRING, watch=self.collector.hears, log=log, tape=tape
+            cores, BACKTEST_WIRING, watch=self.collector.hears, log=log, tape=tape
         )
 
     def run(self, events: Events) -> Collector:

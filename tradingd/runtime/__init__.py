@@ -1,1 +1,1 @@
-"""The floor: bus, stations, clocks, timers, the order log, the market tape and replay. It knows no trading."""
+"""The floor: bus, actors, clocks, timers, ports, transport and the synchronous runner. It knows no trading."""

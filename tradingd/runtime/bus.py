@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from tradingd.messages import MARKET_DATA, Envelope, Message, TimerFired
+from tradingd.runtime.actor import Inbox
 from tradingd.runtime.ports import Clock
-from tradingd.runtime.station import Inbox
-from tradingd.wiring import ANYONE_SAYS, WIRING, Row
+from tradingd.runtime.routing import ANYONE_SAYS, Wiring
 
 INBOX_MAX = 4096
 
@@ -51,7 +51,7 @@ class Bus:
         self,
         clock: Clock,
         journal: Appends,
-        wiring: Mapping[str, Row] = WIRING,
+        wiring: Wiring,
         *,
         inbox_max: int = INBOX_MAX,
         next_seq: int = 0,
@@ -96,7 +96,7 @@ class Bus:
         return self._inboxes
 
     def on(self, kind: type[Message], callback: Callable[[Message], None]) -> None:
-        """Call back inside `publish`, before anyone can hear it: the broker edge's level cell only."""
+        """Call back inside `publish`, before anyone can hear it: the entry interlock, the wire trace and the halt latch."""
         self._taps.setdefault(kind, []).append(callback)
         self._forget_routes()
 

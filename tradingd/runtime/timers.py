@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterable
 
 from tradingd.messages import CancelTimer, Envelope, SetTimer
+from tradingd.runtime.actor import heard
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
-from tradingd.runtime.station import heard
 from tradingd.runtime.timer_heap import NEVER, TimerHeap
 
 WAIT_REAL_S_MAX = 60.0

@@ -11,8 +11,9 @@ import pytest
 from tests.simulator.exchange.venue import CLOSE, MS, NOON, SECOND, D, exchange
 from tradingd import messages as m
 from tradingd.messages import Message, OrderType, Role, Side, TimeInForce
+from tradingd.runtime.routing import ANYONE_SAYS
 from tradingd.simulator.exchange.station import HEARS, STRANGER, ExchangeCore
-from tradingd.wiring import ANYONE_SAYS, WIRING
+from tradingd.wiring import WIRING
 
 M = TypeVar("M", bound=Message)
 

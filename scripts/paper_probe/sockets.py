@@ -1,0 +1,157 @@
+"""Questions that a market-data socket answers: its time-outs and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from scripts.paper_probe.paper import Paper, Unanswered
+from scripts.paper_probe.report import Questions
+from tradingd.runtime.ports import Socket, SocketClosed
+
+SYMBOLS = (
+    "AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AVGO", "JPM", "LLY", "V", "XOM", "UNH",
+    "MA", "COST", "HD", "PG", "WMT", "NFLX", "JNJ", "CRM", "BAC", "ORCL", "ABBV", "CVX", "KO", "MRK",
+    "AMD", "PEP", "ACN", "LIN",
+)  # fmt: skip
+"""One more than the free plan's thirty."""
+
+
+async def auth_timeout(paper: Paper) -> str:
+    """Connect and say nothing."""
+    socket = await _connected(paper)
+    began = paper.clock.monotonic()
+    told = []
+    try:
+        async with asyncio.timeout(paper.settings.patience_s):
+            while True:
+                told.append(_word(await _receive(socket)))
+    except TimeoutError:
+        return f"nothing within {paper.settings.patience_s:g} s"
+    except SocketClosed as closed:
+        took = (paper.clock.monotonic() - began) / 1e9
+        return f"closed after {took:.0f} s: {', '.join(told)}, {closed}"
+    finally:
+        await socket.close()
+
+
+async def second_connection(paper: Paper) -> str:
+    """Open two, and then one after a clean end."""
+    first = await _authenticated(paper)
+    told = []
+    try:
+        second = await _connected(paper)
+        try:
+            await _send(paper, second)
+            told.append(f"second: {_word(await _answer(second))}")
+        except SocketClosed as closed:
+            told.append(f"second: {closed}")
+        finally:
+            await second.close()
+    finally:
+        await first.close()
+    began = paper.clock.monotonic()
+    for _ in range(20):
+        try:
+            third = await _authenticated(paper)
+        except Unanswered:
+            await asyncio.sleep(5.0)
+            continue
+        await third.close()
+        took = (paper.clock.monotonic() - began) / 1e9
+        return f"{told[0]}; free again {took:.0f} s after a clean end"
+    return f"{told[0]}; not free again within 100 s"
+
+
+async def symbol_limit(paper: Paper) -> str:
+    """Subscribe to 16 symbols on two channels, then to 31 on one."""
+    socket = await _authenticated(paper)
+    try:
+        half = list(SYMBOLS[:16])
+        wants = {
+            "16 on trades and quotes": {"trades": half, "quotes": half},
+            "31 on quotes": {"quotes": list(SYMBOLS)},
+            "31 on bars": {"bars": list(SYMBOLS)},
+        }
+        told = []
+        for name, want in wants.items():
+            await socket.send(_encode({"action": "subscribe", **want}))
+            told.append(f"{name}: {_word(await _control(socket))}")
+        return "; ".join(told)
+    except SocketClosed as closed:
+        raise Unanswered(f"the socket ended: {closed}") from closed
+    finally:
+        await socket.close()
+
+
+async def _connected(paper: Paper) -> Socket:
+    """Open the data socket and read its welcome."""
+    url = f"{paper.settings.data_stream_url.rstrip('/')}/v2/{paper.settings.feed}"
+    socket = await paper.connect(url)
+    try:
+        await _answer(socket)
+    except (TimeoutError, SocketClosed) as error:
+        await socket.close()
+        raise Unanswered(f"no welcome: {error}") from error
+    return socket
+
+
+async def _authenticated(paper: Paper) -> Socket:
+    socket = await _connected(paper)
+    try:
+        await _send(paper, socket)
+        answer = await _answer(socket)
+    except (TimeoutError, SocketClosed) as error:
+        await socket.close()
+        raise Unanswered(f"not authenticated: {error}") from error
+    if answer.get("msg") != "authenticated":
+        await socket.close()
+        raise Unanswered(f"not authenticated: {_word(answer)}")
+    return socket
+
+
+async def _send(paper: Paper, socket: Socket) -> None:
+    broker = paper.settings.broker
+    await socket.send(
+        _encode({"action": "auth", "key": broker.key_id, "secret": broker.secret_key})
+    )
+
+
+async def _receive(socket: Socket) -> dict[str, Any]:
+    """Return the first message of the next frame."""
+    frame = await socket.receive()
+    messages = msgspec.json.decode(frame, type=list[dict[str, Any]])
+    return messages[0] if messages else {}
+
+
+async def _answer(socket: Socket) -> dict[str, Any]:
+    async with asyncio.timeout(10.0):
+        return await _receive(socket)
+
+
+async def _control(socket: Socket) -> dict[str, Any]:
+    """Return the next message that is no data."""
+    async with asyncio.timeout(10.0):
+        while True:
+            message = await _receive(socket)
+            if message.get("T") in {"error", "subscription", "success"}:
+                return message
+
+
+def _word(message: dict[str, Any]) -> str:
+    if message.get("T") == "error":
+        return f"{message.get('code')} {message.get('msg')}"
+    return str(message.get("msg") or message.get("T") or message)
+
+
+def _encode(message: object) -> str:
+    return msgspec.json.encode(message).decode()
+
+
+SOCKET_QUESTIONS: Questions = {
+    "auth_timeout": ("How long may a data socket stay unauthenticated?", auth_timeout),
+    "second_connection": ("What does a second data socket get, and how long?", second_connection),
+    "symbol_limit": ("Which symbols does the plan's limit count?", symbol_limit),
+}

@@ -1,0 +1,148 @@
+"""The stream: state at once, changes at most four a second, nothing twice, nothing lost, gone at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.api.kit import AT, Kit, approved
+from tradingd import messages as m
+from tradingd.api.auth import Access
+from tradingd.api.stream import INTERVAL_REAL_S, READERS_MAX
+
+
+class Reader:
+    """One browser."""
+
+    def __init__(self, kit: Kit, last_id: str = "") -> None:
+        self._kit = kit
+        self._headers = {"Authorization": f"Bearer {kit.tokens[Access.READ]}"}
+        if last_id:
+            self._headers["Last-Event-ID"] = last_id
+
+    async def __aenter__(self) -> Reader:
+        self._session = aiohttp.ClientSession()
+        self.reply = await self._session.get(
+            f"{self._kit.api.address}/api/stream", headers=self._headers
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.reply.close()
+        await self._session.close()
+
+    async def next(self) -> tuple[str, str, Any]:
+        lines: dict[str, str] = {}
+        async with asyncio.timeout(5):
+            while True:
+                raw = await self.reply.content.readline()
+                assert raw, "the stream ended"
+                line = raw.decode().rstrip("\n")
+                if not line and "data" in lines:
+                    return lines.get("id", ""), lines["event"], json.loads(lines["data"])
+                name, _, value = line.partition(": ")
+                lines[name] = value
+
+
+def marked(equity: int) -> m.EquityMarked:
+    zero = m.EquityMarked.__struct_defaults__[0]
+    return m.EquityMarked(zero + equity, zero, zero, zero, zero, zero, zero, False)
+
+
+async def test_a_reader_begins_with_the_state_and_hears_what_changes(kit: Kit) -> None:
+    async with Reader(kit) as reader:
+        assert reader.reply.headers["Content-Type"].startswith("text/event-stream")
+        _, event, first = await reader.next()
+        assert (event, first["is_complete"], first["orders"], first["fills"]) == ("change", False, [], [])  # fmt: skip
+        assert first["health"]["level"] == "normal"
+        assert [one["symbol"] for one in first["positions"]] == ["IBM"]
+        kit.say(approved("g-e-sma-3-1"), m.OrderSent("g-e-sma-3-1"))
+        event_id, _, change = await reader.next()
+        assert [(one["order_id"], one["status"]) for one in change["orders"]] == [("g-e-sma-3-1", "submitted")]  # fmt: skip
+        assert change["is_complete"]
+        assert event_id == f"g-{kit.view.seq}"
+
+
+async def test_a_storm_of_changes_becomes_at_most_four_events_a_second(kit: Kit) -> None:
+    async with Reader(kit) as reader:
+        await reader.next()
+        began, events = time.monotonic(), 0
+        storm = asyncio.create_task(_storm(kit, 1.2))
+        equity = ""
+        while equity != "999999.00":
+            equity = (await reader.next())[2]["portfolio"]["equity_usd"]
+            events += 1
+        await storm
+        assert events <= (time.monotonic() - began) / INTERVAL_REAL_S + 2
+        assert events >= 3
+
+
+async def _storm(kit: Kit, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for equity in range(20):
+            kit.say(marked(equity))
+        await asyncio.sleep(0.005)
+    kit.say(marked(999_999))
+
+
+async def test_who_comes_back_gets_what_it_missed_once(kit: Kit) -> None:
+    async with Reader(kit) as reader:
+        event_id, _, _ = await reader.next()
+    kit.say(m.OrderCanceled("g-e-sma-2-1", m.OrderRejected.__struct_defaults__[0]))
+    await kit.settle()
+    async with Reader(kit, event_id) as reader:
+        event_id, _, missed = await reader.next()
+    assert missed["is_complete"]
+    assert [one["order_id"] for one in missed["orders"]] == ["g-e-sma-2-1"]
+    async with Reader(kit, event_id) as reader:
+        assert (await reader.next())[2]["orders"] == []
+
+
+@pytest.mark.parametrize("last_id", ["other-5", "g-999999999", "g-", "x" * 300, "g-" + "9" * 60])
+async def test_an_id_of_another_log_begins_anew(kit: Kit, last_id: str) -> None:
+    async with Reader(kit, last_id) as reader:
+        assert not (await reader.next())[2]["is_complete"]
+
+
+async def test_readers_are_counted_and_leave_their_place(kit: Kit) -> None:
+    readers = [Reader(kit) for _ in range(READERS_MAX)]
+    for reader in readers:
+        await reader.__aenter__()
+        await reader.next()
+    status, body = await kit.call("GET", "/api/stream", Access.READ)
+    assert (status, body["code"]) == (503, "busy")
+    for reader in readers:
+        await reader.__aexit__()
+    for number in range(3):  # what a reader left is noticed at the next word to it
+        kit.say(marked(number))
+        await asyncio.sleep(2 * INTERVAL_REAL_S)
+    assert kit.stream.readers == 0
+
+
+async def test_the_end_of_the_api_ends_every_stream_at_once(kit: Kit) -> None:
+    async with Reader(kit) as reader:
+        await reader.next()
+        began = time.monotonic()
+        await kit.api.close()
+        assert time.monotonic() - began < 1
+        assert (await reader.next())[1] == "bye"
+        assert await reader.reply.content.read() == b""
+
+
+async def test_an_alert_and_a_signal_travel_once(kit: Kit) -> None:
+    async with Reader(kit) as reader:
+        await reader.next()
+        kit.say(
+            m.Intent("g-e-sma-9", "sma", "IBM", m.Side.BUY, m.Role.ENTRY, None, "why", 0.9, 1.0, 1.0, AT),
+        )  # fmt: skip
+        kit.bus.publish("control", m.AlertRaised("control", m.Severity.INFO, "test", "text"))
+        _, _, change = await reader.next()
+        assert [one["intent_id"] for one in change["signals"]] == ["g-e-sma-9"]
+        assert change["signals"][0]["verdict"] == "refused", "marks are old by now"
+        assert [one["kind"] for one in change["alerts"]] == ["test"]

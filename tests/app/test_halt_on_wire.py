@@ -1,0 +1,80 @@
+"""The emergency stop over real sockets and in real time: twenty cancel requests on the wire within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.app.lives import CONFIG, Life, without_strategies
+from tradingd.app.endpoints import open_ends
+from tradingd.app.system import House
+from tradingd.config import load
+from tradingd.config.mapping import core_settings
+from tradingd.log.memory_store import MemoryStore
+from tradingd.log.memory_tape import MemoryTape
+from tradingd.log.recovery import recover
+from tradingd.messages import Ask, BrokerConnected, Level, Mark, OrderAccepted, OrderSent
+from tradingd.runtime.network import AiohttpNetwork
+from tradingd.wiring import WIRING, build_cores
+
+ORDERS = 20
+SYMBOLS = ("ACMX", "ZORB", "QUIL", "VEXA")
+
+
+@pytest.mark.parametrize("way", ["ask", "file"])
+async def test_twenty_cancels_are_on_the_wire_within_a_second_of_the_halt(
+    tmp_path: Path, way: str
+) -> None:
+    settings = load(CONFIG / "mock.toml", {"TRADINGD_MOCK__SPEED": "10"}, None)
+    network = AiohttpNetwork()
+    cores = build_cores(without_strategies(core_settings(settings)))
+    ends = await open_ends(settings, (), network)
+    store = MemoryStore()
+    recovered = await recover(store, cores, WIRING, random.Random(7), -1)
+    halt_file = tmp_path / "HALT"
+    house = House(
+        cores,
+        recovered,
+        ends,
+        store=store,
+        tape=MemoryTape(),
+        network=network,
+        rng=random.Random(7),
+        halt_file=halt_file,
+    )
+    life = Life(cast("Any", SimpleNamespace(clock=ends.clock)), house, cast("Any", network), "g")
+    try:
+        await life.until(lambda: bool(life.said(BrokerConnected)), within_s=10)
+        await life.until(lambda: life.is_at(Level.NORMAL), within_s=10)
+        await life.until(lambda: {e.symbol for e in life.said(Mark)} >= set(SYMBOLS), within_s=10)
+        for n in range(ORDERS):
+            life.order(n + 1, SYMBOLS[n % 4], "2", "-1.8")
+        await life.until(lambda: len(life.said(OrderAccepted)) == ORDERS, within_s=10)
+
+        began = asyncio.get_running_loop().time()
+        if way == "ask":
+            since = life.ask(Ask.HALT)
+            room_s = 1.0
+        else:
+            halt_file.touch()
+            await life.until(lambda: life.is_at(Level.HALTED), within_s=1.5)
+            since = life.log[-1].seq
+            room_s = 2.0  # the look at the file, and what any halt may take
+
+        def cancels() -> int:
+            return sum(n for (what, _), n in house.broker.requests.items() if what == "cancel")
+
+        await life.until(lambda: cancels() == ORDERS, within_s=room_s)
+        assert asyncio.get_running_loop().time() - began < room_s
+        life.order(ORDERS + 1, "ACMX", "2", "0.5")
+        await asyncio.sleep(0.5)
+        assert life.said(OrderSent, since) == []
+        assert halt_file.read_text().startswith("halted ")
+    finally:
+        await life.crash()
+        await ends.close()

@@ -1,0 +1,232 @@
+"""Large orders through the whole house in virtual time: cut, paused, canceled, stopped, and replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import pytest
+
+from tests.app.large_orders import Once, check_children
+from tests.app.virtual import Act, Recorded, again, play
+from tradingd.log.replay import Outcome
+from tradingd.messages import (
+    Ask,
+    EquityMarked,
+    IntentApproved,
+    IntentClosed,
+    Level,
+    LevelChanged,
+    Mark,
+    OperatorAsked,
+    OrderApproved,
+    OrderCanceled,
+    OrderProposed,
+    OrderRefused,
+    Role,
+    RunStarted,
+    TimerFired,
+)
+from tradingd.risk.limits import RiskLimits
+from tradingd.router.core import RouterCore
+from tradingd.router.lifecycle import OrderState
+from tradingd.runtime.routing import is_heard_by
+from tradingd.strategy.settings import StrategySettings
+from tradingd.wiring import WIRING, CoreSettings
+
+SYMBOL = "ACMX"
+
+
+def wishing(
+    algorithm: str, quantity: int = 400, leave: str = ""
+) -> Callable[[CoreSettings], CoreSettings]:
+    """Return a house with one strategy that wishes once, and limits that let it."""
+    params = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
+
+    def retell(told: CoreSettings) -> CoreSettings:
+        strategy = StrategySettings(
+            name="once",
+            kind="once",
+            symbols=(SYMBOL,),
+            params=params,
+            when="quote",
+            refusal_wait_s=1,
+        )
+        limits: RiskLimits = dataclasses.replace(
+            told.risk,
+            order_value_usd_max=Decimal(200_000),
+            position_pct_max=Decimal(80),
+            exposure_pct_max=Decimal(80),
+            reach_pct=Decimal(1),
+        )
+        return dataclasses.replace(told, strategies=(strategy,), kinds={"once": Once}, risk=limits)
+
+    return retell
+
+
+def run(
+    algorithm: str, acts: Sequence[Act] = (), *, minutes: int = 6, leave: str = "", seed: int = 3
+) -> Recorded:
+    return play(seed, minutes, retell=wishing(algorithm, leave=leave), acts=acts)
+
+
+def ask(seconds: float, what: Ask, target: str = "") -> Act:
+    return seconds, OperatorAsked(what, "me", "test", target)
+
+
+def entry(session: Recorded) -> IntentClosed:
+    (closed,) = [each for each in session.said(IntentClosed) if each.role is Role.ENTRY]
+    return closed
+
+
+def check(session: Recorded) -> None:
+    """Everything that holds however a session went."""
+    assert session.account_positions == 0
+    assert session.account_orders == 0
+    check_children(session.log)
+    verdicts = again(session)
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
+
+
+def children(session: Recorded, role: Role = Role.ENTRY) -> list[OrderApproved]:
+    return [each for each in session.said(OrderApproved) if each.role is role]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_twap_buys_in_slices_and_sums_to_its_parent(seed: int) -> None:
+    session = run("twap:200:20", seed=seed)
+    check(session)
+    assert (entry(session).filled, entry(session).reason) == (Decimal(400), "filled")
+    assert len(children(session)) >= 20
+    assert max(each.quantity for each in children(session)) <= 40
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_iceberg_buys_display_by_display(seed: int) -> None:
+    session = run("iceberg:50:40", seed=seed)
+    check(session)
+    assert (entry(session).filled, entry(session).reason) == (Decimal(400), "filled")
+    assert len({each.quantity for each in children(session)}) > 3
+
+
+def test_an_exit_in_slices_leaves_as_it_came() -> None:
+    session = run("twap:60:6", minutes=8, leave="twap:60:6")
+    check(session)
+    exits = [each for each in session.said(IntentClosed) if each.role is Role.EXIT]
+    assert exits[0].filled == 400
+    assert len(children(session, Role.EXIT)) >= 6
+
+
+def test_a_pause_shorter_than_the_grace_changes_nothing() -> None:
+    session = run("twap:200:20", [ask(60, Ask.PAUSE), ask(63, Ask.RESUME)])
+    check(session)
+    assert entry(session).reason == "filled"
+
+
+@pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:10:0"])
+def test_a_longer_pause_ends_the_parent_with_its_rest_reported(algorithm: str) -> None:
+    session = run(algorithm, [ask(20, Ask.PAUSE), ask(40, Ask.RESUME)])
+    check(session)
+    assert entry(session).reason == "level no_entries"
+    assert 0 < entry(session).filled < entry(session).quantity
+
+
+@pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:10:0"])
+@pytest.mark.parametrize("seconds", [15.0, 18.0, 20.02])
+def test_a_stop_in_the_middle_takes_the_plan_and_ends_flat(algorithm: str, seconds: float) -> None:
+    session = run(algorithm, [ask(seconds, Ask.STOP)], minutes=2)
+    check(session)
+    assert 0 < entry(session).filled < entry(session).quantity
+    last = max(
+        e.at
+        for e in session.log
+        if isinstance(e.message, OrderApproved) and e.message.role is Role.ENTRY
+    )
+    stop = next(e.at for e in session.log if isinstance(e.message, OperatorAsked))
+    assert last <= stop
+
+
+def test_an_operator_cancels_the_plan_by_its_name() -> None:
+    planned = run("twap:200:20", minutes=1).said(IntentApproved)[0].intent_id
+    session = run("twap:200:20", [ask(45, Ask.CANCEL, planned)])
+    check(session)
+    assert entry(session).reason == "operator"
+    assert 0 < entry(session).filled < 400
+
+
+def test_a_strategy_that_is_stopped_loses_its_plan_at_once() -> None:
+    session = run("twap:200:20", [ask(45, Ask.STOP_STRATEGY, "once")])
+    check(session)
+    assert entry(session).reason == "strategy stopped"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> None:
+    def by_value(told: CoreSettings) -> CoreSettings:
+        slicing = dataclasses.replace(
+            told.router.slicing,
+            algorithm="by_value",
+            slice_exits=True,
+            twap_above_usd=Decimal(20_000),
+            twap_duration_s=60,
+            iceberg_duration_s=60,
+        )
+        return dataclasses.replace(
+            told,
+            router=dataclasses.replace(told.router, slicing=slicing),
+            risk=dataclasses.replace(told.risk, reach_pct=Decimal(1)),
+        )
+
+    session = play(seed, 8, retell=by_value)
+    check(session)
+    assert session.said(EquityMarked)[-1].equity_usd == session.account_equity
+    assert sum(each.slice_number > 1 for each in session.said(OrderProposed)) > 10
+
+
+@pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:50:40"])
+def test_a_crash_anywhere_in_a_plan_uses_no_id_twice_and_never_exceeds_the_parent(
+    algorithm: str,
+) -> None:
+    session = run(algorithm, minutes=3)
+    last = max(i for i, e in enumerate(session.log) if isinstance(e.message, OrderApproved))
+    begun = next(i for i, e in enumerate(session.log) if isinstance(e.message, IntentApproved))
+    placed = 0
+    for cut in range(begun + 1, last, 3):
+        core = RouterCore(session.settings.router)
+        for envelope in session.log[:cut]:
+            if envelope.source == "router" or is_heard_by(WIRING, "router", envelope.message):
+                core.apply(envelope.message, envelope.at)
+        said = _restart(core, session.log[cut].at)
+        used = {
+            e.message.order_id for e in session.log[:cut] if isinstance(e.message, OrderProposed)
+        }
+        for order in said:
+            placed += order.role is Role.ENTRY
+            assert order.order_id not in used
+            used.add(order.order_id)
+        for parent in core.desk.parents.values():
+            live = sum((o.remaining for o in core.desk.live_of(parent.intent_id)), Decimal(0))
+            assert parent.filled + parent.owed + live <= parent.quantity
+    assert placed > 10
+
+
+def _restart(core: RouterCore, now: int) -> list[OrderProposed]:
+    """Start again at `now`, let the house become normal, and wait for the next slot."""
+    said = [*core.handle(RunStarted("g", "2", "", "", "mock"), now)]
+    said += core.handle(LevelChanged(Level.NO_ENTRIES, ("starting",)), now)
+    for order in list(core.desk.orders.values()):
+        if order.state is OrderState.PROPOSED:
+            refused = OrderRefused(
+                order.order_id, order.intent_id, order.strategy, order.symbol, order.role,
+                "restart", "", "", "restarted",
+            )  # fmt: skip
+            said += core.handle(refused, now)
+        else:
+            said += core.handle(OrderCanceled(order.order_id, order.filled), now)
+    said += core.handle(LevelChanged(Level.NORMAL, ()), now)
+    for seconds in (1, 6, 11):
+        at = now + seconds * 1_000_000_000
+        said += core.handle(Mark(SYMBOL, 86.0, 86.01, at), at)
+        said += core.handle(TimerFired("router", "sweep", at), at)
+    return [each for each in said if isinstance(each, OrderProposed)]

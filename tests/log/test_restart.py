@@ -1,0 +1,71 @@
+"""A month of log and 100,000 order events: ready within three seconds, and in the end whatever the checkpoints say."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.restart import CASES, build, damage, restart, told
+from tradingd.log.recovery import recover
+from tradingd.log.sqlite_store import SqliteStore
+from tradingd.log.verify import verify
+from tradingd.wiring import WIRING, build_cores
+
+DAYS, ORDER_EVENTS = 30, 100_000
+READY_MS_MAX = 3_000
+WHOLE_LOG_MS_MAX = 12_000
+"""Of this process alone: a start waits for nothing but the disk, and other work on the machine is not ours."""
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = tmp_path_factory.mktemp("month") / "orders.db"
+    made = build(log, DAYS, ORDER_EVENTS)
+    assert made["order_events"] >= ORDER_EVENTS
+    assert made["days"] == DAYS
+    return log
+
+
+@pytest.fixture(params=CASES)
+def log(request: pytest.FixtureRequest, month: Path, tmp_path: Path) -> tuple[str, Path]:
+    """Return a copy of the month whose checkpoints are damaged down to those the case names."""
+    copied = tmp_path / "state"
+    shutil.copytree(month.parent, copied)
+    damage(copied / "orders.db", request.param)
+    return request.param, copied / "orders.db"
+
+
+async def saved(log: Path) -> tuple[dict[str, bytes], int]:
+    store, cores = SqliteStore(log), build_cores(told())
+    await store.open()
+    recovered = await recover(store, cores, WIRING, random.Random(1))
+    await store.close()
+    books = {name: core.save() for name, core in cores.items()}
+    router = msgspec.json.decode(books["router"])
+    # Plans of ended parents are let go by number, and each telling of the hour numbers anew.
+    del router["holdings"]["plans"]
+    books["router"] = msgspec.json.encode(router)
+    return books, len(recovered.envelopes)
+
+
+async def test_a_restart_is_ready_in_time_and_comes_to_the_same_books(
+    log: tuple[str, Path], month: Path
+) -> None:
+    case, file = log
+    books, folded = await saved(file)
+    whole, least = await saved(month)
+    assert books == whole
+    assert folded >= least
+    took = restart(file)
+    assert took["process_cpu_ms"] <= (WHOLE_LOG_MS_MAX if case == "none" else READY_MS_MAX), took
+
+
+def test_the_live_file_holds_a_day_and_the_month_verifies(month: Path) -> None:
+    found = verify(month)
+    assert (found.segments, found.faults) == (DAYS - 1, ())
+    sizes = [file.stat().st_size for file in (month.parent / "segments").iterdir()]
+    assert month.stat().st_size < 4 * max(sizes)

@@ -1,0 +1,186 @@
+"""Each order once, each execution once, children within their parent, and no state that goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.laws.finding import Findings
+from tradingd import messages as m
+from tradingd.instruments.presumed import may_turn_up
+from tradingd.messages import Message, Role, Side
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Record:
+    """One order by its facts."""
+
+    approved: m.OrderApproved
+    at: int
+    cumulative: Decimal = ZERO
+    is_terminal: bool = False
+    is_presumed: bool = False
+    is_accepted: bool = False
+    is_cancel_asked: bool = False
+
+    @property
+    def remaining(self) -> Decimal:
+        """What it may still add."""
+        return ZERO if self.is_terminal else self.approved.quantity - self.cumulative
+
+
+@dataclass(slots=True)
+class Parent:
+    """One approved intent by its facts."""
+
+    approved: m.IntentApproved
+    filled: Decimal = ZERO
+    is_closed: bool = False
+
+
+class OrderLaws:
+    """I3, I4, I7, I11 and I12, word by word; the other laws read its records."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.records: dict[str, Record] = {}
+        self.parents: dict[str, Parent] = {}
+        self.children: dict[str, list[Record]] = {}
+        self._working: dict[str, dict[str, Record]] = {}
+        """Symbol -> orders that may still trade."""
+        self._unwanted: set[str] = set()
+        """Cancels asked for what risk had not judged yet."""
+        self._findings = findings
+        self._handlers: Mapping[type[Message], Callable[[Any, int], None]] = {
+            m.IntentApproved: self._intent,
+            m.IntentClosed: self._closed,
+            m.OrderApproved: self._approved,
+            m.OrderAccepted: self._accepted,
+            m.OrderFilled: self._filled,
+            m.OrderNotSent: self._ended,
+            m.OrderCanceled: self._ended,
+            m.OrderExpired: self._ended,
+            m.OrderRejected: self._ended,
+            m.OrderReplaced: self._ended,
+            m.CancelOrder: self._cancel,
+        }
+
+    def hear(self, message: Message, at: int) -> None:
+        """Take one word."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message, at)
+
+    def live(self, intent_id: str) -> Decimal:
+        """Return what the children of a parent may still add."""
+        return sum((child.remaining for child in self.children.get(intent_id, ())), ZERO)
+
+    def _intent(self, said: m.IntentApproved, _: int) -> None:
+        self._findings.check(
+            said.intent_id not in self.parents, "I3", f"{said.intent_id} approved twice"
+        )
+        self.parents[said.intent_id] = Parent(said)
+
+    def _closed(self, said: m.IntentClosed, _: int) -> None:
+        if parent := self.parents.get(said.intent_id):
+            parent.is_closed = True
+
+    def _approved(self, said: m.OrderApproved, at: int) -> None:
+        check = self._findings.check
+        check(said.order_id not in self.records, "I3", f"{said.order_id} approved twice")
+        record = self.records[said.order_id] = Record(said, at)
+        record.is_cancel_asked = said.order_id in self._unwanted
+        self._unwanted.discard(said.order_id)
+        self.children.setdefault(said.intent_id, []).append(record)
+        self._meet(record)
+        parent = self.parents.get(said.intent_id)
+        if parent is not None:
+            total = parent.filled + self.live(said.intent_id)
+            most = parent.approved.quantity
+            check(total <= most, "I7", f"{said.order_id}: children {total} of {most}")
+        else:
+            check(said.role is not Role.ENTRY, "I7", f"{said.order_id} opens without a parent")
+
+    def _meet(self, record: Record) -> None:
+        """Judge whether an order would trade with one of ours.
+
+        An exit may, once that one is being canceled. Two exits that face each other, after a busted trade left one
+        strategy short, are let go by the house and told apart by the broker: no rule of ours traps a position.
+        """
+        order, working = record.approved, self._working.setdefault(record.approved.symbol, {})
+        for order_id, other in working.items():
+            may_go = other.is_cancel_asked or other.approved.role is not Role.ENTRY
+            is_leaving = order.role is not Role.ENTRY and may_go
+            meets = other.approved.side is not order.side and _crosses(order, other.approved)
+            text = f"{order.order_id} would trade with {order_id}"
+            self._findings.check(is_leaving or not meets, "I12", text)
+        working[order.order_id] = record
+
+    def _cancel(self, said: m.CancelOrder, _: int) -> None:
+        if record := self.records.get(said.order_id):
+            record.is_cancel_asked = True
+        else:
+            self._unwanted.add(said.order_id)
+
+    def _over(self, record: Record) -> None:
+        record.is_terminal = True
+        self._working.get(record.approved.symbol, {}).pop(record.approved.order_id, None)
+
+    def _accepted(self, said: m.OrderAccepted, _: int) -> None:
+        record = self._known(said.order_id, "OrderAccepted")
+        if record is None:
+            return
+        is_late = record.is_terminal and not record.is_presumed
+        self._findings.check(not is_late, "I11", f"{said.order_id} accepted after its end")
+        if record.is_presumed:
+            record.is_terminal = record.is_presumed = False
+            record.is_cancel_asked = True  # by the edge itself
+            self._working[record.approved.symbol][said.order_id] = record
+        record.is_accepted = True
+
+    def _filled(self, said: m.OrderFilled, _: int) -> None:
+        record = self._known(said.order_id, "OrderFilled")
+        if record is None:
+            return
+        check = self._findings.check
+        after = record.cumulative + said.quantity
+        check(after == said.cumulative, "I4", f"{said.order_id}: {after} said {said.cumulative}")
+        check(said.cumulative > record.cumulative, "I11", f"{said.order_id} fills backwards")
+        check(said.cumulative <= record.approved.quantity, "I7", f"{said.order_id} overfilled")
+        is_late = record.is_terminal and not record.is_presumed
+        check(not is_late, "I11", f"{said.order_id} filled after its end")
+        record.cumulative = said.cumulative
+        if record.remaining <= 0:
+            self._over(record)
+        if parent := self.parents.get(said.intent_id):
+            parent.filled += said.quantity
+
+    def _ended(
+        self,
+        said: m.OrderNotSent | m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced,
+        _: int,
+    ) -> None:
+        record = self._known(said.order_id, type(said).__name__)
+        if record is None:
+            return
+        is_again = record.is_terminal and not record.is_presumed
+        self._findings.check(not is_again, "I11", f"{said.order_id} ended twice")
+        self._over(record)
+        record.is_presumed = may_turn_up(said)
+
+    def _known(self, order_id: str, what: str) -> Record | None:
+        record = self.records.get(order_id)
+        self._findings.check(record is not None, "I3", f"{what} of unapproved {order_id}")
+        return record
+
+
+def _crosses(order: m.OrderApproved, other: m.OrderApproved) -> bool:
+    if order.limit_price is None or other.limit_price is None:
+        return True
+    buy, sell = (order, other) if order.side is Side.BUY else (other, order)
+    assert buy.limit_price is not None
+    assert sell.limit_price is not None
+    return buy.limit_price >= sell.limit_price

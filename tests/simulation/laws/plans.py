@@ -1,0 +1,68 @@
+"""A sliced parent keeps to its plan: no child beyond its display, none ahead of its schedule by more than a slice."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.simulation.laws.finding import Findings
+from tests.simulation.laws.orders import OrderLaws
+from tradingd import messages as m
+from tradingd.instruments.money import round_quantity
+from tradingd.messages import Message
+from tradingd.router.algos import algorithm_of
+from tradingd.router.algos.iceberg import Iceberg
+from tradingd.router.algos.twap import Plan, Twap
+from tradingd.router.parents import Parent, Progress, progress_of
+from tradingd.router.settings import RouterSettings
+
+ZERO = Decimal(0)
+
+
+class PlanLaws:
+    """I7, beyond the sum of the children: what is shown, and when."""
+
+    def __init__(self, findings: Findings, orders: OrderLaws, settings: RouterSettings) -> None:
+        self._findings = findings
+        self._orders = orders
+        self._settings = settings
+        self._displays: dict[str, Decimal] = {}
+        self._plans: dict[str, Plan] = {}
+
+    def hear(self, message: Message, at: int) -> None:
+        """Take one word, after the records of orders have."""
+        if isinstance(message, m.IntentApproved):
+            self._opened(message, at)
+        elif isinstance(message, m.OrderApproved):
+            self._approved(message, at)
+        elif isinstance(message, m.IntentClosed):
+            self._displays.pop(message.intent_id, None)
+            self._plans.pop(message.intent_id, None)
+
+    def _opened(self, said: m.IntentApproved, at: int) -> None:
+        parent = Parent(
+            said.intent_id, said.strategy, said.symbol, said.side, said.role, said.quantity,
+            said.limit_price, said.quoted_at, is_approved=True, algorithm=said.algorithm, started_at=at,
+        )  # fmt: skip
+        algorithm = algorithm_of(parent, self._settings)
+        progress = progress_of(parent, ZERO)
+        if isinstance(algorithm, Iceberg):
+            self._displays[said.intent_id] = self._display(algorithm, progress)
+        elif isinstance(algorithm, Twap):
+            self._plans[said.intent_id] = algorithm.plan(progress)
+
+    def _display(self, algorithm: Iceberg, progress: Progress) -> Decimal:
+        if algorithm.display is not None:
+            return algorithm.display
+        part = progress.quantity * self._settings.slicing.iceberg_display_pct / 100
+        return max(round_quantity(progress.symbol, part), algorithm.smallest(progress))
+
+    def _approved(self, said: m.OrderApproved, at: int) -> None:
+        check, live = self._findings.check, self._orders.live(said.intent_id)
+        display = self._displays.get(said.intent_id)
+        if display is not None:
+            check(live <= display, "I7", f"{said.order_id}: shows {live} of {display}")
+        plan = self._plans.get(said.intent_id)
+        if plan is not None:
+            total = self._orders.parents[said.intent_id].filled + live
+            most = plan.by_end_of(plan.slot_of(at) - 1) + plan.largest
+            check(total <= most, "I7", f"{said.order_id}: {total} by now, the schedule has {most}")

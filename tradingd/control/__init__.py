@@ -1,1 +1,0 @@
-"""The surface: HTTP, read models, logs, metrics."""

@@ -1,0 +1,1 @@
+"""What a run tells outside: structured logs and metrics."""

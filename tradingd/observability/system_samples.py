@@ -1,0 +1,344 @@
+"""Counters and gauges of the running house, read from plain integers when somebody scrapes.
+
+Hot code adds to an integer and knows nothing of metrics; the price is paid here, once per scrape.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+
+from tradingd.log.journal import Journal
+from tradingd.messages import Market
+from tradingd.observability.meters import counter_of, gauge_of, histogram_of
+from tradingd.runtime.actor import Station
+from tradingd.runtime.bus import Bus
+from tradingd.runtime.ports import Clock, Tape
+from tradingd.runtime.tally import SECOND_NS, Tally
+
+BROKER = "alpaca"
+TRADE_UPDATES = "trade_updates"
+_GROUP = ("group",)
+
+
+class Door(Protocol):
+    """What is read of the door."""
+
+    counts: dict[str, int]
+
+
+class Intake(Protocol):
+    """What is read of the intake."""
+
+    quotes: int
+    trades: int
+    bars: int
+    statuses: int
+    ignored: int
+    unread: int
+    unknown: int
+
+    @property
+    def door(self) -> Door:
+        """The door behind it."""
+
+
+class Stream(Protocol):
+    """What is read of a market data socket."""
+
+    market: Market
+    frames: int
+    heard_at: int
+    slow_warnings: int
+    refused_changes: int
+
+
+class Feed(Protocol):
+    """What is read of the feed."""
+
+    gap_bars: int
+
+    @property
+    def gaps(self) -> Mapping[tuple[str, str], int]:
+        """(market, result) -> gaps."""
+
+    @property
+    def intake(self) -> Intake:
+        """Where points come in."""
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """One socket per market."""
+
+
+class BudgetCounts(Protocol):
+    """What is read of the request budget."""
+
+    @property
+    def lanes(self) -> Mapping[str, int]:
+        """Lane -> requests let through."""
+
+    @property
+    def rooms(self) -> Mapping[str, int]:
+        """Lane -> requests that could leave now."""
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """Lane -> requests that wait now."""
+
+    @property
+    def waits(self) -> Mapping[str, int]:
+        """Lane -> requests that had to wait."""
+
+    @property
+    def kept_back(self) -> Mapping[str, int]:
+        """Lane -> requests that were not sent for want of room."""
+
+    @property
+    def refused(self) -> int:
+        """Replies with HTTP 429."""
+
+
+class Broker(Protocol):
+    """What is read of the broker's edge."""
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str], int]:
+        """(operation, code) -> requests."""
+
+    @property
+    def request_seconds(self) -> Mapping[str, Tally]:
+        """Operation -> real time."""
+
+    @property
+    def rate_limit_remaining(self) -> int | None:
+        """What is left of the minute's quota."""
+
+    @property
+    def facts_ignored(self) -> int:
+        """Duplicates."""
+
+    @property
+    def foreign_events(self) -> int:
+        """News of orders not ours."""
+
+    @property
+    def words_unknown(self) -> Mapping[str, int]:
+        """Where -> words of the broker we did not know."""
+
+    @property
+    def budgets(self) -> Mapping[str, BudgetCounts]:
+        """What is budgeted -> its plain counters."""
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """Result -> gaps of the order stream."""
+
+    @property
+    def watched(self) -> int:
+        """Orders that may turn up late."""
+
+    @property
+    def heard_at(self) -> int:
+        """The order stream's latest sign, monotonic ns."""
+
+
+class Pulse(Protocol):
+    """What is read of the pulse."""
+
+    @property
+    def answered_at(self) -> Mapping[str, int]:
+        """Station -> monotonic ns."""
+
+    @property
+    def lags(self) -> Tally:
+        """How late the loop was."""
+
+
+class House(Protocol):
+    """The running house, as the metrics see it."""
+
+    @property
+    def bus(self) -> Bus:
+        """The bus."""
+
+    @property
+    def journal(self) -> Journal:
+        """The journal."""
+
+    @property
+    def stations(self) -> Sequence[Station]:
+        """The deciding stations."""
+
+    @property
+    def feed(self) -> Feed:
+        """The feed."""
+
+    @property
+    def broker(self) -> Broker:
+        """The broker's edge."""
+
+    @property
+    def pulse(self) -> Pulse:
+        """The pulse."""
+
+
+class HouseSamples(Collector):
+    """Samples one house from its building to its end."""
+
+    def __init__(
+        self,
+        house: House,
+        clock: Clock,
+        tape: Tape,
+        files: Mapping[str, Path],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`files`: label -> a file (its WAL counts with it) or a folder of files."""
+        self._house = house
+        self._clock = clock
+        self._tape = tape
+        self._files = files
+        self._wall = wall
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all families, empty ones too."""
+        yield from self._actors()
+        yield from self._streams()
+        yield from self._broker()
+        yield from self._log()
+        yield from self._disk()
+
+    def _actors(self) -> Iterator[Metric]:
+        bus, pulse, stations = self._house.bus, self._house.pulse, self._house.stations
+        waiting = {(name,): float(inbox.qsize()) for name, inbox in bus.inboxes.items()}
+        yield gauge_of(
+            "actor_heartbeat_timestamp_seconds",
+            {(name,): self._unix(at) for name, at in pulse.answered_at.items()},
+        )
+        yield gauge_of("actor_mailbox_messages", waiting)
+        yield gauge_of(
+            "actor_mailbox_capacity_messages", dict.fromkeys(waiting, float(bus.inbox_max))
+        )
+        yield counter_of("actor_messages_total", {(one.name,): one.turns for one in stations})
+        yield histogram_of("actor_handle_seconds", {(one.name,): one.held for one in stations})
+        yield counter_of(
+            "actor_messages_dropped_total", {(name,): n for name, n in bus.dropped.items()}
+        )
+        yield histogram_of("event_loop_lag_seconds", {(): pulse.lags})
+        yield counter_of("events_total", {(): bus.seq})
+
+    def _streams(self) -> Iterator[Metric]:
+        streams, intake = self._house.feed.streams, self._house.feed.intake
+        heard = {one.market.value: one.heard_at for one in streams}
+        heard[TRADE_UPDATES] = self._house.broker.heard_at
+        yield gauge_of(
+            "stream_last_message_timestamp_seconds",
+            {(name,): self._unix(at) for name, at in heard.items() if at},
+        )
+        yield counter_of(
+            "stream_frames_total", {(one.market.value,): one.frames for one in streams}
+        )
+        yield counter_of(
+            "stream_slow_warnings_total",
+            {(one.market.value,): one.slow_warnings for one in streams},
+        )
+        yield counter_of(
+            "stream_refused_changes_total",
+            {(one.market.value,): one.refused_changes for one in streams},
+        )
+        yield from self._gaps()
+        points = {
+            "quote": intake.quotes,
+            "trade": intake.trades,
+            "bar": intake.bars,
+            "status": intake.statuses,
+            "ignored": intake.ignored,
+            "unread": intake.unread,
+            "unknown": intake.unknown,
+        }
+        yield counter_of("stream_messages_total", {(kind,): n for kind, n in points.items()})
+        refused = {(reason,): n for reason, n in intake.door.counts.items()}
+        yield counter_of("stream_refused_total", refused)
+
+    def _gaps(self) -> Iterator[Metric]:
+        feed, broker = self._house.feed, self._house.broker
+        orders = {(TRADE_UPDATES, result): n for result, n in broker.gaps.items()}
+        yield counter_of("stream_gaps_total", {**feed.gaps, **orders})
+        yield counter_of("stream_gap_bars_total", {(): feed.gap_bars})
+
+    def _broker(self) -> Iterator[Metric]:
+        broker = self._house.broker
+        requests = {
+            (BROKER, operation, code): n for (operation, code), n in broker.requests.items()
+        }
+        seconds = {
+            (BROKER, operation): tally for operation, tally in broker.request_seconds.items()
+        }
+        left = broker.rate_limit_remaining
+        yield counter_of("broker_requests_total", requests)
+        yield histogram_of("broker_request_seconds", seconds)
+        yield gauge_of("broker_rate_limit_remaining", {} if left is None else {(BROKER,): left})
+        yield counter_of("broker_facts_ignored_total", {(BROKER,): broker.facts_ignored})
+        yield counter_of("broker_foreign_events_total", {(BROKER,): broker.foreign_events})
+        words = {(BROKER, where): n for where, n in broker.words_unknown.items()}
+        yield counter_of("broker_words_unknown_total", words)
+        yield gauge_of("broker_orders_watched", {(BROKER,): broker.watched})
+        yield from _budgets(broker.budgets)
+
+    def _log(self) -> Iterator[Metric]:
+        journal = self._house.journal
+        has_tape_failed = getattr(self._tape, "failed", None) is not None
+        errors = {_GROUP: float(journal.failed is not None), ("tape",): float(has_tape_failed)}
+        yield histogram_of("db_write_seconds", {_GROUP: journal.writes})
+        yield counter_of("db_rows_total", {_GROUP: journal.rows})
+        yield counter_of("db_errors_total", errors)
+        yield gauge_of("db_pending_rows", {(): journal.pending})
+
+    def _disk(self) -> Iterator[Metric]:
+        sizes = {(label,): float(_size(path)) for label, path in self._files.items()}
+        yield gauge_of("db_size_bytes", sizes)
+        free: dict[tuple[str, ...], float] = {}
+        for path in list(self._files.values())[:1]:
+            free[()] = shutil.disk_usage(path.parent).free
+        yield gauge_of("disk_free_bytes", free)
+
+    def _unix(self, monotonic_ns: int) -> float:
+        return self._wall() - (self._clock.monotonic() - monotonic_ns) / SECOND_NS
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file and its WAL, or of the files in a folder; 0 of what is not there."""
+    found = path.iterdir() if path.is_dir() else (path, path.with_name(f"{path.name}-wal"))
+    total = 0
+    for one in found:
+        try:
+            total += one.stat().st_size
+        except FileNotFoundError:
+            continue  # a segment that was dropped meanwhile
+    return total
+
+
+def _budgets(budgets: Mapping[str, BudgetCounts]) -> Iterator[Metric]:
+    def by_lane(
+        counts: Callable[[BudgetCounts], Mapping[str, int]],
+    ) -> dict[tuple[str, ...], float]:
+        return {
+            (name, lane): n
+            for name, budget in budgets.items()
+            for lane, n in counts(budget).items()
+        }
+
+    yield counter_of("broker_budget_requests_total", by_lane(lambda budget: budget.lanes))
+    yield gauge_of("broker_budget_room", by_lane(lambda budget: budget.rooms))
+    yield gauge_of("broker_budget_waiting", by_lane(lambda budget: budget.waiting))
+    yield counter_of("broker_budget_waits_total", by_lane(lambda budget: budget.waits))
+    yield counter_of("broker_budget_kept_back_total", by_lane(lambda budget: budget.kept_back))
+    refused = {(name,): budget.refused for name, budget in budgets.items()}
+    yield counter_of("broker_rate_limited_total", refused)

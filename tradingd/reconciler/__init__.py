@@ -1,0 +1,1 @@
+"""Whether it is so: the local books against the broker's snapshot."""

@@ -1,0 +1,115 @@
+"""The reconciler: our book, folded from facts, against the broker's snapshot. Pure.
+
+Every difference is explained or stops entries. Quantities are compared exactly and cash to the cent; the
+one thing that may be guessed in between is a crypto fee, and only up to what was charged on an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, get_args
+
+from tradingd.messages import (
+    NOTHING,
+    Ask,
+    BooksAgreed,
+    BrokerSnapshot,
+    DifferenceUnexplained,
+    Message,
+    OperatorAsked,
+)
+from tradingd.reconciler.compare import compare_cash, compare_orders, compare_positions
+from tradingd.reconciler.policy import Policy, first_book, settle
+from tradingd.reconciler.state import Book
+
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcilerSettings:
+    """What counts as equal, and what to make of orders that are not ours."""
+
+    cash_tolerance_usd: Decimal = Decimal("0.01")
+    foreign: Policy = "halt"
+    """What to make of orders and trades that are not ours."""
+
+    def __post_init__(self) -> None:
+        if self.foreign not in get_args(Policy):
+            raise ValueError(f"foreign must be one of {get_args(Policy)}, not {self.foreign!r}")
+
+
+class ReconcilerCore:
+    """Station "reconciler"."""
+
+    def __init__(self, settings: ReconcilerSettings | None = None) -> None:
+        self._settings = settings or ReconcilerSettings()
+        self._book = Book()
+        self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
+            BrokerSnapshot: self._snapshot,
+            OperatorAsked: self._operator,
+        }
+
+    def handle(self, message: Message, now: int) -> Sequence[Message]:
+        """Fold a fact; answer a snapshot, or a person who accepts one."""
+        self.apply(message, now)
+        decide = self._handlers.get(type(message))
+        return NOTHING if decide is None else decide(message, now)
+
+    def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message] | None] | None:
+        """Return what `handle` calls for `kind`."""
+        if kind in self._handlers:
+            return self.handle
+        return self.apply if kind in self._book.concerns else None
+
+    def apply(self, message: Message, now: int) -> None:
+        """Fold one fact, heard or said."""
+        del now
+        self._book.apply(message)
+
+    def save(self) -> bytes:
+        """Return the book and the latest snapshot."""
+        return self._book.save()
+
+    def load(self, state: bytes) -> None:
+        """Take up a saved book."""
+        self._book.load(state)
+
+    def _snapshot(self, snapshot: BrokerSnapshot, _: int) -> Sequence[Message]:
+        opened: list[Message] = []
+        if (
+            not self._book.is_adopted
+        ):  # what was there before us waits for a person: see the findings
+            opened = self._say(first_book(snapshot, self._settings.foreign))
+        findings = [
+            *compare_positions(self._book, snapshot),
+            *compare_cash(self._book, snapshot, self._settings.cash_tolerance_usd),
+            *compare_orders(self._book, snapshot),
+        ]
+        words = settle(self._book, snapshot, findings, self._settings.foreign)
+        return [*opened, *self._judge(snapshot, words)]
+
+    def _judge(self, snapshot: BrokerSnapshot, words: Sequence[Message]) -> list[Message]:
+        """Say what is new of it, and that the books agree where nothing is left unexplained."""
+        unexplained = [word for word in words if isinstance(word, DifferenceUnexplained)]
+        repeated = [word for word in unexplained if self._book.is_standing(word)]
+        said = self._say([word for word in words if word not in repeated])
+        return said if unexplained else said + self._agree(snapshot, snapshot.why)
+
+    def _operator(self, asked: OperatorAsked, _: int) -> Sequence[Message]:
+        snapshot = self._book.state.latest
+        if asked.ask is not Ask.ACCEPT or snapshot is None:
+            return NOTHING
+        reason = f"accepted by {asked.who}: {asked.reason}"
+        adopted = self._say([self._book.adoption(snapshot, reason)])
+        return adopted + self._agree(snapshot, ACCEPTED)
+
+    def _agree(self, snapshot: BrokerSnapshot, why: str) -> list[Message]:
+        return self._say([BooksAgreed(why, *self._book.left(snapshot))])
+
+    def _say(self, words: list[Message]) -> list[Message]:
+        """Fold what is about to be said, as the log will."""
+        for word in words:
+            self._book.apply(word)
+        return words

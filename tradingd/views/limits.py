@@ -1,0 +1,140 @@
+"""Every limit of the house as used over limit: what `/api/risk` answers.
+
+The gate decides with its own book; this is the reader's copy, counted from the same messages.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from tradingd.messages import OrderType
+from tradingd.views.system_view import HouseView, value_of
+
+ZERO = Decimal(0)
+_HUNDRED = Decimal(100)
+_MINUTE_NS = 60 * 10**9
+REFUSALS_SHOWN_MAX = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits as configured."""
+
+    order_value_usd_max: Decimal
+    order_quantity_max: Decimal
+    position_pct_max: Decimal
+    exposure_pct_max: Decimal
+    positions_max: int
+    orders_open_max: int
+    orders_per_minute_max: int
+    daily_loss_pct: Decimal
+    daily_loss_usd: Decimal | None
+    confidence_min: float
+    collar_pct: Decimal
+    quote_age_s_max: float
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit. `used` is null for those that bind a single order and are never used up."""
+
+    name: str
+    used: str | None
+    limit: str
+    unit: str
+    used_pct: str | None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a rule refused, in this run."""
+
+    rule: str
+    count: int
+
+
+class Risk(msgspec.Struct, frozen=True, kw_only=True):
+    """Every limit, and what was refused."""
+
+    level: str
+    causes: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    refused: tuple[Refused, ...]
+
+
+def risk(view: HouseView, limits: Limits) -> Risk:
+    """Return each limit with its use."""
+    return Risk(
+        level=view.level.value,
+        causes=view.causes,
+        limits=(*_of_account(view, limits), *_of_orders(view, limits)),
+        refused=tuple(
+            Refused(rule=rule, count=count)
+            for rule, count in view.counts.refused.most_common(REFUSALS_SHOWN_MAX)
+        ),
+    )
+
+
+def _of_account(view: HouseView, limits: Limits) -> list[Limit]:
+    equity = view.equity.equity_usd if view.equity else ZERO
+    exposure = view.equity.exposure_usd if view.equity else ZERO
+    by_symbol: dict[str, Decimal] = {}
+    for one in view.held():
+        value = value_of(one, view.marks.get(one.symbol))
+        by_symbol[one.symbol] = by_symbol.get(one.symbol, ZERO) + abs(value)
+    largest = max(by_symbol.values(), default=ZERO)
+    day_pnl = view.equity.day_pnl_usd if view.equity else ZERO
+    base = view.day.equity_usd if view.day else equity
+    loss = max(ZERO, -day_pnl)
+    bound = base * limits.daily_loss_pct / _HUNDRED
+    if limits.daily_loss_usd is not None:
+        bound = min(bound, limits.daily_loss_usd)
+    return [
+        _limit("daily_loss", loss, bound, "USD"),
+        _limit("exposure", _pct(exposure, equity), limits.exposure_pct_max, "% of equity"),
+        _limit("largest_position", _pct(largest, equity), limits.position_pct_max, "% of equity"),
+        _limit("positions", Decimal(len(by_symbol)), Decimal(limits.positions_max), "positions"),
+    ]
+
+
+def _of_orders(view: HouseView, limits: Limits) -> list[Limit]:
+    orders = view.open_orders()
+    priced = [o for o in orders if o.order_type is OrderType.LIMIT and o.limit_price is not None]
+    value = max(((o.limit_price or ZERO) * o.quantity for o in priced), default=ZERO)
+    quantity = max((o.quantity for o in orders if "/" not in o.symbol), default=ZERO)
+    sent = Decimal(_lately(view.activity.sent, view.at))
+    return [
+        _limit("orders_open", Decimal(len(orders)), Decimal(limits.orders_open_max), "orders"),
+        _limit("orders_per_minute", sent, Decimal(limits.orders_per_minute_max), "orders"),
+        _limit("order_value", value, limits.order_value_usd_max, "USD, the largest open order"),
+        _limit("order_quantity", quantity, limits.order_quantity_max, "shares, the same"),
+        _limit("collar", None, limits.collar_pct, "% from the mark"),
+        _limit("confidence_min", None, Decimal(str(limits.confidence_min)), "of 1"),
+        _limit("quote_age", None, Decimal(str(limits.quote_age_s_max)), "market s"),
+    ]
+
+
+def _limit(name: str, used: Decimal | None, limit: Decimal, unit: str) -> Limit:
+    share = None if used is None else _pct(used, limit)
+    return Limit(
+        name=name,
+        used=None if used is None else f"{used:.2f}",
+        limit=f"{limit:.2f}",
+        unit=unit,
+        used_pct=None if share is None else f"{share:.1f}",
+    )
+
+
+def _pct(part: Decimal, whole: Decimal) -> Decimal:
+    return _HUNDRED * part / whole if whole > 0 else ZERO
+
+
+def _lately(times: deque[int], now: int) -> int:
+    count = 0
+    for at in reversed(times):
+        if now - at > _MINUTE_NS:
+            break
+        count += 1
+    return count
