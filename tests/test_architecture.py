@@ -27,7 +27,7 @@ DECISION_PLACES = (
     "runtime/rate_budget",
     "quotes/core", "quotes/door", "quotes/bars", "quotes/sessions", "quotes/staleness", "quotes/marks",
     "notify/rules", "notify/limits", "notify/outbox", "notify/day",
-    "simulator/exchange", "instruments", "messages", "wiring",
+    "simulator/exchange", "instruments", "messages", "state", "wiring",
 )  # fmt: skip
 """Where decisions live. Named edges inside these packages are listed next, each with its reason."""
 
@@ -44,12 +44,13 @@ FORBIDDEN_IN_DECISIONS = {
     "threading", "socket", "subprocess", "pandas", "alpaca",
 }  # fmt: skip
 
-DECISION_IMPORTS = {"instruments", "messages"}
-EDGE_IMPORTS = {"instruments", "messages", "runtime", "log"}
+DECISION_IMPORTS = {"instruments", "messages", "state"}
+EDGE_IMPORTS = {"instruments", "messages", "state", "runtime", "log"}
 
 LAYERS: dict[str, set[str]] = {
     "messages": set(),
     "instruments": {"messages"},
+    "state": {"messages", "instruments"},
     "runtime": {"messages"},
     "log": {"messages", "runtime", "instruments"},
     "quotes": {"instruments", "messages", "runtime"},
@@ -58,18 +59,18 @@ LAYERS: dict[str, set[str]] = {
     "router": DECISION_IMPORTS,
     "portfolio": DECISION_IMPORTS,
     "reconciler": DECISION_IMPORTS,
-    "supervisor": {"instruments", "messages", "runtime"},
+    "supervisor": {"instruments", "messages", "state", "runtime"},
     "broker": EDGE_IMPORTS,
     "simulator": {"instruments", "messages", "runtime"},
-    "views": {"instruments", "messages", "portfolio"},
-    "observability": {"instruments", "messages", "runtime", "log", "views"},
-    "api": {"instruments", "messages", "runtime", "portfolio", "views", "observability"},
-    "notify": {"instruments", "messages", "runtime", "observability"},
+    "views": {"instruments", "messages", "state", "portfolio"},
+    "observability": {"instruments", "messages", "state", "runtime", "log", "views"},
+    "api": {"instruments", "messages", "state", "runtime", "portfolio", "views", "observability"},
+    "notify": {"instruments", "messages", "state", "runtime", "observability"},
     "wiring": {
         "messages", "runtime", "quotes", "strategy", "risk", "router", "reconciler", "portfolio", "supervisor",
     },
     "app": {
-        "messages", "instruments", "runtime", "log", "quotes", "strategy", "risk", "router", "broker",
+        "messages", "instruments", "state", "runtime", "log", "quotes", "strategy", "risk", "router", "broker",
         "reconciler", "portfolio", "supervisor", "wiring", "config", "api", "views", "observability", "notify",
         "simulator",
     },

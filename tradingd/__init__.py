@@ -9,6 +9,8 @@
     router/       4. how we do it                runtime/      the floor: bus, actors, time, transport
     broker/       5. who does it                 log/          order log, tape, recovery, replay
 
+    state/  what several actors must know, implemented once: positions, orders, permissions, ids
+
     app/  assembles a run     api/  views/  observability/  show and command it     simulator/  a local Alpaca
 
 Read `messages` first and `wiring` second.
