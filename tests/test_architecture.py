@@ -184,6 +184,24 @@ def test_only_the_gate_approves() -> None:
     assert makers <= {"tradingd/risk/gate.py"}, f"an approval is made outside the gate: {makers}"
 
 
+NO_IDS_OF_ORDERS = {
+    "tradingd/state/ids.py",
+    "tradingd/api/stream.py",  # the number of an event of the stream
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_ids_are_taken_apart_in_one_place(path: Path) -> None:
+    if _name(path) in NO_IDS_OF_ORDERS:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = {ast.unparse(argument)[-2:-1] for argument in node.args}
+            takes_apart = node.func.attr in {"split", "rsplit", "partition", "rpartition"}
+            takes_apart |= node.func.attr == "startswith" and "{" in ast.unparse(node)
+            assert not (takes_apart and "-" in given), f"line {node.lineno}: state/ids.py does that"
+
+
 def test_the_words_of_unfinished_work_are_absent() -> None:
     for path in SOURCES:
         found = re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text())

@@ -9,6 +9,7 @@ from tradingd import messages as m
 from tradingd.messages import Level, Market, OrderType, Role, Session, Side, TimeInForce
 from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
+from tradingd.state.ids import OrderId, Origin, parent_of
 
 NOW = 1_381_153_800_000_000_000
 SECOND = 1_000_000_000
@@ -57,8 +58,10 @@ def order(
     limit_price: Decimal | int | None = 101,
     **changes: Any,
 ) -> m.OrderProposed:
+    parts = OrderId.parse(order_id)
     given: dict[str, Any] = {
-        "intent_id": order_id.rpartition("-")[0],
+        "intent_id": parent_of(order_id),
+        "is_own_exit": parts is not None and parts.origin in (Origin.EXIT, Origin.FLATTEN),
         "strategy": "sma",
         "symbol": "IBM",
         "order_type": OrderType.MARKET if limit_price is None else OrderType.LIMIT,

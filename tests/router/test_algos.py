@@ -34,11 +34,12 @@ def parent(
     quantity: int | str = 100,
     algorithm: str | None = None,
     role: Role = Role.ENTRY,
-    intent_id: str = "g-e-sma-1",
+    is_operators: bool = False,
 ) -> Parent:
     return Parent(
-        intent_id, "sma", "IBM", Side.BUY if role is Role.ENTRY else Side.SELL, role,
-        Decimal(quantity), Decimal(100), NOW, is_approved=True, algorithm=algorithm, started_at=NOW,
+        "g-e-sma-1", "sma", "IBM", Side.BUY if role is Role.ENTRY else Side.SELL, role,
+        Decimal(quantity), Decimal(100), NOW, is_approved=True, is_operators=is_operators,
+        algorithm=algorithm, started_at=NOW,
     )  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def test_exits_and_a_persons_orders_leave_whole_unless_told_otherwise() -> None:
     leaving = parent(5000, role=Role.EXIT)
     assert not algorithm_of(leaving, told(algorithm="by_value")).is_sliced
     assert algorithm_of(leaving, told(algorithm="by_value", slice_exits=True)).is_sliced
-    persons = parent(5000, intent_id="g-o-operator-1")
+    persons = parent(5000, is_operators=True)
     assert not algorithm_of(persons, told(algorithm="by_value")).is_sliced
 
 

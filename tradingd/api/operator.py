@@ -16,6 +16,7 @@ from tradingd import messages as m
 from tradingd.api.bodies import OrderAsked
 from tradingd.messages import Ask, Envelope, Level, Message, Role, Side
 from tradingd.runtime.bus import Watch
+from tradingd.state.ids import Origin, intent_id
 from tradingd.views.system_view import HouseView
 
 SOURCE = "control"
@@ -88,7 +89,9 @@ class Desk:
         role = Role.ENTRY if asked.side is Side.BUY else Role.EXIT
         owner = asked.strategy or "operator"
         order = m.OperatorOrder(
-            intent_id=f"{self._controls.genesis}-o-{owner}-{next(self._numbers)}",
+            intent_id=intent_id(
+                self._controls.genesis, Origin.OPERATOR, owner, next(self._numbers)
+            ),
             symbol=asked.symbol,
             side=asked.side,
             role=role,

@@ -13,12 +13,11 @@ import structlog
 
 from tradingd.broker.alpaca_wire import OrderView
 from tradingd.broker.desk import Desk
-from tradingd.messages import Role, Severity, Side
+from tradingd.messages import Severity, Side
 from tradingd.runtime.ports import NetworkError
+from tradingd.state.ids import OrderId, Origin
 
 log = structlog.get_logger(actor="broker")
-
-_ENTRY, _OPERATOR = Role.ENTRY.value[0], "o"
 
 
 class FormerOrders:
@@ -38,10 +37,11 @@ class FormerOrders:
                 self._desk.spawn(self._cancel(view), f"cancel {view.order_id}")
 
     def _is_opening(self, view: OrderView) -> bool:
-        genesis, _, rest = view.order_id.partition("-")
-        role = rest.partition("-")[0]
-        is_entry = role == _ENTRY or (role == _OPERATOR and view.side == Side.BUY.value)
-        return genesis in self._geneses and is_entry
+        parts = OrderId.parse(view.order_id)
+        if parts is None or parts.instance not in self._geneses:
+            return False
+        is_bought = parts.origin is Origin.OPERATOR and view.side == Side.BUY.value
+        return is_bought or parts.origin is Origin.STRATEGY
 
     async def _cancel(self, view: OrderView) -> None:
         if view.order_id not in self._told:

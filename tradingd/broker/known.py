@@ -36,6 +36,7 @@ from tradingd.messages import (
     RunStarted,
     TradeBusted,
 )
+from tradingd.state.ids import belongs_to
 
 ZERO = Decimal(0)
 
@@ -175,7 +176,7 @@ class KnownOrders:
 
     def is_ours(self, order_id: str) -> bool:
         """Tell whether an id is of this genesis, remembered or not."""
-        return bool(self.genesis) and order_id.startswith(f"{self.genesis}-")
+        return belongs_to(self.genesis, order_id)
 
     def unfinished(self) -> list[Record]:
         """Return approved orders without a terminal fact, oldest first."""

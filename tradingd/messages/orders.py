@@ -25,6 +25,8 @@ class OrderProposed(Message, frozen=True, gc=False, tag="OrderProposed"):
     reason: str = ""
     slice_number: int = 0
     """Which slice of its parent's plan this is, from 1; 0 where there is no plan."""
+    is_own_exit: bool = False
+    """Protection or a flatten of the router's own: no approved intent stands behind it."""
 
 
 class OrderApproved(Message, frozen=True, gc=False, tag="OrderApproved"):

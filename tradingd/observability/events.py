@@ -14,6 +14,7 @@ from typing import Any
 
 from tradingd import messages as m
 from tradingd.messages import Level, Message
+from tradingd.state.ids import parent_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def _fields_of(message: Message) -> dict[str, Any]:
     trace = getattr(message, "intent_id", "")
     order_id = getattr(message, "order_id", "")
     if trace or order_id:
-        fields["trace_id"] = trace or order_id.rpartition("-")[0]
+        fields["trace_id"] = trace or parent_of(order_id)
     if isinstance(message, m.StrategyStopped) and message.error:
         fields["exc"] = message.error
     return fields

@@ -14,6 +14,7 @@ from tradingd.risk.book import ZERO, Book
 from tradingd.risk.case import Case
 from tradingd.risk.exposure import measure, mid_of
 from tradingd.risk.limits import RiskLimits
+from tradingd.state.ids import OrderId
 
 OPERATOR = "operator"
 
@@ -83,6 +84,7 @@ def of_order(order: OrderProposed, book: Book, now: int) -> Case:
         quoted_at=order.quoted_at,
         now=now,
         order_id=order.order_id,
+        is_own_exit=order.is_own_exit,
         reservation=book.reservations.get(order.intent_id),
     )
 
@@ -107,8 +109,8 @@ def limit_of(case: Case, book: Book, limits: RiskLimits) -> Decimal | None:
 
 
 def _owner(order: OperatorOrder, book: Book) -> str:
-    named = order.intent_id.split("-")
-    named_strategy = named[2] if len(named) > 2 else OPERATOR
+    parts = OrderId.parse(order.intent_id)
+    named_strategy = OPERATOR if parts is None else parts.strategy
     if order.role is Role.ENTRY or not order.quantity.is_finite():
         return named_strategy
     holders = sorted(book.positions.get(order.symbol, {}), key=lambda s: (s != named_strategy, s))

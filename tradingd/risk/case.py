@@ -45,6 +45,8 @@ class Case(msgspec.Struct, kw_only=True, gc=False):
     """The price it would trade at as its author saw it; 0 where the author names none."""
     order_id: str = ""
     is_operator: bool = False
+    is_own_exit: bool = False
+    """The router's own way out, which draws on no reservation."""
     reservation: Reservation | None = None
     """The parent's reservation, where the case is an order of an approved intent."""
     exposure: Exposure | None = None

@@ -16,10 +16,11 @@ import msgspec
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Level, Mark, Market, Message, Role, Session
-from tradingd.router.holdings import Holdings, HoldingsState, by_age
+from tradingd.router.holdings import Holdings, HoldingsState
 from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
 from tradingd.router.parents import ZERO, Order, Parent
 from tradingd.router.settings import RouterSettings
+from tradingd.state.ids import OrderId, Origin, by_age, intent_id, number_of, parent_of
 
 SECOND = 1_000_000_000
 
@@ -163,8 +164,8 @@ class Desk:
 
     def next_id(self, role: Role, strategy: str) -> str:
         """Return the id of the next exit or flatten; the counter moves when it is said."""
-        letter = "f" if role is Role.FLATTEN else "x"
-        return f"{self.genesis}-{letter}-{strategy}-{self.counter + 1}"
+        origin = Origin.FLATTEN if role is Role.FLATTEN else Origin.EXIT
+        return intent_id(self.genesis, origin, strategy, self.counter + 1)
 
     # Folds.
 
@@ -208,6 +209,7 @@ class Desk:
             self.flatten_asked.add(said.target)
 
     def _open(self, said: m.IntentApproved, now: int) -> None:
+        parts = OrderId.parse(said.intent_id)
         self.parents[said.intent_id] = Parent(
             said.intent_id,
             said.strategy,
@@ -218,6 +220,7 @@ class Desk:
             said.limit_price,
             said.quoted_at,
             is_approved=True,
+            is_operators=parts is not None and parts.origin is Origin.OPERATOR,
             algorithm=said.algorithm,
             started_at=now,
         )
@@ -260,7 +263,7 @@ class Desk:
             is_approved=False,
             reason=said.reason,
         )
-        self.counter = max(self.counter, int(said.intent_id.rpartition("-")[2]))
+        self.counter = max(self.counter, number_of(said.intent_id))
         return parent
 
     def _step(self, said: OrderFact, now: int) -> None:
@@ -308,7 +311,7 @@ class Desk:
         order = self.orders.get(said.order_id)
         if order is not None:
             order.state = next_state(order.state, said)
-        parent = self.parents.get(said.order_id.rpartition("-")[0])
+        parent = self.parents.get(parent_of(said.order_id))
         if parent is not None and not parent.closing and said.reason not in ENDS_CHILD_ONLY:
             parent.closing = said.reason
 

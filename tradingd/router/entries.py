@@ -11,6 +11,7 @@ from tradingd.router.desk import OVERDUE, remaining
 from tradingd.router.exits import is_way_clear
 from tradingd.router.parents import Parent, progress_of
 from tradingd.router.turn import Turn
+from tradingd.state.ids import parent_of
 
 
 def open_parent(turn: Turn, approved: m.IntentApproved) -> None:
@@ -106,7 +107,7 @@ def cancel_asked(turn: Turn, target: str) -> None:
     what he does not want.
     """
     desk = turn.desk
-    planned = desk.parents.get(target.rpartition("-")[0])
+    planned = desk.parents.get(parent_of(target))
     if planned is not None and target not in desk.orders and slices.is_sliced(turn, planned):
         target = planned.intent_id
     for order in list(desk.orders.values()):

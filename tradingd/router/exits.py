@@ -78,6 +78,7 @@ def _leave(turn: Turn, strategy: str, mark: Mark, reason: str) -> None:
         limit_price=exit_price(turn, mark, attempt),
         quoted_at=mark.quoted_at,
         reason=reason,
+        is_own_exit=True,
     )
 
 

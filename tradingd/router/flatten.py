@@ -86,6 +86,7 @@ def _sell(turn: Turn, strategy: str, symbol: str) -> None:
         limit_price=None,
         quoted_at=turn.now if mark is None else mark.quoted_at,
         reason=REASON,
+        is_own_exit=True,
     )
 
 

@@ -25,12 +25,10 @@ from tradingd.instruments.ownership import (
 )
 from tradingd.messages import Side
 from tradingd.router.settings import RouterSettings
+from tradingd.state.ids import by_age
 
 ZERO = Decimal(0)
 PLANS_MAX = 256
-
-_NUMBERS_AT = 3
-"""Where the numbers begin in an id: genesis-role-strategy-parent-child."""
 
 
 class Holding(msgspec.Struct):
@@ -210,17 +208,6 @@ class Holdings:
             -math.inf if stop is None else float(stop),
             math.inf if target is None else float(target),
         )
-
-
-def by_age(row: tuple[str, object]) -> tuple[tuple[int, ...], str]:
-    """Return where the row of an id belongs: by its parent's number, then by its own among the children.
-
-    So of one strategy the older comes first. Strategies count each for itself: between equal numbers of
-    two of them the names decide, because an order that every recovery finds again is all that is needed.
-    """
-    name = row[0]
-    numbers = name.split("-")[_NUMBERS_AT:]
-    return tuple(int(each) for each in numbers if each.isdecimal()), name
 
 
 def _quantities(holders: dict[str, Holding]) -> dict[str, Decimal]:

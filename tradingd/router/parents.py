@@ -49,6 +49,8 @@ class Parent(msgspec.Struct):
     quoted_at: int
     is_approved: bool
     """False for the router's own exits, which have no intent."""
+    is_operators: bool = False
+    """A person's own order rests as long as the person wants."""
     algorithm: str | None = None
     reason: str = ""
     filled: Decimal = ZERO
@@ -73,11 +75,6 @@ class Parent(msgspec.Struct):
     def average_price(self) -> Decimal:
         """The mean price of the fills, 0 before the first."""
         return self.value / self.filled if self.filled else ZERO
-
-    @property
-    def is_operators(self) -> bool:
-        """A person's own order rests as long as the person wants."""
-        return self.intent_id.split("-")[1:2] == ["o"]
 
     def end_reason(self) -> str:
         """Say in one word or two how the parent ended."""

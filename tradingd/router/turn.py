@@ -11,6 +11,7 @@ from tradingd.router.desk import ENDS_CHILD_ONLY, OVERDUE, SECOND, Desk
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Order, Parent
 from tradingd.router.watch import OWNER, Watch
+from tradingd.state.ids import child_of
 
 ATTEMPTS_ALARM = 5
 """An exit that needed so many children is something to wake the owner for."""
@@ -48,6 +49,7 @@ class Turn:
         quoted_at: int,
         reason: str = "",
         slice_number: int = 0,
+        is_own_exit: bool = False,
     ) -> None:
         """Propose the next child of a parent, or the first of a new one of our own."""
         parent = self.desk.parents.get(parent_id)
@@ -56,7 +58,7 @@ class Turn:
         assert quantity > 0, f"{parent_id}: a child needs a quantity"
         self.say(
             m.OrderProposed(
-                order_id=f"{parent_id}-{number}",
+                order_id=child_of(parent_id, number),
                 intent_id=parent_id,
                 strategy=strategy,
                 symbol=symbol,
@@ -69,10 +71,10 @@ class Turn:
                 quoted_at=quoted_at,
                 reason=reason,
                 slice_number=slice_number,
+                is_own_exit=is_own_exit,
             )
         )
-        is_ours = parent is not None and not parent.is_approved
-        if is_ours and number == ATTEMPTS_ALARM:
+        if is_own_exit and number == ATTEMPTS_ALARM:
             text = f"{strategy} needs child {number} of {parent_id} to leave {symbol}"
             self.say(
                 m.AlertRaised(

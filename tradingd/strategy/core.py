@@ -32,6 +32,7 @@ from tradingd.messages import (
     StrategySuspended,
     TimerFired,
 )
+from tradingd.state.ids import Origin, intent_id
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.positions import reduces
 from tradingd.strategy.protocol import Strategy, StrategyKind, Wish
@@ -187,8 +188,7 @@ class StrategyCore:
         number = self._state.counters.get(name, 0) + 1
         bid, ask, quoted_at = _price(seen)
         intent = Intent(
-            # The letter says that a strategy asked; "x" is the router's, which numbers its own exits.
-            intent_id=f"{self._state.genesis}-e-{name}-{number}",
+            intent_id=intent_id(self._state.genesis, Origin.STRATEGY, name, number),
             strategy=name,
             symbol=seat.symbol,
             side=wish.side,

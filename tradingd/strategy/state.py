@@ -33,6 +33,7 @@ from tradingd.messages import (
     StrategyStopped,
     TradeBusted,
 )
+from tradingd.state.ids import number_of
 from tradingd.strategy.positions import PositionBook
 
 
@@ -133,7 +134,7 @@ class HostState:
         }
 
     def _ask(self, intent: Intent) -> None:
-        self.counters[intent.strategy] = int(intent.intent_id.rpartition("-")[2])
+        self.counters[intent.strategy] = number_of(intent.intent_id)
         self._wait(intent.intent_id, intent.strategy, intent.symbol)
 
     def _end(self, said: IntentRefused | IntentClosed) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from tradingd.state.ids import OrderId, Origin
 from tradingd.supervisor.settings import SupervisorSettings
 
 MINUTE_NS = 60_000_000_000
-_OWN_ROLES = frozenset("ex")
-"""The letters of orders that a strategy causes; a flatten or a person's order says nothing about it."""
+_CAUSED_BY_STRATEGY = (Origin.STRATEGY, Origin.EXIT)
+"""A flatten or a person's order says nothing about a strategy."""
 
 
 class Counts(msgspec.Struct):
@@ -53,6 +54,6 @@ class Throttle:
 
 def strategy_of(order_id: str) -> str:
     """Return the strategy that caused an order, by its id; nothing for flattens and persons."""
-    parts = order_id.split("-")
-    is_own = len(parts) == 5 and parts[1] in _OWN_ROLES  # genesis-role-strategy-n-k
-    return parts[2] if is_own else ""
+    parts = OrderId.parse(order_id)
+    is_own = parts is not None and parts.child and parts.origin in _CAUSED_BY_STRATEGY
+    return parts.strategy if parts is not None and is_own else ""

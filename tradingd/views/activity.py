@@ -16,6 +16,7 @@ from tradingd.instruments.calendar import trading_day
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.performance import EquityPoint
 from tradingd.portfolio.trades import RoundTrips
+from tradingd.state.ids import number_of
 
 FILLS_MAX = 500
 SIGNALS_MAX = 500
@@ -137,9 +138,7 @@ class Activity:
 
     def _operator_order(self, said: m.OperatorOrder) -> None:
         self._signal(said, "operator", 1.0, said.quantity)
-        number = said.intent_id.rpartition("-")[2]
-        if number.isdecimal():
-            self.operator_orders = max(self.operator_orders, int(number))
+        self.operator_orders = max(self.operator_orders, number_of(said.intent_id))
 
     def _signal(
         self,

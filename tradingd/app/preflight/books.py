@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradingd.app.preflight.check import Check, fail, ok, warn
 from tradingd.broker.alpaca_wire import OrderView
+from tradingd.state.ids import belongs_to
 
 REQUESTS_PER_MINUTE = 200
 """The broker's quota."""
@@ -25,7 +26,7 @@ def check_foreign(
 ) -> Check:
     """Return what is on the account and not ours. `ours`: symbol -> quantity in our books; None without a log."""
     name = "orders and positions"
-    foreign = [o for o in orders if not genesis or not o.order_id.startswith(f"{genesis}-")]
+    foreign = [o for o in orders if not belongs_to(genesis, o.order_id)]
     if foreign:
         listed = ", ".join(f"{o.side} {o.quantity:f} {o.symbol}" for o in foreign[:5])
         found = f"{len(foreign)} open orders are not ours: {listed}"

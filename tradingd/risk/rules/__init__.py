@@ -79,19 +79,15 @@ CHILD_EXIT_RULES: Mapping[str, Rule] = {
 }
 """An order of an approved exit intent."""
 
-OWN_EXITS = frozenset({"x", "f"})
-"""The letters in the ids of the router's own exits and flattens, which no intent stands behind."""
-
 
 def rules_of_order(case: Case) -> Mapping[str, Rule]:
     """Return what an order is judged by: all but the router's own exits draw on what was approved.
 
-    The id tells whose it is. That no reservation is found does not: it may have been closed.
+    The proposal tells whose it is. That no reservation is found does not: it may have been closed.
     """
     if case.role is Role.ENTRY:
         return ENTRY_ORDER_RULES
-    letter = case.intent_id.split("-")[1:2]
-    is_own = case.reservation is None and OWN_EXITS.issuperset(letter)
+    is_own = case.is_own_exit and case.reservation is None
     return EXIT_RULES if is_own else CHILD_EXIT_RULES
 
 
