@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.strategy import kit
 from tradingd.messages import (
     AlertRaised,
     Ask,
@@ -29,7 +30,6 @@ from tradingd.messages import (
     OrderFilled,
     Quote,
     Role,
-    RunStarted,
     Session,
     SessionChanged,
     SetTimer,
@@ -44,7 +44,6 @@ from tradingd.strategy.protocol import PositionView, Strategy, Wish
 from tradingd.strategy.settings import StrategySettings, When
 
 SECOND = 1_000_000_000
-RUN = RunStarted("gen", "run", "build", "hash", "mock")
 
 
 class Eager(Strategy):
@@ -89,7 +88,7 @@ def a_core(
         for name in names or ("one",)
     )
     core = StrategyCore(settings, {"eager": Eager})
-    core.handle(RUN, 0)
+    kit.start(core)
     return core
 
 
@@ -273,7 +272,7 @@ def test_a_stale_symbol_is_not_traded() -> None:
 
 def test_a_silence_moves_the_time_since_which_a_symbol_is_heard() -> None:
     core = a_core(symbols=("BTC/USD", "IBM"))
-    core.handle(RUN, 5)
+    core.handle(kit.RUN, 5)
     coins, shares = (seat.view for seat in core._seats["one"])
     assert (coins.heard_since, shares.heard_since) == (5, 5)
     core.handle(FeedStale("IBM", 7), 8)
@@ -304,7 +303,7 @@ def test_a_strategy_that_raises_is_switched_off_alone() -> None:
         ),
         {"broken": Broken, "eager": Eager},
     )
-    core.handle(RUN, 0)
+    kit.start(core)
     said = core.handle(quote(1), 0)
     assert [type(message).__name__ for message in said] == [
         "StrategyStopped", "AlertRaised", "StrategyStarted", "Intent",
@@ -332,7 +331,7 @@ def test_a_wish_of_other_kinds_is_its_strategys_fault_and_never_comes_to_the_gat
         StrategySettings(name="one", kind="eager", symbols=("BTC/USD",)),
     )
     core = StrategyCore(settings, {"loose": Loose, "eager": Eager})
-    core.handle(RUN, 0)
+    kit.start(core)
     said = core.handle(quote(1), 1)
     (stopped,) = [each for each in said if isinstance(each, StrategyStopped)]
     assert stopped.strategy == "loose"
@@ -371,7 +370,8 @@ def test_every_so_many_seconds_the_latest_quote_is_looked_at() -> None:
         ),
         {"eager": Eager},
     )
-    assert core.handle(RUN, 10 * SECOND) == [SetTimer("strategy", "every:slow", 300 * SECOND)]
+    assert core.handle(kit.RUN, 10 * SECOND) == [SetTimer("strategy", "every:slow", 300 * SECOND)]
+    kit.allow(core)
     tick = TimerFired("strategy", "every:slow", 300 * SECOND)
     assert core.handle(tick, 300 * SECOND) == [SetTimer("strategy", "every:slow", 600 * SECOND)]
     assert not core.handle(quote(1), 301 * SECOND)

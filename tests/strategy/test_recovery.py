@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.strategy import kit
 from tradingd.messages import (
     MARKET_DATA,
     Ask,
@@ -26,7 +27,6 @@ from tradingd.messages import (
     OperatorAsked,
     OrderFilled,
     Quote,
-    RunStarted,
     Session,
     SessionChanged,
     Side,
@@ -110,8 +110,7 @@ class World:
 @pytest.mark.parametrize("seed", range(8))
 def test_applying_the_order_log_gives_the_same_state_at_every_step(seed: int) -> None:
     world, live, recovered = World(seed), a_core(), a_core()
-    start: tuple[Message, ...] = (RunStarted("gen", "run", "build", "hash", "mock"),)
-    heard, intents = start, 0
+    heard, intents = kit.START, 0
     for now in range(1500):
         for message in heard:
             for each in (message, *live.handle(message, now * 10**8)):
@@ -129,14 +128,14 @@ def test_applying_the_order_log_gives_the_same_state_at_every_step(seed: int) ->
 
 def test_ids_continue_after_a_restart_and_an_open_intent_still_blocks() -> None:
     core = a_core()
-    core.handle(RunStarted("gen", "run", "build", "hash", "mock"), 0)
+    kit.start(core)
     said: list[Message] = []
     for bid in (100.0, 100.0, 100.0, 100.0, 101.0):
         said += core.handle(Quote("BTC/USD", bid, 1.0, bid, 1.0, 0), 0)
     (intent,) = [each for each in said if isinstance(each, Intent) and each.strategy == "sma"]
     again = a_core()
     again.load(core.save())
-    again.handle(RunStarted("gen", "run2", "build", "hash", "mock"), 0)
+    kit.start(again)
     for bid in (100.0, 100.0, 100.0, 100.0, 101.0):
         assert not any(
             isinstance(each, Intent) and each.strategy == "sma"

@@ -33,6 +33,7 @@ from tradingd.messages import (
     TimerFired,
 )
 from tradingd.state.ids import Origin, intent_id
+from tradingd.state.permissions import Action
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.positions import reduces
 from tradingd.strategy.protocol import Strategy, StrategyKind, Wish
@@ -148,7 +149,7 @@ class StrategyCore:
         name = timer.key.partition(":")[2]
         for seat in self._seats.get(name, ()):
             quote = seat.view.quote
-            if seat.is_broken or quote is None or not self._state.is_open(seat.market):
+            if seat.is_broken or quote is None or not self._state.permissions.is_open(seat.market):
                 continue
             try:
                 wish = seat.mind.on_timer(now, seat.view)
@@ -208,14 +209,14 @@ class StrategyCore:
         return (intent,)
 
     def _may(self, seat: Seat, wish: Wish, role: Role, now: int) -> bool:
-        state = self._state
+        permissions = self._state.permissions
         return (
             not seat.view.is_waiting
-            and state.genesis != ""
-            and state.allows(role)
-            and state.is_open(seat.market)
-            and seat.symbol not in state.stale
-            and seat.settings.name not in state.stopped
+            and self._state.genesis != ""
+            and permissions.may(Action.ENTER if role is Role.ENTRY else Action.STRATEGY_EXIT)
+            and permissions.is_open(seat.market)
+            and seat.symbol not in permissions.stale
+            and seat.settings.name not in permissions.stopped
             and not seat.is_held_back(wish.side, now)
         )
 
@@ -278,7 +279,10 @@ class StrategyCore:
         why = f"{asked.who}: {asked.reason}"
         if asked.ask in {Ask.STOP_STRATEGY, Ask.PAUSE}:
             return self._say(StrategyStopped(name, why))
-        if asked.ask in {Ask.START_STRATEGY, Ask.RESUME} and name in self._state.stopped:
+        if (
+            asked.ask in {Ask.START_STRATEGY, Ask.RESUME}
+            and name in self._state.permissions.stopped
+        ):
             self._repair(name)
             return self._say(StrategyStarted(name, why))
         return NOTHING
@@ -288,7 +292,7 @@ class StrategyCore:
         if said.strategy not in self._seats:
             return NOTHING
         self._break(said.strategy)
-        if said.strategy in self._state.stopped:
+        if said.strategy in self._state.permissions.stopped:
             return NOTHING
         return self._say(StrategyStopped(said.strategy, f"suspended: {said.reason}"))
 
@@ -303,7 +307,7 @@ class StrategyCore:
         return NOTHING if seat.cold else self._announce(seat.settings.name)
 
     def _announce(self, name: str) -> Sequence[Message]:
-        if name in self._state.stopped or any(seat.cold for seat in self._seats[name]):
+        if name in self._state.permissions.stopped or any(seat.cold for seat in self._seats[name]):
             return NOTHING
         return self._say(StrategyStarted(name, "warm"))
 

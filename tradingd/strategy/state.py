@@ -15,25 +15,16 @@ from tradingd.messages import (
     CorporateAction,
     DifferenceExplained,
     FeeCharged,
-    FeedRecovered,
-    FeedStale,
     Intent,
     IntentClosed,
     IntentRefused,
-    Level,
-    LevelChanged,
-    Market,
     Message,
     OrderFilled,
-    Role,
     RunStarted,
-    Session,
-    SessionChanged,
-    StrategyStarted,
-    StrategyStopped,
     TradeBusted,
 )
 from tradingd.state.ids import number_of
+from tradingd.state.permissions import KINDS, Permissions
 from tradingd.strategy.positions import PositionBook
 
 
@@ -41,12 +32,9 @@ class Saved(msgspec.Struct, frozen=True):
     """The checkpoint, every table in a fixed order."""
 
     genesis: str
-    level: Level
     counters: list[tuple[str, int]]
     waiting: list[tuple[str, str, str]]
-    sessions: list[tuple[Market, Session]]
-    stale: list[str]
-    stopped: list[tuple[str, str]]
+    permissions: Permissions
     positions: list[tuple[str, str, str, str]]
 
 
@@ -55,15 +43,11 @@ class HostState:
 
     def __init__(self) -> None:
         self.genesis = ""
-        self.level = Level.NORMAL
+        self.permissions = Permissions()
         self.book = PositionBook()
         self.counters: dict[str, int] = {}
         self.waiting: dict[str, tuple[str, str]] = {}
         """Open intent -> (strategy, symbol)."""
-        self.sessions: dict[Market, Session] = {}
-        self.stale: set[str] = set()
-        self.stopped: dict[str, str] = {}
-        """Strategy -> why it says nothing."""
         self._folds = self._fold_table()
 
     def fold(self, message: Message) -> None:
@@ -72,36 +56,24 @@ class HostState:
         if fold is not None:
             fold(message)
 
-    def is_open(self, market: Market) -> bool:
-        """Tell whether orders of a market can trade: crypto always, equities in the regular session."""
-        return market is Market.CRYPTO or self.sessions.get(market) is Session.REGULAR
-
-    def allows(self, role: Role) -> bool:
-        """Tell whether the level lets a strategy enter or leave."""
-        if role is Role.ENTRY:
-            return self.level is Level.NORMAL
-        return self.level not in {Level.FLATTENING, Level.HALTED}
-
     def save(self) -> bytes:
         """Return the state as bytes; equal states give equal bytes."""
         return msgspec.json.encode(
             Saved(
                 self.genesis,
-                self.level,
                 sorted(self.counters.items()),
                 sorted((intent, *owner) for intent, owner in self.waiting.items()),
-                sorted(self.sessions.items()),
-                sorted(self.stale),
-                sorted(self.stopped.items()),
+                self.permissions,
                 self.book.rows(),
-            )
+            ),
+            order="deterministic",
         )
 
     def load(self, state: bytes) -> None:
         """Replace the state by a saved one."""
         saved = msgspec.json.decode(state, type=Saved)
         self.genesis = saved.genesis
-        self.level = saved.level
+        self.permissions = saved.permissions
         self.counters = dict(saved.counters)
         self.book.restore(saved.positions)
         for strategy, symbol in self.waiting.values():
@@ -109,9 +81,6 @@ class HostState:
         self.waiting = {}
         for intent_id, strategy, symbol in saved.waiting:
             self._wait(intent_id, strategy, symbol)
-        self.sessions = dict(saved.sessions)
-        self.stale = set(saved.stale)
-        self.stopped = dict(saved.stopped)
 
     def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
         return {
@@ -124,13 +93,8 @@ class HostState:
             Intent: self._ask,
             IntentRefused: self._end,
             IntentClosed: self._end,
-            StrategyStarted: self._resume,
-            StrategyStopped: self._stop,
+            **dict.fromkeys(KINDS, self._permit),
             RunStarted: self._start,
-            LevelChanged: self._change_level,
-            SessionChanged: self._change_session,
-            FeedStale: lambda said: self.stale.add(said.symbol),
-            FeedRecovered: lambda said: self.stale.discard(said.symbol),
         }
 
     def _ask(self, intent: Intent) -> None:
@@ -142,20 +106,14 @@ class HostState:
         if owner is not None:
             self.book.view(*owner).is_waiting = False
 
-    def _resume(self, said: StrategyStarted) -> None:
-        self.stopped.pop(said.strategy, None)
-
-    def _stop(self, said: StrategyStopped) -> None:
-        self.stopped[said.strategy] = said.reason
+    def _permit(self, message: Message) -> None:
+        self.permissions.apply(
+            message
+        )  # the instance that stands there now, not the one before `load`
 
     def _start(self, said: RunStarted) -> None:
         self.genesis = said.genesis
-
-    def _change_level(self, said: LevelChanged) -> None:
-        self.level = said.level
-
-    def _change_session(self, said: SessionChanged) -> None:
-        self.sessions[said.market] = said.session
+        self.permissions.apply(said)
 
     def _wait(self, intent_id: str, strategy: str, symbol: str) -> None:
         self.waiting[intent_id] = (strategy, symbol)

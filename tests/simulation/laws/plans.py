@@ -14,6 +14,7 @@ from tradingd.router.algos.iceberg import Iceberg
 from tradingd.router.algos.twap import Plan, Twap
 from tradingd.router.parents import Parent, Progress, progress_of
 from tradingd.router.settings import RouterSettings
+from tradingd.state.ids import OrderId, Origin
 
 ZERO = Decimal(0)
 
@@ -39,9 +40,12 @@ class PlanLaws:
             self._plans.pop(message.intent_id, None)
 
     def _opened(self, said: m.IntentApproved, at: int) -> None:
+        parts = OrderId.parse(said.intent_id)
+        assert parts is not None, said.intent_id
         parent = Parent(
             said.intent_id, said.strategy, said.symbol, said.side, said.role, said.quantity,
-            said.limit_price, said.quoted_at, is_approved=True, algorithm=said.algorithm, started_at=at,
+            said.limit_price, said.quoted_at, is_approved=True, is_operators=parts.origin is Origin.OPERATOR,
+            algorithm=said.algorithm, started_at=at,
         )  # fmt: skip
         algorithm = algorithm_of(parent, self._settings)
         progress = progress_of(parent, ZERO)
