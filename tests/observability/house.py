@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 from tradingd import messages as m
+from tradingd.app.system import House
+from tradingd.app.system_samples import SystemSamples
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
 from tradingd.log.journal import Journal
@@ -111,7 +114,8 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
     files["order_log"].write_bytes(b"x" * 100)
     files["order_log"].with_name("orders.db-wal").write_bytes(b"x" * 20)
     files["market_tape"].mkdir()
-    metrics.attach(house, clock, NullTape(), files)
+    samples = SystemSamples(cast("House", house), clock, NullTape(), files, lambda: WALL)
+    metrics.attach(samples)
     return house
 
 

@@ -38,6 +38,7 @@ from tradingd.app.state_directory import FolderUnusable, StateFiles
 from tradingd.app.summary import Summary
 from tradingd.app.surface import build_api
 from tradingd.app.system import House
+from tradingd.app.system_samples import SystemSamples
 from tradingd.config import ConfigError, Settings, config_hash
 from tradingd.config.mapping import (
     core_settings,
@@ -164,7 +165,7 @@ class Daemon:
                 halt_file=self._files.halt,
             )
             files = {"order_log": self._files.log, "market_tape": self._files.tape}
-            self._metrics.attach(house, ends.clock, tape, files)
+            self._metrics.attach(SystemSamples(house, ends.clock, tape, files))
             await check_account(self._settings, house.broker)
             notify = await self._build_notify(house, ends.clock, network)
             readers = ((self._view, self._view.kinds), (notify, notify.day.kinds))

@@ -1,27 +1,28 @@
 """The page `/metrics`: messages move counters as they pass, books and house are read when somebody scrapes.
 
 Nothing here is on the way of a quote: the watcher feeds it what it reads anyway, and hot components keep
-plain integers of their own (`house_samples.py`). Children are bound once; ids never become labels.
+plain integers of their own (`app/system_samples.py`). Children are bound once; ids never become labels.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import Counter, Gauge, generate_latest
+from prometheus_client.registry import Collector
 
 from tradingd import messages as m
 from tradingd.messages import Envelope, Level, Message, Session, Severity, Side
 from tradingd.observability.book_samples import BookSamples
 from tradingd.observability.meters import Bound, Meters
 from tradingd.observability.order_meters import OrderMeters
-from tradingd.observability.system_samples import TRADE_UPDATES, House, HouseSamples
-from tradingd.runtime.ports import Clock, Tape
 from tradingd.views.limits import Limits
 from tradingd.views.system_view import HouseView
+
+TRADE_UPDATES = "trade_updates"
+"""The order stream, beside the markets' names."""
 
 HALTING = ("broker_refused", "daily_loss", "failure", "flatten", "halt", "stopped")
 """The causes that halt (`supervisor/levels.py`): their series exist from the start."""
@@ -82,9 +83,9 @@ class Metrics:
         """The message types that are counted."""
         return frozenset(self._count) | frozenset(self._orders.folds)
 
-    def attach(self, house: House, clock: Clock, tape: Tape, files: Mapping[str, Path]) -> None:
-        """Sample a house from here on; `files`: label -> order log or tape folder, the log first."""
-        self._registry.register(HouseSamples(house, clock, tape, files, self._wall))
+    def attach(self, samples: Collector) -> None:
+        """Show what `samples` reads, too, from here on."""
+        self._registry.register(samples)
 
     def apply(self, envelope: Envelope) -> None:
         """Count one message."""

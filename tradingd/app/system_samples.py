@@ -7,189 +7,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from tradingd.log.journal import Journal
-from tradingd.messages import Market
+from tradingd.app.system import House
 from tradingd.observability.meters import counter_of, gauge_of, histogram_of
-from tradingd.runtime.actor import Station
-from tradingd.runtime.bus import Bus
+from tradingd.observability.metrics import TRADE_UPDATES
+from tradingd.runtime.account_wire import Turnstile
 from tradingd.runtime.ports import Clock, Tape
-from tradingd.runtime.tally import SECOND_NS, Tally
+from tradingd.runtime.tally import SECOND_NS
 
 BROKER = "alpaca"
-TRADE_UPDATES = "trade_updates"
 _GROUP = ("group",)
 
 
-class Door(Protocol):
-    """What is read of the door."""
-
-    counts: dict[str, int]
-
-
-class Intake(Protocol):
-    """What is read of the intake."""
-
-    quotes: int
-    trades: int
-    bars: int
-    statuses: int
-    ignored: int
-    unread: int
-    unknown: int
-
-    @property
-    def door(self) -> Door:
-        """The door behind it."""
-
-
-class Stream(Protocol):
-    """What is read of a market data socket."""
-
-    market: Market
-    frames: int
-    heard_at: int
-    slow_warnings: int
-    refused_changes: int
-
-
-class Feed(Protocol):
-    """What is read of the feed."""
-
-    gap_bars: int
-
-    @property
-    def gaps(self) -> Mapping[tuple[str, str], int]:
-        """(market, result) -> gaps."""
-
-    @property
-    def intake(self) -> Intake:
-        """Where points come in."""
-
-    @property
-    def streams(self) -> Sequence[Stream]:
-        """One socket per market."""
-
-
-class BudgetCounts(Protocol):
-    """What is read of the request budget."""
-
-    @property
-    def lanes(self) -> Mapping[str, int]:
-        """Lane -> requests let through."""
-
-    @property
-    def rooms(self) -> Mapping[str, int]:
-        """Lane -> requests that could leave now."""
-
-    @property
-    def waiting(self) -> Mapping[str, int]:
-        """Lane -> requests that wait now."""
-
-    @property
-    def waits(self) -> Mapping[str, int]:
-        """Lane -> requests that had to wait."""
-
-    @property
-    def kept_back(self) -> Mapping[str, int]:
-        """Lane -> requests that were not sent for want of room."""
-
-    @property
-    def refused(self) -> int:
-        """Replies with HTTP 429."""
-
-
-class Broker(Protocol):
-    """What is read of the broker's edge."""
-
-    @property
-    def requests(self) -> Mapping[tuple[str, str], int]:
-        """(operation, code) -> requests."""
-
-    @property
-    def request_seconds(self) -> Mapping[str, Tally]:
-        """Operation -> real time."""
-
-    @property
-    def rate_limit_remaining(self) -> int | None:
-        """What is left of the minute's quota."""
-
-    @property
-    def facts_ignored(self) -> int:
-        """Duplicates."""
-
-    @property
-    def foreign_events(self) -> int:
-        """News of orders not ours."""
-
-    @property
-    def words_unknown(self) -> Mapping[str, int]:
-        """Where -> words of the broker we did not know."""
-
-    @property
-    def budgets(self) -> Mapping[str, BudgetCounts]:
-        """What is budgeted -> its plain counters."""
-
-    @property
-    def gaps(self) -> Mapping[str, int]:
-        """Result -> gaps of the order stream."""
-
-    @property
-    def watched(self) -> int:
-        """Orders that may turn up late."""
-
-    @property
-    def heard_at(self) -> int:
-        """The order stream's latest sign, monotonic ns."""
-
-
-class Pulse(Protocol):
-    """What is read of the pulse."""
-
-    @property
-    def answered_at(self) -> Mapping[str, int]:
-        """Station -> monotonic ns."""
-
-    @property
-    def lags(self) -> Tally:
-        """How late the loop was."""
-
-
-class House(Protocol):
-    """The running house, as the metrics see it."""
-
-    @property
-    def bus(self) -> Bus:
-        """The bus."""
-
-    @property
-    def journal(self) -> Journal:
-        """The journal."""
-
-    @property
-    def stations(self) -> Sequence[Station]:
-        """The deciding stations."""
-
-    @property
-    def feed(self) -> Feed:
-        """The feed."""
-
-    @property
-    def broker(self) -> Broker:
-        """The broker's edge."""
-
-    @property
-    def pulse(self) -> Pulse:
-        """The pulse."""
-
-
-class HouseSamples(Collector):
+class SystemSamples(Collector):
     """Samples one house from its building to its end."""
 
     def __init__(
@@ -325,9 +160,9 @@ def _size(path: Path) -> int:
     return total
 
 
-def _budgets(budgets: Mapping[str, BudgetCounts]) -> Iterator[Metric]:
+def _budgets(budgets: Mapping[str, Turnstile]) -> Iterator[Metric]:
     def by_lane(
-        counts: Callable[[BudgetCounts], Mapping[str, int]],
+        counts: Callable[[Turnstile], Mapping[str, int]],
     ) -> dict[tuple[str, ...], float]:
         return {
             (name, lane): n
