@@ -221,6 +221,18 @@ def test_the_tree_in_the_readme_is_the_real_one() -> None:
     assert sorted(listed) == sorted(real)
 
 
+def test_no_test_module_imports_another() -> None:
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        taken = [
+            name
+            for name in _imports(ast.parse(path.read_text()))
+            if re.search(r"^tests\.(\w+\.)*test_", name)
+        ]
+        assert not taken, (
+            f"{_name(path)}: what tests share lives in tests/support or a kit: {taken}"
+        )
+
+
 def test_decimal_fields_never_mix_with_floats_of_the_market() -> None:
     market = {messages.Quote, messages.Trade, messages.BarReceived, messages.Bar, messages.Mark}
     for kind in _all_messages():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from tradingd.messages import (
@@ -18,9 +19,13 @@ from tradingd.messages import (
     Quote,
     Side,
 )
+from tradingd.risk.limits import RiskLimits
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.settings import StrategySettings
+from tradingd.wiring import CoreSettings
 
 SECOND = 1_000_000_000
+SYMBOL = "ACMX"
 
 
 class Once(Strategy):
@@ -90,3 +95,30 @@ def check_children(log: Sequence[Envelope]) -> None:
             family.hear(message)
             family.check(envelope.at)
     assert families
+
+
+def wishing(
+    algorithm: str, quantity: int = 400, leave: str = ""
+) -> Callable[[CoreSettings], CoreSettings]:
+    """Return a house with one strategy that wishes once, and limits that let it."""
+    params = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
+
+    def retell(told: CoreSettings) -> CoreSettings:
+        strategy = StrategySettings(
+            name="once",
+            kind="once",
+            symbols=(SYMBOL,),
+            params=params,
+            when="quote",
+            refusal_wait_s=1,
+        )
+        limits: RiskLimits = dataclasses.replace(
+            told.risk,
+            order_value_usd_max=Decimal(200_000),
+            position_pct_max=Decimal(80),
+            exposure_pct_max=Decimal(80),
+            reach_pct=Decimal(1),
+        )
+        return dataclasses.replace(told, strategies=(strategy,), kinds={"once": Once}, risk=limits)
+
+    return retell

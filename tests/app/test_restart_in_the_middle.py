@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.large_orders import check_children
+from tests.app.large_orders import SYMBOL, check_children, wishing
 from tests.app.lives import Life, M, Town, in_town
-from tests.app.test_slicing import SYMBOL, wishing
 from tradingd.messages import (
     Ask,
     BooksAgreed,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
-from tests.app.large_orders import Once, check_children
+from tests.app.large_orders import SYMBOL, check_children, wishing
 from tests.app.virtual import Act, Recorded, again, play
 from tradingd.log.replay import Outcome
 from tradingd.messages import (
@@ -28,41 +28,10 @@ from tradingd.messages import (
     RunStarted,
     TimerFired,
 )
-from tradingd.risk.limits import RiskLimits
 from tradingd.router.core import RouterCore
 from tradingd.router.lifecycle import OrderState
 from tradingd.runtime.routing import is_heard_by
-from tradingd.strategy.settings import StrategySettings
 from tradingd.wiring import WIRING, CoreSettings
-
-SYMBOL = "ACMX"
-
-
-def wishing(
-    algorithm: str, quantity: int = 400, leave: str = ""
-) -> Callable[[CoreSettings], CoreSettings]:
-    """Return a house with one strategy that wishes once, and limits that let it."""
-    params = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
-
-    def retell(told: CoreSettings) -> CoreSettings:
-        strategy = StrategySettings(
-            name="once",
-            kind="once",
-            symbols=(SYMBOL,),
-            params=params,
-            when="quote",
-            refusal_wait_s=1,
-        )
-        limits: RiskLimits = dataclasses.replace(
-            told.risk,
-            order_value_usd_max=Decimal(200_000),
-            position_pct_max=Decimal(80),
-            exposure_pct_max=Decimal(80),
-            reach_pct=Decimal(1),
-        )
-        return dataclasses.replace(told, strategies=(strategy,), kinds={"once": Once}, risk=limits)
-
-    return retell
 
 
 def run(

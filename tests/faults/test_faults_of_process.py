@@ -23,9 +23,9 @@ import structlog
 from tests.app.lives import Town
 from tests.crash.broker import Broker
 from tests.faults.ground import Scene, day, patient, pause
-from tests.faults.test_faults_of_recovery import again, lives
+from tests.faults.restarts import again, lives
+from tests.systemd.daemon import with_strategy
 from tests.systemd.manager import MOCK, ROOT, environment, started
-from tests.systemd.test_process import with_strategy
 from tradingd.cli.talk import SOCKET_FILE, call
 from tradingd.messages import (
     Envelope,

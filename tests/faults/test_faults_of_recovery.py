@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.app.lives import CONFIG, Town, in_town
+from tests.app.lives import CONFIG, Town
 from tests.faults.ground import SYMBOL, Scene, check, counted, day, patient, pause
+from tests.faults.restarts import again, lives
 from tradingd.config import load
 from tradingd.messages import (
     Ask,
@@ -36,7 +37,6 @@ from tradingd.messages import (
 )
 from tradingd.reconciler.core import ReconcilerSettings
 from tradingd.reconciler.policy import Policy
-from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.wire.http import Request, Response
 from tradingd.wiring import CoreSettings
@@ -464,26 +464,6 @@ def test_fault_82_a_trade_by_hand_is_left_alone_where_the_policy_says_so(tmp_pat
         assert not scene.life.said(DifferenceUnexplained), "a restart remembers whose it is"
 
     day(tmp_path, story, retell=with_policy("ignore"), is_checked=False)
-
-
-async def again(scene: Scene) -> None:
-    """Start the next life, and wait until it sees a market."""
-    scene.life = await scene.town.live()
-    await scene.until(lambda: any(mark.symbol == SYMBOL for mark in scene.life.said(Mark)), 30)
-
-
-def lives(folder: Path, story: Callable[[Town, Scene], Awaitable[None]], *, seed: int = 3) -> None:
-    """Let a story with more than one life happen."""
-
-    async def told(loop: VirtualLoop) -> None:
-        town = Town(loop, seed, folder, retell=patient)
-        scene = Scene(await town.live())
-        await scene.normal(30)
-        await scene.until(lambda: bool(scene.life.said(BooksAgreed)))
-        await pause(2)
-        await story(town, scene)
-
-    in_town(seed, told)
 
 
 def test_fault_33_a_position_mismatch_at_a_start_waits_for_a_person(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -13,6 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.properties.edge import (
+    ACCOUNT,
+    LISTED,
+    NOW,
+    SETTINGS,
+    Edge,
+    order,
+)
 from tests.properties.effort import effort
 from tests.properties.odd import (
     BIDI,
@@ -29,110 +35,15 @@ from tests.properties.odd import (
 from tests.properties.wire import Answers, run
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import number, time_ns
-from tradingd.broker.desk import Desk
-from tradingd.broker.former import FormerOrders
-from tradingd.broker.gap import Gap
-from tradingd.broker.orders import OrderPath
 from tradingd.broker.outcome import Outcome, classify
 from tradingd.broker.rest import AlpacaRest, CallFailed
-from tradingd.broker.settings import AlpacaSettings, KeysRefused
-from tradingd.broker.snapshot import Snapshots
-from tradingd.broker.teller import Teller
-from tradingd.broker.updates import OrderStream, StreamLost
-from tradingd.messages import Envelope, Message, OrderType, Role, Side, TimeInForce
-from tradingd.runtime.actor import Inbox
+from tradingd.broker.settings import KeysRefused
+from tradingd.broker.updates import StreamLost
+from tradingd.messages import Message
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
 from tradingd.runtime.ports import Reply
 from tradingd.runtime.quota_headers import quota_said
-
-D = Decimal
-NOW = 1_709_649_000_000_000_000
-SETTINGS = AlpacaSettings(
-    trading_url="http://broker",
-    trading_stream_url="ws://broker/stream",
-    key_id="k",
-    secret_key="s",
-    snapshot_tries_max=1,
-    snapshot_settle_s=60.0,
-)
-
-
-class Bus:
-    """Stamps what is said, and looks at it as the log would."""
-
-    def __init__(self) -> None:
-        self.said: list[Message] = []
-
-    def inbox(self, station: str) -> Inbox:
-        raise AssertionError(station)
-
-    def on(self, kind: type[Message], callback: Callable[[Message], None]) -> None:
-        raise AssertionError(kind)
-
-    def publish(self, source: str, message: Message) -> Envelope:
-        check_message(message)
-        self.said.append(message)
-        return Envelope(len(self.said), NOW, source, message)  # type: ignore[arg-type]
-
-    async def durable(self, seq: int) -> None:
-        """Everything is."""
-
-
-class Edge:
-    """The parts of the edge that read, with two orders at the broker."""
-
-    def __init__(self, network: Answers, settings: AlpacaSettings = SETTINGS) -> None:
-        self.bus = Bus()
-        self.desk = Desk(
-            network, ManualClock(NOW), self.bus, self.bus, settings=settings, rng=random.Random(1)
-        )
-        path = OrderPath(self.desk)
-        gap = Gap(self.desk, path)
-        self.snapshots = Snapshots(self.desk, gap, path, FormerOrders(self.desk, ()))
-        teller = Teller(self.desk, path.cancels, self.snapshots.ask)
-        self.stream = OrderStream(self.desk, gap, self.snapshots, teller)
-        self.stream._release()
-        self.desk.known.apply(m.RunStarted("g", "r", "b", "c", "mock"), NOW)
-        for order in ORDERS:
-            self.desk.known.apply(order, NOW)
-            self.desk.known.apply(m.OrderSent(order.order_id), NOW)
-
-    def check_orders(self) -> None:
-        """Each share once, forwards only, and nothing but late fills after an end."""
-        told: defaultdict[str, Decimal] = defaultdict(Decimal)
-        ended: set[str] = set()
-        for fact in self.bus.said:
-            if isinstance(fact, m.OrderFilled):
-                assert fact.quantity > 0
-                assert fact.price > 0
-                told[fact.order_id] += fact.quantity
-                assert told[fact.order_id] == fact.cumulative
-            elif isinstance(fact, m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced):  # fmt: skip
-                assert fact.order_id not in ended
-                ended.add(fact.order_id)
-
-
-def approved(order_id: str, symbol: str, quantity: str, price: str) -> m.OrderApproved:
-    return m.OrderApproved(
-        order_id, order_id.rpartition("-")[0], "sma", symbol, Side.BUY, Role.ENTRY, D(quantity),
-        OrderType.LIMIT, D(price), TimeInForce.DAY, NOW,
-    )  # fmt: skip
-
-
-ORDERS = (
-    approved("g-e-sma-1-1", "IBM", "100", "101"),
-    approved("g-e-sma-2-1", "BTC/USD", "0.5", "64000"),
-)
-
-
-def order(order_id: str = "g-e-sma-1-1", **changes: Any) -> dict[str, Any]:
-    given = {
-        "id": "b-" + order_id, "client_order_id": order_id, "symbol": "IBM", "side": "buy", "type": "limit",
-        "status": "new", "qty": "100", "filled_qty": "0", "filled_avg_price": None, "limit_price": "101",
-        "created_at": "2024-03-05T14:30:00.000000001Z", "replaced_by": None, "legs": None,
-    }  # fmt: skip
-    return {**given, **changes}
 
 
 def update(event: str, shown: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -224,16 +135,10 @@ def test_no_bomb_on_the_order_stream_does_harm() -> None:
 
 # REST.
 
-ACCOUNT = {
-    "id": "a-1", "account_number": "PA1", "status": "ACTIVE", "cash": "100000.01", "equity": "100500.5",
-    "buying_power": "200000", "trading_blocked": False, "account_blocked": False,
-    "trade_suspended_by_user": False,
-}  # fmt: skip
 POSITIONS = [
     {"symbol": "IBM", "asset_class": "us_equity", "qty": "5", "avg_entry_price": "100.5", "side": "long"},
     {"symbol": "BTCUSD", "asset_class": "crypto", "qty": "0.25", "avg_entry_price": "64000", "side": "long"},
 ]  # fmt: skip
-LISTED = [order(), order("g-e-sma-2-1", symbol="BTC/USD", qty="0.5", limit_price="64000")]
 ACTIVITIES = [
     {"id": "20240305::x", "activity_type": "CSD", "net_amount": "250.5", "created_at": "2024-03-05T14:29:00Z"},
     {"id": "20240305::y", "activity_type": "FILL", "order_id": "b-g-e-sma-1-1", "qty": "40", "cum_qty": "40",

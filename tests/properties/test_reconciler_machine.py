@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.properties.edge import ACCOUNT, LISTED, NOW, SETTINGS, Edge
 from tests.properties.effort import effort
 from tests.properties.odd import as_json
-from tests.properties.test_fuzz_broker import ACCOUNT, LISTED, NOW, SETTINGS, Edge
 from tests.properties.wire import Answers
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import read_order

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.risk.examples import PASSES, REFUSES, Build
 from tests.risk.kit import NOW
-from tests.risk.test_rules import PASSES, REFUSES, Build
 from tradingd import messages as m
 from tradingd.messages import Role
 from tradingd.risk import brief, rules

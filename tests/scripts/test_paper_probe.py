@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -19,15 +17,13 @@ from scripts.paper_probe import (
     NotPaper,
     Paper,
     PaperSettings,
-    ask_all,
     ensure_paper,
     keep,
 )
 from scripts.paper_probe.__main__ import probe
+from tests.support.probe import START, asked
 from tradingd.app.lock import InstanceLock
 from tradingd.broker.settings import AlpacaSettings
-from tradingd.instruments.calendar import ns_of
-from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
@@ -35,43 +31,6 @@ from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.network import SimulatorNetwork
 
 DATA = "wss://stream.data.alpaca.markets"
-START = ns_of("2024-03-05", "10:00")
-
-
-Prepare = Callable[[LocalAlpaca, int], None]
-
-
-def asked(
-    *faults: Fault, only: tuple[str, ...] = (), prepare: Prepare = lambda *_: None
-) -> tuple[list[Answer], LocalAlpaca]:
-    """Ask the simulator in virtual time."""
-    loop = VirtualLoop(1)
-    clock = VirtualClock(loop, START)
-    told = SimulatorSettings(start=START, minutes=60, symbols=("ACMX", "BTC/USD"))
-    alpaca = LocalAlpaca(build_world(told), told.wire)
-    keys = told.wire.keys
-
-    async def ask() -> list[Answer]:
-        network = SimulatorNetwork(alpaca, clock)
-        await asyncio.sleep(5)
-        broker = AlpacaSettings(
-            trading_url="http://simulator", trading_stream_url="ws://simulator/stream",
-            data_url="http://simulator", key_id=keys.key_id, secret_key=keys.secret_key,
-        )  # fmt: skip
-        settings = PaperSettings(broker=broker, data_stream_url="ws://simulator", equity="ACMX")
-        paper = Paper(network, clock, settings, "probe-test")
-        await paper.verify()
-        prepare(alpaca, clock.now())
-        await asyncio.sleep(5)
-        for fault in faults:
-            alpaca.faults.arm(fault)
-        chosen = {name: row for name, row in QUESTIONS.items() if not only or name in only}
-        answers = await ask_all(paper, chosen)
-        await network.close()
-        return answers
-
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(ask()), alpaca
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
 from alpaca.trading.stream import TradingStream
 
+from tests.simulator.clients import KEYS, PARAMS, nothing
 from tests.simulator.stage import START, Heard, do, running, serving
-from tests.simulator.test_alpaca_py_methods import KEYS, PARAMS, nothing
 from tradingd.simulator.exchange.dated import DatedEvent
 from tradingd.simulator.server import SimulatorServer
 from tradingd.simulator.wire.news import NewsItem

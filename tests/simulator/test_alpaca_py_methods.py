@@ -51,13 +51,11 @@ from alpaca.trading.requests import (
     UpdateWatchlistRequest,
 )
 
+from tests.simulator.clients import KEYS, PARAMS, nothing
 from tests.simulator.stage import START, Heard, do, running, serving
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.wire.settings import SIMULATOR_KEYS
 
 pytestmark = pytest.mark.wire
-KEYS = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
-PARAMS = {"close_timeout": 1, "ping_interval": 10, "max_size": None}
 DAY_NS = 86_400_000_000_000
 
 
@@ -306,11 +304,6 @@ async def test_streams_of_notices_books_and_news() -> None:
     assert isinstance(articles.items[0], News)
     books = [each for each in coins.items if isinstance(each, Orderbook)]
     assert [each.reset for each in books[:2]] == [True, False]
-
-
-async def nothing(item: object) -> None:
-    """Hear and forget."""
-    del item
 
 
 async def test_the_always_on_stream() -> None:

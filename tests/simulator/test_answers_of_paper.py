@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from scripts.paper_probe import QUESTIONS, Answer, keep
-from tests.scripts.test_paper_probe import asked
+from tests.support.probe import asked
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alpaca"
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.supervisor.test_core import (
+from tests.supervisor.kit import (
     NOW,
     SECOND,
     agreed,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.manager import ROOT
-from tests.systemd.test_units import SERVICES, lines, value
+from tests.systemd.units import SERVICES, lines, value
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(

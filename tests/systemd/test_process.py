@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.systemd.daemon import with_strategy
 from tests.systemd.manager import MOCK, REAL_S_MAX, ROOT, environment, started
 from tests.systemd.slow_exchange import LATE_MARKET_S, SPEED
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS
@@ -41,23 +42,6 @@ class Buys:
     def on_bar(self, bar, view):
         return Wish(side=Side.BUY, reason="always") if view.is_flat else None
 """
-
-
-def with_strategy(folder: Path, name: str, text: str) -> Path:
-    """Return the mock configuration with the user's own strategy in place of the shipped ones."""
-    file = folder / f"{name.lower()}.py"
-    file.write_text(text)
-    table = f"""
-[strategies.own]
-kind = "{file}:{name}"
-symbols = ["ACMX", "ZORB"]
-when = "bar"
-span_s = 15
-"""
-    shipped = re.compile(r"^\[strategies\.sma\].*(?=^\[risk\])", re.DOTALL | re.MULTILINE)
-    config = folder / "own.toml"
-    config.write_text(shipped.sub(table, MOCK.read_text()))
-    return config
 
 
 def test_a_run_is_ready_fed_and_stopped_as_the_unit_expects(tmp_path: Path) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.manager import ROOT
+from tests.systemd.units import SERVICES, UNITS, lines, value
 from tradingd.app.exit_codes import Exit
 from tradingd.config.sections import Run
 
-UNITS = ROOT / "systemd"
-SERVICES = ("tradingd.service", "tradingd@.service")
 EXPOSURE_MAX = 15
 """Tenths: 1.5 of 10."""
 
@@ -27,16 +25,6 @@ def told(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - a fixed command
         [str(word) for word in command], capture_output=True, text=True, check=False, timeout=60
     )
-
-
-def lines(name: str) -> list[str]:
-    return [line for line in (UNITS / name).read_text().splitlines() if line[:1] not in ("", "#")]
-
-
-def value(name: str, key: str) -> str:
-    found = [line.partition("=")[2] for line in lines(name) if line.startswith(f"{key}=")]
-    assert len(found) == 1, f"{key} stands {len(found)} times in {name}"
-    return found[0]
 
 
 @needs_systemd

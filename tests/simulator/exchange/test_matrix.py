@@ -12,27 +12,21 @@ from tests.simulator.exchange.venue import (
     DAY,
     NOON,
     OPEN,
+    PRICES,
     SECOND,
     D,
+    answer,
     bought,
-    exchange,
     new,
     quote,
+    ready,
+    ready_with,
     refused,
 )  # fmt: skip
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.simulator.exchange.core import Exchange
-from tradingd.simulator.exchange.orders import NewOrder
-from tradingd.simulator.exchange.refusals import Refused
 from tradingd.simulator.exchange.settings import ExchangeSettings, default_asset
 
-PRICES: dict[str, dict[str, Any]] = {
-    "market": {},
-    "limit": {"limit_price": D(100)},
-    "stop": {"stop_price": D(105)},
-    "stop_limit": {"stop_price": D(105), "limit_price": D(106)},
-    "trailing_stop": {"trail_price": D(1)},
-}
 EQUITY_TIMES = {
     "market": "day gtc opg cls ioc fok",
     "limit": "day gtc opg cls ioc fok",
@@ -43,21 +37,6 @@ EQUITY_TIMES = {
 COIN_TIMES = {"market": "gtc ioc", "limit": "gtc ioc", "stop_limit": "gtc"}
 TIMES = ("day", "gtc", "opg", "cls", "ioc", "fok")
 MORNING = ns_of(DAY, "08:00")
-
-
-def ready(now: int = NOON, *, always_open: bool = True, **settings: Any) -> Exchange:
-    venue = exchange(always_open=always_open, **settings)
-    quote(venue, now=now)
-    quote(venue, 100, 100.1, now, symbol="BTC/USD")
-    return venue
-
-
-def answer(venue: Exchange, order: NewOrder, now: int = NOON) -> tuple[int, int, str] | None:
-    try:
-        venue.submit(order, now)
-    except Refused as no:
-        return no.http_status, no.code, no.message
-    return None
 
 
 @pytest.mark.parametrize("time", TIMES)
@@ -195,12 +174,6 @@ def test_assets_may_know_no_fractions() -> None:
     got = answer(ready_with(early), order)
     assert got == (422, 42210000, 'asset "ACMX" is not fractionable in extended hours')
     assert answer(ready(), order) is None
-
-
-def ready_with(asset: Any, **settings: Any) -> Exchange:
-    venue = exchange(assets=(asset,), **settings)
-    quote(venue)
-    return venue
 
 
 def test_the_switches_of_the_account_are_obeyed() -> None:

@@ -11,8 +11,21 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.exchange.test_matrix import PRICES, answer, ready, ready_with
-from tests.simulator.exchange.venue import CLOSE, DAY, NOON, SECOND, D, bought, exchange, new, quote
+from tests.simulator.exchange.venue import (
+    CLOSE,
+    DAY,
+    NOON,
+    PRICES,
+    SECOND,
+    D,
+    answer,
+    bought,
+    exchange,
+    new,
+    quote,
+    ready,
+    ready_with,
+)
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import Replacement

@@ -21,6 +21,14 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 D = Decimal
 
+PRICES: dict[str, dict[str, Any]] = {
+    "market": {},
+    "limit": {"limit_price": D(100)},
+    "stop": {"stop_price": D(105)},
+    "stop_limit": {"stop_price": D(105), "limit_price": D(106)},
+    "trailing_stop": {"trail_price": D(1)},
+}
+
 
 def exchange(*, always_open: bool = True, **settings: Any) -> Exchange:
     """Return an exchange, without a calendar unless asked."""
@@ -68,3 +76,24 @@ def refused(venue: Exchange, order: NewOrder, now: int = NOON) -> Refused:
     with pytest.raises(Refused) as caught:
         venue.submit(order, now)
     return caught.value
+
+
+def ready(now: int = NOON, *, always_open: bool = True, **settings: Any) -> Exchange:
+    venue = exchange(always_open=always_open, **settings)
+    quote(venue, now=now)
+    quote(venue, 100, 100.1, now, symbol="BTC/USD")
+    return venue
+
+
+def answer(venue: Exchange, order: NewOrder, now: int = NOON) -> tuple[int, int, str] | None:
+    try:
+        venue.submit(order, now)
+    except Refused as no:
+        return no.http_status, no.code, no.message
+    return None
+
+
+def ready_with(asset: Any, **settings: Any) -> Exchange:
+    venue = exchange(assets=(asset,), **settings)
+    quote(venue)
+    return venue

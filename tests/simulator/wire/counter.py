@@ -95,3 +95,18 @@ class Counter:
 def told(response: Response) -> Any:
     """Return the JSON of a response."""
     return msgspec.json.decode(response.body)
+
+
+MARKET = {"symbol": "AAA", "side": "buy", "type": "market", "time_in_force": "day"}
+
+
+def submit(counter: Counter, order: dict[str, Any], **fields: object) -> Any:
+    response = counter.ask("POST", "/v2/orders", {**order, **fields})
+    assert response.status == 200, response.body
+    return told(response)
+
+
+def hold(counter: Counter, symbol: str = "AAA", qty: str = "10") -> None:
+    submit(counter, MARKET, symbol=symbol, qty=qty, time_in_force="gtc" if "/" in symbol else "day")
+    counter.pass_seconds(1)
+    counter.quote(symbol, 100.0, 100.1, 501.0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tests.simulator.wire.counter import Counter, told
-from tests.simulator.wire.test_orders import hold
+from tests.simulator.wire.counter import Counter, hold, told
 from tradingd.simulator.wire.settings import WireSettings
 
 
