@@ -99,11 +99,11 @@ class Desk:
     def __init__(self, **settings: Any) -> None:
         self.now = NOW
         self.core = RouterCore(RouterSettings(**settings))
+        started = m.RunStarted(genesis="g", run_id="r", build="b", config_hash="c", mode="mock")
+        self.hear(started)
         for market in Market:
             self.hear(m.SessionChanged(market=market, session=Session.REGULAR, until_at=0))
         self.hear(level(Level.NORMAL))
-        started = m.RunStarted(genesis="g", run_id="r", build="b", config_hash="c", mode="mock")
-        self.hear(started)
 
     def hear(self, *messages: Message) -> list[Message]:
         said: list[Message] = []

@@ -44,7 +44,7 @@ def test_a_slot_that_had_its_slice_before_a_restart_gets_no_second_one() -> None
     desk = Desk()
     desk.hear(fill(begin(desk), 10))
     after = restarted(desk)
-    after.hear(started())
+    after.hear(started(), level(Level.NORMAL))
     assert not of_kind(later(after, 9), m.OrderProposed)
     assert proposed(later(after, 1)).slice_number == 2
 
@@ -100,7 +100,7 @@ class Logged(Desk):
             after.core.apply(message, at)
         after.now = self.now
         assert after.core.save() == self.core.save()
-        after.hear(started())
+        after.hear(started(), level(Level.NORMAL))
         return after
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
-from tradingd.messages import NOTHING, Level, Mark, Market, Message, Role, Side
+from tradingd.messages import NOTHING, Mark, Market, Message, Role, Side
 from tradingd.router import entries, exits, slices
 from tradingd.router.desk import OVERDUE, SECOND, Desk, OrderFact
 from tradingd.router.flatten import advance_flatten, flatten, flatten_all, is_stuck
@@ -20,6 +20,7 @@ from tradingd.router.parents import Order, Parent
 from tradingd.router.settings import RouterSettings
 from tradingd.router.turn import Turn
 from tradingd.router.watch import Watch
+from tradingd.state.permissions import Action
 
 _AboutOrder = OrderFact | m.OrderFilled
 _ABOUT_ORDERS: frozenset[type[Message]] = frozenset(get_args(_AboutOrder))
@@ -188,15 +189,15 @@ def _on_start(turn: Turn, _said: m.RunStarted) -> None:
 
 
 def _on_level(turn: Turn, said: m.LevelChanged) -> None:
-    watch = turn.watch
-    if said.level is not Level.NO_ENTRIES:
+    watch, may = turn.watch, turn.desk.permissions.may
+    if may(Action.ENTER) or not may(Action.KEEP_ENTRIES):
         watch.grace_at = 0
     elif not watch.grace_at and any(p.role is Role.ENTRY for p in turn.desk.parents.values()):
         watch.grace_at = turn.now + max(1, int(turn.desk.settings.entry_grace_s * SECOND))
-    if said.level in (Level.REDUCE_ONLY, Level.HALTED):
-        entries.cancel_entries(turn, f"level {said.level}")
-    elif said.level is Level.FLATTENING:
+    if may(Action.FLATTEN):
         flatten_all(turn)
+    elif not may(Action.KEEP_ENTRIES):
+        entries.cancel_entries(turn, f"level {said.level}")
     _wake(turn)
 
 
@@ -250,7 +251,7 @@ def _on_timer(turn: Turn, _fired: m.TimerFired) -> None:
     watch.fired()
     if watch.grace_at and watch.grace_at <= now:
         watch.grace_at = 0
-        entries.cancel_entries(turn, f"level {turn.desk.level}")
+        entries.cancel_entries(turn, f"level {turn.desk.permissions.level}")
     for order_id in [key for key, due in watch.orders.items() if due <= now]:
         del watch.orders[order_id]
         order = turn.desk.orders.get(order_id)

@@ -14,13 +14,13 @@ from typing import Any, get_args
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.symbols import market_of
-from tradingd.messages import Level, Mark, Market, Message, Role, Session
+from tradingd.messages import Mark, Message, Role
 from tradingd.router.holdings import Holdings, HoldingsState
 from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
 from tradingd.router.parents import ZERO, Order, Parent
 from tradingd.router.settings import RouterSettings
 from tradingd.state.ids import OrderId, Origin, by_age, intent_id, number_of, parent_of
+from tradingd.state.permissions import KINDS, Action, Permissions
 
 SECOND = 1_000_000_000
 
@@ -44,10 +44,7 @@ class DeskState(msgspec.Struct):
     genesis: str = ""
     counter: int = 0
     """The number of the latest exit or flatten of our own."""
-    level: Level = Level.NO_ENTRIES
-    sessions: dict[Market, Session] = {}
-    halted: set[str] = set()
-    stopped: set[str] = set()
+    permissions: Permissions = msgspec.field(default_factory=Permissions)
     flatten_asked: set[str] = set()
     """Symbols an operator wants gone; forgotten when an entry is approved after they are flat."""
     orders: dict[str, Order] = {}
@@ -73,10 +70,7 @@ class Desk:
     def _take(self, state: DeskState) -> None:
         self.genesis = state.genesis
         self.counter = state.counter
-        self.level = state.level
-        self.sessions = state.sessions
-        self.halted = state.halted
-        self.stopped = state.stopped
+        self.permissions = state.permissions
         self.flatten_asked = state.flatten_asked
         self.orders = state.orders
         self.parents = state.parents
@@ -100,10 +94,7 @@ class Desk:
         state = DeskState(
             genesis=self.genesis,
             counter=self.counter,
-            level=self.level,
-            sessions=self.sessions,
-            halted=self.halted,
-            stopped=self.stopped,
+            permissions=self.permissions,
             flatten_asked=self.flatten_asked,
             orders=self.orders,
             parents=self.parents,
@@ -144,23 +135,19 @@ class Desk:
         """Yield the live orders of a symbol."""
         return (order for order in self.orders.values() if order.symbol == symbol)
 
-    def is_open(self, symbol: str) -> bool:
-        """Tell whether an order in `symbol` could trade now."""
-        session = self.sessions.get(market_of(symbol), Session.CLOSED)
-        return session is Session.REGULAR and symbol not in self.halted
-
     def may_flatten(self, symbol: str) -> bool:
         """Tell whether a flatten order may go out now: into the market, or into its queue if so configured."""
-        is_queued = self.settings.flatten_closed == "queue" and symbol not in self.halted
-        return is_queued or self.is_open(symbol)
+        permissions = self.permissions
+        is_queued = self.settings.flatten_closed == "queue" and symbol not in permissions.halted
+        return is_queued or permissions.is_trading(symbol)
 
     def is_resting(self, order: Order) -> bool:
         """Tell whether an order waits for its market to open: its patience has not begun."""
-        return order.role is Role.FLATTEN and not self.is_open(order.symbol)
+        return order.role is Role.FLATTEN and not self.permissions.is_trading(order.symbol)
 
     def is_flattening(self, symbol: str) -> bool:
         """Tell whether all of `symbol` must go."""
-        return self.level is Level.FLATTENING or symbol in self.flatten_asked
+        return symbol in self.flatten_asked or self.permissions.may(Action.FLATTEN)
 
     def next_id(self, role: Role, strategy: str) -> str:
         """Return the id of the next exit or flatten; the counter moves when it is said."""
@@ -171,12 +158,8 @@ class Desk:
 
     def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
         return {
+            **dict.fromkeys(KINDS, self._permit),
             m.RunStarted: self._start,
-            m.LevelChanged: self._change_level,
-            m.SessionChanged: self._change_session,
-            m.SymbolHalted: self._halt,
-            m.StrategyStarted: lambda said: self.stopped.discard(said.strategy),
-            m.StrategyStopped: lambda said: self.stopped.add(said.strategy),
             m.OperatorAsked: self._ask,
             m.IntentClosed: self._close,
             m.OrderProposed: self._propose,
@@ -191,18 +174,12 @@ class Desk:
 
     def _start(self, said: m.RunStarted) -> None:
         self.genesis = said.genesis
-        self.halted.clear()  # the feed tells of changes only, and nobody listened
+        self.permissions.apply(said)
         self._line_up()
         self.holdings.line_up()
 
-    def _change_level(self, said: m.LevelChanged) -> None:
-        self.level = said.level
-
-    def _change_session(self, said: m.SessionChanged) -> None:
-        self.sessions[said.market] = said.session
-
-    def _halt(self, said: m.SymbolHalted) -> None:
-        (self.halted.add if said.is_halted else self.halted.discard)(said.symbol)
+    def _permit(self, said: Message) -> None:
+        self.permissions.apply(said)
 
     def _ask(self, said: m.OperatorAsked) -> None:
         if said.ask is m.Ask.FLATTEN and said.target:

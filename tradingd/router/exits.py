@@ -12,11 +12,12 @@ from tradingd import messages as m
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
 from tradingd.instruments.ownership import EXTERNAL
 from tradingd.instruments.symbols import instrument
-from tradingd.messages import Level, Mark, Role, Side
+from tradingd.messages import Mark, Role, Side
 from tradingd.router import slices
 from tradingd.router.holdings import Trigger
 from tradingd.router.parents import Parent
 from tradingd.router.turn import Turn
+from tradingd.state.permissions import Action
 
 STOP_LOSS = "stop_loss"
 TAKE_PROFIT = "take_profit"
@@ -41,7 +42,7 @@ def protect(turn: Turn, symbol: str) -> None:
 def start_protection(turn: Turn, mark: Mark) -> None:
     """Say from which price an adopted position is protected: the first bid of its open market."""
     holding = turn.desk.holdings.get(EXTERNAL, mark.symbol)
-    if holding is None or not turn.desk.is_open(mark.symbol):
+    if holding is None or not turn.desk.permissions.is_trading(mark.symbol):
         return
     if not _is_dust(mark.symbol, holding.quantity, mark):
         price = decimal_of(mark.bid)
@@ -50,9 +51,10 @@ def start_protection(turn: Turn, mark: Mark) -> None:
 
 def _leave(turn: Turn, strategy: str, mark: Mark, reason: str) -> None:
     desk, symbol = turn.desk, mark.symbol
-    if not desk.is_open(symbol) or desk.is_flattening(symbol) or turn.is_paused(strategy, symbol):
+    action = Action.STOP_LOSS if reason == STOP_LOSS else Action.TAKE_PROFIT
+    if not desk.permissions.may(action) or not desk.permissions.is_trading(symbol):
         return
-    if desk.level is Level.HALTED and reason != STOP_LOSS:
+    if desk.is_flattening(symbol) or turn.is_paused(strategy, symbol):
         return
     ways = [
         parent

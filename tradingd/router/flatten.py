@@ -44,7 +44,7 @@ def flatten(turn: Turn, symbol: str) -> None:
 def _tell_of_halt(turn: Turn, symbol: str) -> None:
     """A halted symbol cannot be left: the owner must know, once, that the house is waiting for it."""
     told, held = turn.watch.halted, turn.desk.holdings.positions.get(symbol)
-    if symbol not in turn.desk.halted:
+    if symbol not in turn.desk.permissions.halted:
         told.discard(symbol)
     elif held and symbol not in told:
         told.add(symbol)

@@ -7,19 +7,19 @@ schedule moving, and ends with its rest reported where the house or the day says
 from __future__ import annotations
 
 from tradingd.instruments.symbols import market_of
-from tradingd.messages import Level, Role, Session
+from tradingd.messages import Role
 from tradingd.router.algos import CHILDREN_MAX, algorithm_of
 from tradingd.router.algos.steps import Algorithm, Done, Step, Wait
 from tradingd.router.desk import SECOND, SYMBOL_HALTED, remaining
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import ZERO, Order, Parent, Progress, progress_of
 from tradingd.router.turn import Turn
+from tradingd.state.permissions import Action
 
 RESUME_S = 1.0
 """After a start a plan looks around first: the supervisor has spoken by then."""
 
 SESSION_CLOSED = "session closed"
-STRATEGY_EXITS = (Level.NORMAL, Level.NO_ENTRIES, Level.REDUCE_ONLY)
 
 
 def progress(turn: Turn, parent: Parent) -> Progress:
@@ -54,33 +54,36 @@ def is_sliced(turn: Turn, parent: Parent) -> bool:
 
 def hindrance(turn: Turn, parent: Parent) -> str:
     """Return why an approved parent must not begin, or go on, as the house stands; empty: it may."""
-    desk = turn.desk
+    permissions = turn.desk.permissions
+    if not permissions.may(_action_of(parent)):
+        return f"level {permissions.level}"
+    is_entry = parent.role is Role.ENTRY
+    if is_entry and parent.strategy in permissions.stopped and not parent.is_operators:
+        return "strategy stopped"
+    return "flatten" if turn.desk.is_flattening(parent.symbol) else ""
+
+
+def _action_of(parent: Parent) -> Action:
     if parent.role is Role.ENTRY:
-        if desk.level is not Level.NORMAL:
-            return f"level {desk.level}"
-        if parent.strategy in desk.stopped and not parent.is_operators:
-            return "strategy stopped"
-    elif desk.level is Level.HALTED and parent.is_operators:
-        return ""
-    elif desk.level not in STRATEGY_EXITS:
-        return f"level {desk.level}"
-    return "flatten" if desk.is_flattening(parent.symbol) else ""
+        return Action.ENTER
+    return Action.OPERATOR_EXIT if parent.is_operators else Action.STRATEGY_EXIT
 
 
 def held_back(turn: Turn, parent: Parent, algorithm: Algorithm, at: Progress) -> Step | None:
     """Return what the house makes of a sliced parent before its algorithm is asked; None: go on."""
-    desk = turn.desk
+    permissions = turn.desk.permissions
     ends_at = algorithm.ends_at(at)
-    if desk.sessions.get(market_of(parent.symbol), Session.CLOSED) is not Session.REGULAR:
+    if not permissions.is_open(market_of(parent.symbol)):
         return Done(SESSION_CLOSED)
     if parent.children >= CHILDREN_MAX:
         return Done(f"{CHILDREN_MAX} children")
-    is_paused = parent.role is Role.ENTRY and desk.level is Level.NO_ENTRIES
+    may = permissions.may
+    is_paused = parent.role is Role.ENTRY and may(Action.KEEP_ENTRIES) and not may(Action.ENTER)
     if not is_paused:
         reason = hindrance(turn, parent)
         if reason:
             return Done(reason)
-    if turn.now < ends_at and (is_paused or parent.symbol in desk.halted):
+    if turn.now < ends_at and (is_paused or parent.symbol in permissions.halted):
         return Wait(ends_at)
     return None
 
@@ -113,7 +116,7 @@ def may_rest(turn: Turn, order: Order) -> bool:
     if not algorithm.may_rest:
         return False
     at = progress(turn, parent)
-    is_open = turn.now < algorithm.ends_at(at) and turn.desk.is_open(order.symbol)
+    is_open = turn.now < algorithm.ends_at(at) and turn.desk.permissions.is_trading(order.symbol)
     return is_open and algorithm.price(at, mark) == order.limit_price
 
 
