@@ -22,8 +22,8 @@ from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import Envelope, Message, OrderType, Role, Side, TimeInForce
-from tradingd.runtime.actor import Inbox
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.mailbox import Inbox
 
 D = Decimal
 NOW = 1_709_649_000_000_000_000

@@ -13,9 +13,10 @@ from tradingd.messages import (
     SnapshotAsked,
     StationFailed,
 )
-from tradingd.runtime.actor import TURNS_MAX, Heartbeat, Station, heard, run_edge
+from tradingd.runtime.actor import Station, run_edge
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.mailbox import TURNS_MAX, Heartbeat, heard
 from tradingd.wiring import WIRING
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)

@@ -23,9 +23,9 @@ from tradingd.messages import (
     SnapshotAsked,
     TimerFired,
 )
-from tradingd.runtime.actor import Inbox
 from tradingd.runtime.bus import Bus, InboxFull
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.mailbox import Inbox
 from tradingd.runtime.routing import is_heard_by
 from tradingd.wiring import WIRING
 

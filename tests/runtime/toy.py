@@ -40,9 +40,10 @@ from tradingd.messages import (
     TimeInForce,
     TimerFired,
 )
-from tradingd.runtime.actor import Station, heard
+from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import SystemClock
+from tradingd.runtime.mailbox import heard
 from tradingd.runtime.ports import Clock, LogStore
 from tradingd.runtime.timers import Timers
 from tradingd.wiring import WIRING

@@ -14,9 +14,9 @@ from tradingd.messages import (
     StationRecovered,
     StationStalled,
 )
-from tradingd.runtime.actor import Heartbeat
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
+from tradingd.runtime.mailbox import Heartbeat
 from tradingd.supervisor.pulse import Pulse
 from tradingd.wiring import WIRING
 

@@ -51,7 +51,7 @@ from tradingd.messages import (
     StationFailed,
 )
 from tradingd.runtime.account_wire import AccountWire, Turnstile
-from tradingd.runtime.actor import heard
+from tradingd.runtime.mailbox import heard
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 from tradingd.runtime.tally import Tally
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tradingd.messages import Envelope, Message
-from tradingd.runtime.actor import Inbox
+from tradingd.runtime.mailbox import Inbox
 
 
 class BusPort(Protocol):

@@ -8,47 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
 
 from tradingd.messages import Core, Envelope, StationFailed
+from tradingd.runtime.bus import Bus
+from tradingd.runtime.mailbox import TURNS_MAX, Heartbeat
 from tradingd.runtime.tally import Tally
 
-if TYPE_CHECKING:
-    from tradingd.runtime.bus import Bus
-
-TURNS_MAX = 64
-"""Messages a station takes before its neighbors get a turn, so that their inboxes cannot overflow."""
-
 HELD_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
-
-
-class Heartbeat:
-    """A control token in an inbox: no message, not in the log, answered by the station's own loop."""
-
-    __slots__ = ("is_answered", "sent_at")
-
-    def __init__(self, sent_at: int) -> None:
-        self.sent_at = sent_at
-        self.is_answered = False
-
-
-Inbox = asyncio.Queue[Envelope | Heartbeat]
-
-
-async def heard(inbox: Inbox) -> AsyncIterator[Envelope]:
-    """Yield what an edge hears, and answer heartbeats on its behalf; yields the loop every 64 turns."""
-    turns = 0
-    while True:
-        item = await inbox.get()
-        if isinstance(item, Heartbeat):
-            item.is_answered = True
-            continue
-        yield item
-        turns += 1
-        if turns % TURNS_MAX == 0:
-            await asyncio.sleep(0)
 
 
 class Station:

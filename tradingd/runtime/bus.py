@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from tradingd.messages import MARKET_DATA, Envelope, Message, TimerFired
-from tradingd.runtime.actor import Inbox
+from tradingd.runtime.mailbox import Inbox
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.routing import ANYONE_SAYS, Wiring
 

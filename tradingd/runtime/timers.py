@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Iterable
 
 from tradingd.messages import CancelTimer, Envelope, SetTimer
-from tradingd.runtime.actor import heard
 from tradingd.runtime.bus import Bus
+from tradingd.runtime.mailbox import heard
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.timer_heap import NEVER, TimerHeap
 

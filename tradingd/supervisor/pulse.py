@@ -26,8 +26,8 @@ from tradingd.messages import (
     StationStalled,
     StrategyOverran,
 )
-from tradingd.runtime.actor import Heartbeat
 from tradingd.runtime.bus import Bus, InboxFull
+from tradingd.runtime.mailbox import Heartbeat
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.tally import Tally
 from tradingd.supervisor.latch import HaltLatch

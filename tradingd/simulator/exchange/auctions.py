@@ -7,22 +7,19 @@ quote. Quantity is not limited and what the price does not reach is canceled, as
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tradingd.instruments.money import decimal_of
 from tradingd.simulator.exchange import closes
 from tradingd.simulator.exchange.depth import Book, Working
 from tradingd.simulator.exchange.orders import Status
-
-if TYPE_CHECKING:
-    from tradingd.simulator.exchange.engine import Engine
+from tradingd.simulator.exchange.transitions import OrderTransitions
 
 AUCTIONS = frozenset({"opg", "cls"})
 OPENING_S_MAX = 60
 """How long an opening auction waits for a print before the quote counts."""
 
 
-def close(engine: Engine, book: Book, opened_at: int, now: int) -> None:
+def close(engine: OrderTransitions, book: Book, opened_at: int, now: int) -> None:
     """Hold the closing auction of a symbol."""
     price = None if book.is_halted else closes.price(book, opened_at)
     for working in tuple(book.parked):
@@ -30,7 +27,7 @@ def close(engine: Engine, book: Book, opened_at: int, now: int) -> None:
             cross(engine, working, price, now)
 
 
-def open_(engine: Engine, book: Book, price: float, now: int) -> None:
+def open_(engine: OrderTransitions, book: Book, price: float, now: int) -> None:
     """Hold the opening auction of a symbol at its first print; in a halt it waits for the next."""
     if book.is_halted:
         return
@@ -39,14 +36,14 @@ def open_(engine: Engine, book: Book, price: float, now: int) -> None:
             cross(engine, working, decimal_of(price), now)
 
 
-def open_without_print(engine: Engine, working: Working, now: int) -> None:
+def open_without_print(engine: OrderTransitions, working: Working, now: int) -> None:
     """End the wait for a print, unless a halt goes on: then the first print after it counts."""
     book = engine.books[working.order.symbol]
     if working.order.is_open and not book.is_halted:
         cross(engine, working, book.mid(), now)
 
 
-def cross(engine: Engine, working: Working, price: Decimal | None, now: int) -> None:
+def cross(engine: OrderTransitions, working: Working, price: Decimal | None, now: int) -> None:
     """Fill an order at the auction's price, or cancel it."""
     if price is not None and working.accepts(price):
         engine.execute(working, working.remaining, price, is_maker=False, now=now)

@@ -5,14 +5,12 @@ A close is the last print of its day; without prints the middle of the quote.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tradingd.instruments.money import decimal_of
 from tradingd.simulator.exchange.depth import Book
-
-if TYPE_CHECKING:
-    from tradingd.simulator.exchange.engine import Engine
+from tradingd.simulator.exchange.ledger import Ledger
 
 _DAY = 86_400_000_000_000
 
@@ -22,17 +20,17 @@ def price(book: Book, opened_at: int) -> Decimal | None:
     return decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
 
 
-def keep(engine: Engine, opened_at: int, *, is_crypto: bool) -> None:
+def keep(books: Mapping[str, Book], ledger: Ledger, opened_at: int, *, is_crypto: bool) -> None:
     """Remember the closes of shares, or of coins, until the next."""
-    for symbol, book in engine.books.items():
+    for symbol, book in books.items():
         close = price(book, opened_at) if book.is_crypto is is_crypto else None
         if close is not None:
-            engine.ledger.lastday[symbol] = close
+            ledger.lastday[symbol] = close
 
 
-def turn_day(engine: Engine, midnight_at: int) -> int:
+def turn_day(books: Mapping[str, Book], ledger: Ledger, midnight_at: int) -> int:
     """End the coins' day, and return when the next one ends."""
-    keep(engine, midnight_at - _DAY, is_crypto=True)
+    keep(books, ledger, midnight_at - _DAY, is_crypto=True)
     return midnight_at + _DAY
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tradingd.messages import Session
 from tradingd.simulator.exchange import auctions, closes
 from tradingd.simulator.exchange.depth import Working
 from tradingd.simulator.exchange.orders import TERMINAL, Status
-
-if TYPE_CHECKING:
-    from tradingd.simulator.exchange.engine import Engine
+from tradingd.simulator.exchange.transitions import SessionTransitions
 
 _RESTING = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
 
 
-def cross(engine: Engine, at: int) -> None:
+def cross(engine: SessionTransitions, at: int) -> None:
     """Let every order live through the edge between two sessions."""
     engine.enter_session(at)
     is_close = engine.sessions.is_close(at)
@@ -35,19 +31,21 @@ def cross(engine: Engine, at: int) -> None:
         if ends_at is not None and at < ends_at < engine.next_edge_at():
             engine.schedule(ends_at, engine.expire, working)
     if is_close:
-        closes.keep(engine, engine.sessions.open_before(at), is_crypto=False)
+        closes.keep(engine.books, engine.ledger, engine.sessions.open_before(at), is_crypto=False)
         if engine.on_close is not None:
             engine.on_close(at)
 
 
-def _hold_closing_auctions(engine: Engine, at: int) -> None:
+def _hold_closing_auctions(engine: SessionTransitions, at: int) -> None:
     opened_at = engine.sessions.open_before(at)
     for book in engine.books.values():
         if book.parked and not book.is_crypto:
             auctions.close(engine, book, opened_at, at)
 
 
-def _rest_or_go_on(engine: Engine, working: Working, at: int, *, is_close: bool) -> None:
+def _rest_or_go_on(
+    engine: SessionTransitions, working: Working, at: int, *, is_close: bool
+) -> None:
     """Lay an order that outlives the day to rest at the close, and bring it back at the open."""
     order = working.order
     if is_close and order.status in _RESTING and not engine.may_trade(working):

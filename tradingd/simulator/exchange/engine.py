@@ -96,7 +96,7 @@ class Engine:
             self.enter_session(now)
         while (at := min(self.next_due(), self.midnight_at)) <= now:
             if self.midnight_at <= at:
-                self.midnight_at = closes.turn_day(self, at)
+                self.midnight_at = closes.turn_day(self.books, self.ledger, at)
             elif self._edge_at is not None and self._edge_at <= at:
                 edges.cross(self, self._edge_at)
             elif self._heap and self._heap[0][0] <= at:

@@ -6,18 +6,14 @@ Called after every change of an order that has a group, so that no path can forg
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
 from tradingd.simulator.exchange.depth import Group, Working
 from tradingd.simulator.exchange.orders import TERMINAL, Status
-
-if TYPE_CHECKING:
-    from tradingd.simulator.exchange.engine import Engine
+from tradingd.simulator.exchange.transitions import OrderTransitions
 
 
-def after(engine: Engine, working: Working, group: Group, now: int) -> None:
+def after(engine: OrderTransitions, working: Working, group: Group, now: int) -> None:
     """Let the rest of a group follow what happened to one of its orders."""
     status = working.order.status
     if group.is_ending or status is Status.REPLACED:
@@ -32,7 +28,7 @@ def after(engine: Engine, working: Working, group: Group, now: int) -> None:
         _shrink(engine, working, group, now)
 
 
-def succeed(engine: Engine, old: Working, new: Working) -> None:
+def succeed(engine: OrderTransitions, old: Working, new: Working) -> None:
     """Put the replacement of an order into its place."""
     group = new.group = old.group
     assert group is not None, "only orders of a group are succeeded"
@@ -48,7 +44,7 @@ def succeed(engine: Engine, old: Working, new: Working) -> None:
     group.parent.order = engine.orders[parent.id] = replace(parent, legs=legs)
 
 
-def _end(engine: Engine, group: Group, status: Status, now: int) -> None:
+def _end(engine: OrderTransitions, group: Group, status: Status, now: int) -> None:
     group.is_ending = True
     for other in (*group.members, *((group.entry,) if group.entry is not None else ())):
         if other.order.status in TERMINAL:
@@ -59,7 +55,7 @@ def _end(engine: Engine, group: Group, status: Status, now: int) -> None:
             engine.change(other, Status.CANCELED, "canceled", now, canceled_at=now)
 
 
-def _shrink(engine: Engine, traded: Working, group: Group, now: int) -> None:
+def _shrink(engine: OrderTransitions, traded: Working, group: Group, now: int) -> None:
     """Leave the other exits what this one has not closed yet."""
     for other in group.members:
         if other is traded or other.remaining <= traded.remaining:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,17 +14,15 @@ from tradingd.instruments.money import tick_of
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
 from tradingd.simulator.exchange.depth import Book, Working
 from tradingd.simulator.exchange.orders import ZERO, Status
+from tradingd.simulator.exchange.transitions import AccountTransitions
 from tradingd.simulator.exchange.views import Activity
-
-if TYPE_CHECKING:
-    from tradingd.simulator.exchange.engine import Engine
 
 _PART = Decimal("1E-9")
 _CENT = Decimal("0.01")
 _Rule = Callable[[Decimal], Decimal]
 
 
-def happen(engine: Engine, event: DatedEvent | Payment, now: int) -> None:
+def happen(engine: AccountTransitions, event: DatedEvent | Payment, now: int) -> None:
     """Let an event of the calendar happen."""
     if isinstance(event, Payment):
         _pay(engine, event, now)
@@ -39,7 +36,7 @@ def happen(engine: Engine, event: DatedEvent | Payment, now: int) -> None:
         _split(engine, event, now)
 
 
-def _move_cash(engine: Engine, event: DatedEvent, amount: Decimal, now: int) -> None:
+def _move_cash(engine: AccountTransitions, event: DatedEvent, amount: Decimal, now: int) -> None:
     engine.ledger.cash += amount
     kind = "CSD" if amount > 0 else "CSW"
     engine.activities.add(
@@ -53,7 +50,7 @@ def _move_cash(engine: Engine, event: DatedEvent, amount: Decimal, now: int) -> 
     )
 
 
-def _go_ex(engine: Engine, event: DatedEvent, now: int) -> None:
+def _go_ex(engine: AccountTransitions, event: DatedEvent, now: int) -> None:
     held = engine.ledger.quantity(event.symbol)
     if held:
         payment = Payment(at=event.paid_at, event=event, held=held)
@@ -70,7 +67,7 @@ def _go_ex(engine: Engine, event: DatedEvent, now: int) -> None:
             _reprice(engine, book, working, lambda price: price - event.amount, now)
 
 
-def _pay(engine: Engine, payment: Payment, now: int) -> None:
+def _pay(engine: AccountTransitions, payment: Payment, now: int) -> None:
     event = payment.event
     amount = (payment.held * event.amount).quantize(_CENT, ROUND_DOWN)
     engine.ledger.cash += amount
@@ -89,7 +86,7 @@ def _pay(engine: Engine, payment: Payment, now: int) -> None:
     )
 
 
-def _split(engine: Engine, event: DatedEvent, now: int) -> None:
+def _split(engine: AccountTransitions, event: DatedEvent, now: int) -> None:
     held = engine.ledger.quantity(event.symbol)
     rate = event.rate
     engine.ledger.split(event.symbol, rate)
@@ -114,7 +111,9 @@ def _split(engine: Engine, event: DatedEvent, now: int) -> None:
         )
 
 
-def _split_order(engine: Engine, book: Book, working: Working, rate: Decimal, now: int) -> None:
+def _split_order(
+    engine: AccountTransitions, book: Book, working: Working, rate: Decimal, now: int
+) -> None:
     """Restate a plain order of a forward split; a reverse one ends every order of the symbol."""
     if rate < 1:
         engine.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
@@ -134,7 +133,9 @@ def _is_below_market(working: Working) -> bool:
     return kind == "limit" if working.is_buy else kind in {"stop", "stop_limit"}
 
 
-def _reprice(engine: Engine, book: Book, working: Working, moved: _Rule, now: int) -> None:
+def _reprice(
+    engine: AccountTransitions, book: Book, working: Working, moved: _Rule, now: int
+) -> None:
     def tick(price: Decimal | None) -> Decimal | None:
         if price is None:
             return None

@@ -1,0 +1,38 @@
+"""What stands in an inbox: envelopes and heartbeats, and how an edge hears them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tradingd.messages import Envelope
+
+TURNS_MAX = 64
+"""Messages a station takes before its neighbors get a turn, so that their inboxes cannot overflow."""
+
+
+class Heartbeat:
+    """A control token in an inbox: no message, not in the log, answered by the station's own loop."""
+
+    __slots__ = ("is_answered", "sent_at")
+
+    def __init__(self, sent_at: int) -> None:
+        self.sent_at = sent_at
+        self.is_answered = False
+
+
+Inbox = asyncio.Queue[Envelope | Heartbeat]
+
+
+async def heard(inbox: Inbox) -> AsyncIterator[Envelope]:
+    """Yield what an edge hears, and answer heartbeats on its behalf; yields the loop every 64 turns."""
+    turns = 0
+    while True:
+        item = await inbox.get()
+        if isinstance(item, Heartbeat):
+            item.is_answered = True
+            continue
+        yield item
+        turns += 1
+        if turns % TURNS_MAX == 0:
+            await asyncio.sleep(0)
