@@ -17,12 +17,15 @@ from tradingd.messages import (
     Envelope,
     Level,
     LevelChanged,
+    Market,
     Message,
     OrderApproved,
     OrderFilled,
     OrderType,
     Role,
     RunStarted,
+    Session,
+    SessionChanged,
     Side,
     TimeInForce,
 )
@@ -86,6 +89,8 @@ class House:
     async def start(self, level: Level = Level.NORMAL) -> House:
         self._task = asyncio.create_task(self.edge.run())
         self.say(RunStarted("gen", "run", "build", "hash", "mock"))
+        for market in Market:
+            self.say(SessionChanged(market, Session.REGULAR, 0))
         self.say(LevelChanged(level, ()))
         return self
 

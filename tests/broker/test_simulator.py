@@ -166,7 +166,7 @@ async def test_whatever_breaks_every_order_ends_and_the_books_agree(
     for order_id in sent:
         simulated.say(CancelOrder(order_id, "the end"))
     await simulated.until(lambda: all(simulated.has_ended(order_id) for order_id in sent))
-    await simulated.until(lambda: simulated.edge._desk.cell.is_stream_up)
+    await simulated.until(lambda: simulated.edge._desk.interlock.is_stream_up)
     assert (await simulated.agreed()).open_orders == 0
     kinds = {alert.kind for alert in simulated.all("AlertRaised")}
     assert not kinds & {"edge_task_failed", "edge_stream_failed", "edge_unheard", "overfill"}

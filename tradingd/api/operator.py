@@ -197,7 +197,7 @@ class Desk:
     async def halt(self, who: str, reason: str) -> Standing:
         """Halt, latched; asking again changes nothing.
 
-        The broker's level cell and the latch's file hear the ask inside `publish`, so opening orders stay
+        The broker's entry interlock and the latch's file hear the ask inside `publish`, so opening orders stay
         off the wire even while the supervisor has not answered.
         """
         is_new = HALT_CAUSE not in self._view.causes

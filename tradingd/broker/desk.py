@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 
 from tradingd.broker.alpaca_wire import ZERO, OrderView, WireAccount, why_blocked
+from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.broker.facts import disagreement, fee_of
 from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.known import KnownOrders, Record
-from tradingd.broker.level import LevelCell
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.broker.words import ACCOUNT_STATUSES
@@ -59,7 +59,7 @@ class Desk:
         self.rest = AlpacaRest(network, clock, settings)
         self.network = self.rest.wire
         self.known = KnownOrders()
-        self.cell = LevelCell()
+        self.interlock = EntryInterlock()
         self.order_events = 0
         """Facts about orders said so far: a snapshot is only taken between two of them."""
         self.facts_ignored = 0
@@ -109,7 +109,7 @@ class Desk:
         why = disagreement(record, view, CLOCK_SKEW_NS_MAX)
         if why and view.order_id not in self._clashes:
             self._clashes.add(view.order_id)
-            self.cell.has_clash = True
+            self.interlock.has_clash = True
             text = f"{view.order_id} at the broker is not ours: {why}"
             self.alert(Severity.CRITICAL, "order_id_clash", text)
             self.lost(text, is_fatal=True)
@@ -117,7 +117,7 @@ class Desk:
 
     def lost(self, reason: str, *, is_fatal: bool = False) -> None:
         """Say `BrokerLost` once per loss, and once more if it turns out fatal."""
-        self.cell.is_stream_up = False
+        self.interlock.is_stream_up = False
         if self._is_lost_said and (self._is_fatal_said or not is_fatal):
             return
         self._is_lost_said, self._is_fatal_said = True, is_fatal
@@ -126,14 +126,14 @@ class Desk:
 
     def keys_refused(self, reason: str) -> None:
         """Note that the broker refuses our keys: nothing is offered for a while, and a person is needed."""
-        self.cell.keys_refused_at = self.clock.monotonic()
+        self.interlock.keys_refused_at = self.clock.monotonic()
         self.lost(f"keys refused: {reason}", is_fatal=True)
 
     def found(self) -> None:
         """Note that the stream is up again, and say so unless the account is blocked."""
-        self.cell.is_stream_up = True
-        self.cell.keys_refused_at = None
-        if self.cell.is_blocked:
+        self.interlock.is_stream_up = True
+        self.interlock.keys_refused_at = None
+        if self.interlock.is_blocked:
             return
         self._is_lost_said = self._is_fatal_said = False
         self.say(BrokerConnected())
@@ -143,15 +143,15 @@ class Desk:
         if account.status not in ACCOUNT_STATUSES:  # each snapshot asks again
             self.say(WordUnknown("account.status", (account.status or "")[:40]))
         why = why_blocked(account)
-        was_blocked, self.cell.is_blocked = self.cell.is_blocked, bool(why)
+        was_blocked, self.interlock.is_blocked = self.interlock.is_blocked, bool(why)
         if why and not was_blocked:
             self.alert(
                 Severity.CRITICAL, "account_blocked", f"the broker blocks the account: {why}"
             )
-            is_up = self.cell.is_stream_up
+            is_up = self.interlock.is_stream_up
             self.lost(f"account blocked: {why}", is_fatal=True)
-            self.cell.is_stream_up = is_up  # it can still tell of fills
-        elif was_blocked and not why and self.cell.is_stream_up:
+            self.interlock.is_stream_up = is_up  # it can still tell of fills
+        elif was_blocked and not why and self.interlock.is_stream_up:
             self.found()
 
     def back_off_s(self, attempt: int) -> float:

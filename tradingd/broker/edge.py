@@ -24,6 +24,7 @@ import structlog
 from tradingd.broker.clock_skew import ClockSkew
 from tradingd.broker.desk import Desk
 from tradingd.broker.emergency import Emergency
+from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
@@ -40,15 +41,11 @@ from tradingd.messages import (
     CancelOrder,
     EmergencyClose,
     Envelope,
-    LevelChanged,
     Message,
-    OperatorAsked,
     OrderApproved,
     RunStarted,
-    SessionChanged,
     Severity,
     SnapshotAsked,
-    StationFailed,
 )
 from tradingd.runtime.account_wire import AccountWire, Turnstile
 from tradingd.runtime.mailbox import heard
@@ -82,10 +79,8 @@ class AlpacaBroker:
         self._emergency = Emergency(self._desk)
         self._skew = ClockSkew()
         self._inbox = bus.inbox("broker")
-        bus.on(LevelChanged, self._desk.cell.set)
-        bus.on(OperatorAsked, self._desk.cell.ask)
-        bus.on(StationFailed, self._desk.cell.fail)
-        bus.on(SessionChanged, self._desk.cell.enter)
+        for kind in EntryInterlock.KINDS:
+            bus.on(kind, self._desk.interlock.apply)
         trace = PostMortem(settings.trace_folder, self.wire.ring, clock)
         for kind in trace.HEARS:
             bus.on(kind, trace.hear)

@@ -43,9 +43,9 @@ class Emergency:
 
     def start(self, reason: str) -> None:
         """Begin, unless it has begun."""
-        if self._desk.cell.is_emergency:
+        if self._desk.interlock.is_emergency:
             return
-        self._desk.cell.is_emergency = True
+        self._desk.interlock.is_emergency = True
         self._desk.alert(Severity.CRITICAL, "emergency_close", f"closing everything: {reason}")
         self._desk.spawn(self._run(), "emergency close")
 
@@ -53,7 +53,7 @@ class Emergency:
         try:
             await self._close_all()
         finally:
-            self._desk.cell.is_emergency = False
+            self._desk.interlock.is_emergency = False
         log.error("halt.emergency_done", is_flat=True)
         self._desk.alert(Severity.CRITICAL, "emergency_flat", "the broker says flat")
 

@@ -14,9 +14,9 @@ from tradingd.broker.alpaca_wire import OPEN_STATUSES, OrderView, order_body
 from tradingd.broker.cancels import Cancels
 from tradingd.broker.chains import Chains
 from tradingd.broker.desk import Desk
+from tradingd.broker.entry_interlock import refusal
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import Record
-from tradingd.broker.level import refusal
 from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
 from tradingd.broker.rest import CallFailed, keys_refused
 from tradingd.broker.waits import retry_after_s
@@ -24,7 +24,6 @@ from tradingd.broker.watch import WatchList
 from tradingd.instruments.presumed import NOT_FOUND
 from tradingd.log.journal import JournalFailed
 from tradingd.messages import (
-    Level,
     OrderAccepted,
     OrderNotSent,
     OrderRejected,
@@ -33,6 +32,7 @@ from tradingd.messages import (
     Role,
 )
 from tradingd.runtime.ports import Lane, NetworkError
+from tradingd.state.permissions import Action
 
 log = structlog.get_logger(actor="broker")
 
@@ -96,7 +96,9 @@ class OrderPath:
         self, record: Record, age_s_max: float | None = None, *, is_proof: bool = False
     ) -> str:
         desk = self._desk
-        return refusal(record, desk.cell, desk.clock, desk.settings, age_s_max, is_proof=is_proof)
+        return refusal(
+            record, desk.interlock, desk.clock, desk.settings, age_s_max, is_proof=is_proof
+        )
 
     async def _offer(self, record: Record) -> None:
         """Post until the broker has answered for sure, or nobody can tell."""
@@ -153,7 +155,7 @@ class OrderPath:
                 self.resolve(record, f"{outcome.code} {outcome.reason}".strip())
 
     def _accepted(self, record: Record, view: OrderView | None) -> None:
-        self._desk.cell.keys_refused_at = None
+        self._desk.interlock.keys_refused_at = None
         # Fills that the reply may show already are left to the stream, which knows each one's price.
         if view is not None and not record.is_accepted and not record.is_terminal:
             self._desk.say_facts([OrderAccepted(record.order.order_id, view.broker_order_id)])
@@ -215,7 +217,8 @@ class OrderPath:
         Its id makes it one order however often it is offered, and it only sells what must be sold anyway. What
         is at the broker can be canceled and replaced within a second; what is not known can only be waited for.
         """
-        return record.order.role is not Role.ENTRY and self._desk.cell.level is Level.FLATTENING
+        is_flattening = self._desk.interlock.permissions.may(Action.FLATTEN)
+        return is_flattening and record.order.role is not Role.ENTRY
 
     def _look_wait_s(self, record: Record, attempt: int) -> float:
         wait_s = self._desk.back_off_s(attempt)
@@ -259,7 +262,7 @@ class OrderPath:
             self.cancels.broker_order(view.order_id, view.broker_order_id)
 
     def _is_late(self, record: Record) -> bool:
-        return record.order.role is Role.ENTRY and self._desk.cell.why_no_entry != ""
+        return record.order.role is Role.ENTRY and self._desk.interlock.why_no_entry != ""
 
 
 def _lane(record: Record) -> Lane:

@@ -17,6 +17,7 @@ from tradingd.messages import (
 )
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.wire_trace import Ring
+from tradingd.state.permissions import Permissions
 
 log = structlog.get_logger(actor="broker")
 
@@ -40,7 +41,7 @@ class PostMortem:
         self._folder = Path(folder) if folder else None
         self._ring = ring
         self._clock = clock
-        self._level = Level.NORMAL
+        self._permissions = Permissions()
         self._written_at: int | None = None
 
     def hear(self, message: Message) -> None:
@@ -67,7 +68,8 @@ class PostMortem:
             case StationFailed():
                 return "station_failed", f"{message.station} failed: {message.error}"
             case LevelChanged():
-                before, self._level = self._level, message.level
+                before = self._permissions.level
+                self._permissions.apply(message)
                 is_asked_for = _STOP.issuperset(message.causes)
                 if message.level is Level.HALTED is not before and not is_asked_for:
                     return "halted", f"halted: {', '.join(message.causes)}"

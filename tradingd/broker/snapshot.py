@@ -145,14 +145,14 @@ class Snapshots:
         return None
 
     def _judge(self, account: WireAccount) -> None:
-        was_blocked = self._desk.cell.is_blocked
+        was_blocked = self._desk.interlock.is_blocked
         self._desk.judge_account(account)
-        if self._desk.cell.is_blocked and not was_blocked:
+        if self._desk.interlock.is_blocked and not was_blocked:
             self._desk.spawn(self._watch_block(), "watch the block")
 
     async def _watch_block(self) -> None:
         """Look whether the block is lifted: a halted house asks for no snapshots."""
-        while self._desk.cell.is_blocked:
+        while self._desk.interlock.is_blocked:
             await asyncio.sleep(self._desk.settings.refused_interval_s)
             try:
                 self._desk.judge_account(await self._desk.rest.account())

@@ -1,4 +1,4 @@
-"""The level cell: what stops an entry at the very last look, before the supervisor has had a turn."""
+"""The entry interlock: what stops an entry at the very last look, before the supervisor has had a turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.broker.conftest import House, approved
-from tradingd.broker.level import LevelCell
+from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.messages import (
     Ask,
     Level,
@@ -23,10 +23,10 @@ def asked(ask: Ask, target: str = "") -> OperatorAsked:
     return OperatorAsked(ask, "ada", "because", target)
 
 
-def a_cell(level: Level = Level.NORMAL, *causes: str) -> LevelCell:
-    cell = LevelCell()
-    cell.set(LevelChanged(level, causes))
-    return cell
+def an_interlock(level: Level = Level.NORMAL, *causes: str) -> EntryInterlock:
+    interlock = EntryInterlock()
+    interlock.apply(LevelChanged(level, causes))
+    return interlock
 
 
 @pytest.mark.parametrize(
@@ -34,33 +34,33 @@ def a_cell(level: Level = Level.NORMAL, *causes: str) -> LevelCell:
     [(Ask.PAUSE, "operator"), (Ask.HALT, "halt"), (Ask.FLATTEN, "flatten"), (Ask.STOP, "stop")],
 )
 def test_an_ask_holds_entries_until_the_supervisor_has_answered(ask: Ask, cause: str) -> None:
-    cell = a_cell()
-    cell.ask(asked(ask))
-    cell.set(LevelChanged(Level.NO_ENTRIES, ("lag",)))
-    cell.set(LevelChanged(Level.NORMAL, ()))  # said before it heard of the ask
-    assert cell.why_no_entry == "asked"
+    interlock = an_interlock()
+    interlock.apply(asked(ask))
+    interlock.apply(LevelChanged(Level.NO_ENTRIES, ("lag",)))
+    interlock.apply(LevelChanged(Level.NORMAL, ()))  # said before it heard of the ask
+    assert interlock.why_no_entry == "asked"
 
-    cell.set(LevelChanged(Level.HALTED, (cause,)))
-    assert cell.why_no_entry == "level:halted"
-    cell.ask(asked(ask))
-    cell.set(LevelChanged(Level.NORMAL, ()))
-    assert cell.why_no_entry == ""
+    interlock.apply(LevelChanged(Level.HALTED, (cause,)))
+    assert interlock.why_no_entry == "level:halted"
+    interlock.apply(asked(ask))
+    interlock.apply(LevelChanged(Level.NORMAL, ()))
+    assert interlock.why_no_entry == ""
 
 
 @pytest.mark.parametrize("ask", [asked(Ask.FLATTEN, "IBM"), asked(Ask.RESUME), asked(Ask.CANCEL)])
 def test_other_asks_hold_nothing(ask: OperatorAsked) -> None:
-    cell = a_cell()
-    cell.ask(ask)
-    assert cell.why_no_entry == ""
+    interlock = an_interlock()
+    interlock.apply(ask)
+    assert interlock.why_no_entry == ""
 
 
 def test_a_house_without_supervisor_enters_nothing_any_more() -> None:
-    cell = a_cell()
-    cell.fail(StationFailed("strategy", "", ""))
-    assert cell.why_no_entry == ""
-    cell.fail(StationFailed("supervisor", "", ""))
-    cell.set(LevelChanged(Level.NORMAL, ()))
-    assert cell.why_no_entry == "supervisor"
+    interlock = an_interlock()
+    interlock.apply(StationFailed("strategy", "", ""))
+    assert interlock.why_no_entry == ""
+    interlock.apply(StationFailed("supervisor", "", ""))
+    interlock.apply(LevelChanged(Level.NORMAL, ()))
+    assert interlock.why_no_entry == "supervisor"
 
 
 async def test_a_halt_during_the_durable_wait_keeps_the_entry_back_and_lets_the_exit_go(

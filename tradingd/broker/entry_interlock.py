@@ -1,7 +1,7 @@
-"""The last look before an order leaves: level, age, and whether it is still wanted.
+"""The pre-send check of an order: level, session, age, and whether it is still wanted.
 
-The level cell is the one mutable object that crosses stations: it is set inside `publish`, so that an order
-waiting for the disk cannot slip out after the house has said stop, nor after a person has asked for it.
+The entry interlock is a mutable object that is changed inside `publish`, so that an order waiting for the disk
+cannot slip out after the supervisor has said stop, nor after a person has asked for it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import (
     Ask,
-    Level,
     LevelChanged,
-    Market,
     Message,
     OperatorAsked,
     Role,
-    Session,
     SessionChanged,
     StationFailed,
 )
 from tradingd.runtime.ports import Clock
+from tradingd.state.permissions import Action, Permissions
 
 SECOND_NS = 1_000_000_000
 
@@ -36,16 +34,20 @@ _ANSWERS: dict[Ask, frozenset[str]] = {
 """What a person may ask of the whole house -> the cause that shows that the supervisor has heard it."""
 
 
-class LevelCell:
-    """What the house may do at this very moment, as far as the edge must know."""
+class EntryInterlock:
+    """What may leave at this very moment, as far as the edge must know."""
 
     __slots__ = (
-        "_awaited", "_causes", "_sessions", "has_clash", "is_blocked", "is_emergency",
-        "is_leaderless", "is_stream_up", "keys_refused_at", "level",
+        "_awaited", "has_clash", "is_blocked", "is_emergency", "is_leaderless", "is_stream_up",
+        "keys_refused_at", "permissions",
+    )  # fmt: skip
+
+    KINDS: tuple[type[Message], ...] = (
+        LevelChanged, SessionChanged, OperatorAsked, StationFailed,
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.level = Level.NO_ENTRIES
+        self.permissions = Permissions()
         self.is_stream_up = False
         """Entries wait for a stream that can tell of their fills."""
         self.is_emergency = False
@@ -58,38 +60,26 @@ class LevelCell:
         """When (monotonic) the broker last refused our keys; an exit tries again after a while."""
         self.is_leaderless = False
         """The supervisor is dead, and nobody could say stop any more."""
-        self._causes: frozenset[str] = frozenset()
         self._awaited: frozenset[str] = frozenset()
-        self._sessions: dict[Market, Session] = {}
 
-    def set(self, message: Message) -> None:
-        """Take over the level: the bus calls this inside `publish`."""
-        assert isinstance(message, LevelChanged)
-        self.level = message.level
-        self._causes = frozenset(message.causes)
-        if self._awaited & self._causes:
-            self._awaited = frozenset()
+    def apply(self, message: Message) -> None:
+        """Take over one message of `KINDS`: the bus calls this inside `publish`."""
+        self.permissions.apply(message)
+        match message:
+            case LevelChanged() if not self._awaited.isdisjoint(message.causes):
+                self._awaited = frozenset()
+            case OperatorAsked():
+                self._ask(message)
+            case StationFailed(station="supervisor"):
+                self.is_leaderless = True
+            case _:
+                pass
 
-    def ask(self, message: Message) -> None:
+    def _ask(self, message: OperatorAsked) -> None:
         """Hold entries from the moment a person asks, until the supervisor has answered."""
-        assert isinstance(message, OperatorAsked)
-        answers = _ANSWERS.get(message.ask)
-        if answers is not None and not message.target and not answers & self._causes:
-            self._awaited = answers
-
-    def fail(self, message: Message) -> None:
-        """Hold entries for good once the supervisor is dead."""
-        assert isinstance(message, StationFailed)
-        self.is_leaderless = self.is_leaderless or message.station == "supervisor"
-
-    def enter(self, message: Message) -> None:
-        """Take over a market's session: an entry approved before the close must not leave after it."""
-        assert isinstance(message, SessionChanged)
-        self._sessions[message.market] = message.session
-
-    def is_open(self, market: Market) -> bool:
-        """Tell whether a market is in its regular session; one nobody spoke of is."""
-        return self._sessions.get(market, Session.REGULAR) is Session.REGULAR
+        answers = _ANSWERS.get(message.ask, frozenset())
+        if answers.isdisjoint(self.permissions.causes) and not message.target:
+            self._awaited = answers or self._awaited
 
     @property
     def why_no_entry(self) -> str:
@@ -102,12 +92,13 @@ class LevelCell:
             return "blocked"
         if self._awaited:
             return "asked"
-        return "" if self.level is Level.NORMAL else f"level:{self.level.value}"
+        permissions = self.permissions
+        return "" if permissions.may(Action.ENTER) else f"level:{permissions.level.value}"
 
 
 def refusal(
     record: Record,
-    cell: LevelCell,
+    interlock: EntryInterlock,
     clock: Clock,
     settings: AlpacaSettings,
     age_s_max: float | None = None,
@@ -120,22 +111,22 @@ def refusal(
     """
     if record.is_cancel_wanted and not is_proof:
         return "canceled"
-    if cell.is_emergency:
+    if interlock.is_emergency:
         return "emergency"
-    if cell.keys_refused_at is not None and (
+    if interlock.keys_refused_at is not None and (
         record.order.role is Role.ENTRY
-        or clock.monotonic() - cell.keys_refused_at < settings.refused_interval_s * SECOND_NS
+        or clock.monotonic() - interlock.keys_refused_at < settings.refused_interval_s * SECOND_NS
     ):
         return "keys"
     if record.order.role is not Role.ENTRY:
         return ""
-    if why := cell.why_no_entry:
+    if why := interlock.why_no_entry:
         return why
-    if not cell.is_stream_up:
+    if not interlock.is_stream_up:
         return "disconnected"
-    if not cell.is_open(market_of(record.order.symbol)):
-        return "session"
     now = clock.now()
+    if not interlock.permissions.is_open(market_of(record.order.symbol), now):
+        return "session"
     if now - record.order.quoted_at > settings.quote_age_s_max * SECOND_NS:
         return "stale_quote"
     bound = settings.approval_age_s_max if age_s_max is None else age_s_max
