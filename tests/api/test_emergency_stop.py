@@ -80,7 +80,7 @@ class Stage:
                 self.url + path, json.dumps(body).encode(), headers, method="POST"
             )
             try:
-                with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+                with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
                     answer: dict[str, Any] = json.loads(reply.read())
                     return answer
             except urllib.error.HTTPError as refused:
@@ -97,7 +97,7 @@ class Stage:
             "APCA-API-SECRET-KEY": SIMULATOR_KEYS.secret_key,
         }
         request = urllib.request.Request(f"{self.simulator}{path}", headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             return json.loads(reply.read())
 
     def orders(self) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ class Stage:
 
     def canceled_real_s(self) -> list[float]:
         """Return when, on this machine's monotonic clock, the broker had canceled each order."""
-        with urllib.request.urlopen(f"{self.simulator}/sim/clock", timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(f"{self.simulator}/sim/clock", timeout=60) as reply:  # noqa: S310
             clock = json.loads(reply.read())
         return [
             (clock["monotonic_ns"] + (_ns(row["canceled_at"]) - clock["origin_ns"]) / clock["speed"]) / 1e9

@@ -7,16 +7,18 @@ import io
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 import structlog
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.api.kit import CANARY, Kit, served
+from tests.support.counting import Turns
 from tradingd import messages as m
 from tradingd.api.audit import verify
 from tradingd.api.auth import Access
@@ -27,14 +29,15 @@ from tradingd.observability import logs
 
 WHY = {"reason": "test"}
 PAUSE, HALT = "/api/control/pause", "/api/risk/emergency-stop"
-LAG_REAL_S_MAX = 0.05
+FLOODING = 16
+"""Clients of the flood, each with one request at a time."""
 
 
 def port_of(kit: Kit) -> int:
     return urlsplit(kit.api.address).port or 0
 
 
-async def raw(kit: Kit, data: bytes, *, wait_s: float = 2.0) -> bytes:
+async def raw(kit: Kit, data: bytes, *, wait_s: float = 60.0) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(kit))
     try:
         writer.write(data)
@@ -132,7 +135,6 @@ async def test_fault_88_who_speaks_too_slowly_is_hung_up_on(
 ) -> None:
     monkeypatch.setattr("tradingd.api.connections.HEAD_REAL_S_MAX", 0.2)
     monkeypatch.setattr("tradingd.api.calls.READ_REAL_S_MAX", 0.2)
-    began = time.monotonic()
     assert await raw(kit, b"") == b""
     assert await raw(kit, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ") == b""
     head = (
@@ -141,7 +143,6 @@ async def test_fault_88_who_speaks_too_slowly_is_hung_up_on(
         "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"
     )
     assert b"408" in (await raw(kit, head.encode())).split(b"\r\n")[0]
-    assert time.monotonic() - began < 3
     assert not kit.said(m.OperatorAsked)
 
 
@@ -222,13 +223,9 @@ def test_no_peer_ever_gets_more_than_its_share(calls: list[tuple[str, int]]) -> 
 
 
 async def test_fault_87_a_flood_does_not_hold_the_loop(kit: Kit) -> None:
-    lags: list[float] = []
-
-    async def measure() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            lags.append(time.perf_counter() - before - 0.001)
+    """Each client has one answer a turn at most, so others get turns; `bench.responsiveness` has the milliseconds."""
+    turns = Turns()
+    answered: Counter[int] = Counter()
 
     async def flood(session: aiohttp.ClientSession, number: int) -> None:
         headers = {"Authorization": f"Bearer {kit.tokens[Access.READ]}"} if number % 2 else {}
@@ -240,15 +237,15 @@ async def test_fault_87_a_flood_does_not_hold_the_loop(kit: Kit) -> None:
                     method, kit.api.address + path, headers=headers, data=b"x" * 500
                 ) as reply:
                     await reply.read()
+                answered[turns.count] += 1
             except aiohttp.ClientError:
                 pass  # a place too many, or hung up on
 
-    measuring = asyncio.create_task(measure())
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(flood(session, number) for number in range(16)))
-    measuring.cancel()
-    lags.sort()
-    assert lags[int(len(lags) * 0.99)] < LAG_REAL_S_MAX, f"p99 {lags[int(len(lags) * 0.99)]:.3f} s"
+        await asyncio.gather(*(flood(session, number) for number in range(FLOODING)))
+    assert sum(answered.values()) > 30 * FLOODING
+    assert max(answered.values()) <= FLOODING
+    assert await turns.end() > len(answered)
     assert verify(kit.folder / "audit.jsonl").rows <= 40, "a flood does not fill the disk"
 
 
@@ -308,10 +305,7 @@ async def test_fault_90_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
     assert not kit.said(m.OperatorAsked)
 
 
-@settings(  # slow, since each example is a request, and slower beside other tests
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60)
 @given(
     data=st.one_of(
         st.binary(max_size=300),

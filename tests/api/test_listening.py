@@ -91,10 +91,10 @@ def test_fault_92_a_scrape_needs_a_token_and_names_no_account(
     _, state, url = daemon
     token = (state / "api.read.token").read_text().strip()
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
-        urllib.request.urlopen(f"{url}/metrics", timeout=10)  # noqa: S310 - loopback
+        urllib.request.urlopen(f"{url}/metrics", timeout=60)  # noqa: S310 - loopback
     refused.value.close()
     request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
         page = reply.read().decode()
     assert "tradingd_equity_dollars" in page
     assert token not in page

@@ -113,7 +113,7 @@ def a_fact(draw: st.DrawFn) -> Message | Callable[[dict[str, Decimal]], Message]
 
 
 @given(facts=st.lists(a_fact(), max_size=40))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_every_book_has_the_same_owners_and_quantities_after_every_fact(
     facts: list[Message | Callable[[dict[str, Decimal]], Message]],
 ) -> None:

@@ -115,7 +115,7 @@ class House:
             return what() if callable(what) else len(self.all(what)) >= count
 
         try:
-            async with asyncio.timeout(3.0):
+            async with asyncio.timeout(60):
                 while not is_so():
                     self._news.clear()
                     try:

@@ -81,7 +81,7 @@ def histories(draw: st.DrawFn) -> tuple[list[News], Decimal, Decimal]:
     return news, cumulative, spent
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(history=histories(), data=st.data())
 def test_shuffled_and_repeated_news_gives_the_same_sums(
     history: tuple[list[News], Decimal, Decimal], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingd.broker.known import ACTIVITY_AGE_NS_MAX, LOOK_BACK_NS, KnownOrders
@@ -47,7 +47,6 @@ def test_what_the_broker_tells_no_more_is_forgotten() -> None:
     assert b"paid" not in known.save()
 
 
-@settings(derandomize=True)
 @given(st.lists(st.integers(0, 3 * DAY_NS), min_size=1, max_size=60))
 def test_years_of_dividends_keep_what_is_in_reach_and_stay_bounded(pauses: list[int]) -> None:
     known, at, said = KnownOrders(), NOW, dict[str, int]()

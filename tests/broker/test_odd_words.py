@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.broker.conftest import NOW, D, House, approved
@@ -196,7 +196,7 @@ CHANGES = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(CHANGES)
 def test_odd_words_cost_no_share_and_refuse_no_order(changes: Mapping[int, Change]) -> None:
     house, broker = live(lambda twin: Mumbling(twin, changes))

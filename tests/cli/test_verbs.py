@@ -143,7 +143,7 @@ def test_verbs_from_the_first_question_to_the_stop(
     assert stopped.returncode == 0, stopped.stderr
     assert "flat" in stopped.stdout
     assert process.wait(timeout=RUN_REAL_S_MAX) == 0
-    reading.join(timeout=5)
+    reading.join(timeout=60)
     assert shell("status").returncode == 3
     assert shell("stop").returncode == 3
     assert CANARY not in "".join(shell.said)
@@ -166,7 +166,7 @@ def test_stop_keep_leaves_the_positions_where_they_are(
     assert stopped.returncode == 0, stopped.stderr
     assert json.loads(stopped.stdout) == {"is_stopped": True, "is_flat": False}
     assert process.wait(timeout=RUN_REAL_S_MAX) == 0
-    reading.join(timeout=5)
+    reading.join(timeout=60)
     assert "stopped_not_flat" not in kinds_of_alerts(shell)
     assert kinds_of_alerts(shell)[-1] == "run_stopped"
 
@@ -181,7 +181,7 @@ def test_a_signal_keeps_the_positions_where_on_stop_says_so(tmp_path: Path) -> N
         reading = drained(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=RUN_REAL_S_MAX) == 0
-        reading.join(timeout=5)
+        reading.join(timeout=60)
         patience.cancel()
     assert "stopped_not_flat" not in kinds_of_alerts(shell)
     assert kinds_of_alerts(shell)[-1] == "run_stopped"
@@ -201,7 +201,7 @@ def test_a_symbol_is_flattened_alone_and_then_everything(
     assert whole.returncode == 0, whole.stderr
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=RUN_REAL_S_MAX) == 0
-    reading.join(timeout=5)
+    reading.join(timeout=60)
 
 
 def test_every_verb_helps_and_loads_nothing_heavy_for_it() -> None:

@@ -24,7 +24,7 @@ SPEED = 20
 """Market seconds a real second: a life of three seconds is a market minute."""
 
 MARKET_MINUTES = 2880
-ANSWER_REAL_S_MAX = 10.0
+ANSWER_REAL_S_MAX = 60.0
 ORDERS_PAGE, ACTIVITIES_PAGE = 500, 100
 ZERO = Decimal(0)
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -275,11 +276,10 @@ def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_say
             unit.wait_event("position.changed")
             asyncio.run(broker.arm(Fault(fault="refuse")))
             asyncio.run(broker.arm(Fault(fault="close", code=1006)))
-            began = time.monotonic()
             unit.process.send_signal(signal.SIGTERM)
             assert unit.wait_end() == 20
-            assert 6 <= time.monotonic() - began < 20
             unit.wait_event("daemon.not_flat")
+            assert _real_s_of(unit.records, "daemon.not_flat") >= 5, "to its ceiling, and not less"
             alerts = (tmp_path / "s/alerts.jsonl").read_text().splitlines()
             assert json.loads(alerts[-1])["kind"] == "stopped_not_flat"
             asyncio.run(broker.arm(Fault(fault="clear")))
@@ -293,6 +293,13 @@ def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_say
         assert asyncio.run(broker.account()).positions == {}
     finally:
         broker.close()
+
+
+def _real_s_of(records: list[dict[str, object]], event: str) -> float:
+    """Return the seconds between the start of the flatten and an event, by the daemon's own stamps."""
+    told = {str(each.get("house_level", each["event"])): str(each["ts"]) for each in records}
+    spent = datetime.fromisoformat(told[event]) - datetime.fromisoformat(told["flattening"])
+    return spent.total_seconds()
 
 
 FILES_MAX = 64
@@ -366,7 +373,7 @@ def test_fault_62_without_file_descriptors_cancels_still_go_out_over_the_kept_co
 
 def _rest(broker: Broker, address: Path) -> str:
     """Have the daemon work an entry well below the market, once there is one; returns its id."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + REAL_S_MAX
     is_asked = False
     said: dict[str, Any] = {}
     while time.monotonic() < deadline:

@@ -39,7 +39,7 @@ def test_the_open_stays_at_half_past_nine_across_the_clock_change() -> None:
     assert calendar.ns_of("2026-03-09", "09:30") == utc("2026-03-09T13:30:00")
 
 
-@settings(derandomize=True, max_examples=300)
+@settings(max_examples=300)
 @given(st.integers(utc("2005-01-01T05:00:00"), utc("2028-12-31T00:00:00")))
 def test_an_instant_lies_in_its_day(now: int) -> None:
     day, end = calendar.trading_day(now), calendar.next_midnight(now)

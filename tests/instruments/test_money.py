@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingd.instruments.money import (
@@ -27,7 +27,6 @@ RATES = st.decimals("0", "0.01", places=4, allow_nan=False)
 SIDES = st.sampled_from(list(Side))
 
 
-@settings(derandomize=True, deadline=None)
 @given(SYMBOLS, PRICES, SIDES)
 def test_a_limit_never_gets_worse_for_us_and_lies_on_its_tick(
     symbol: str, price: Decimal, side: Side
@@ -38,7 +37,6 @@ def test_a_limit_never_gets_worse_for_us_and_lies_on_its_tick(
     assert limit <= price if side is Side.BUY else limit >= price
 
 
-@settings(derandomize=True, deadline=None)
 @given(SYMBOLS, QUANTITIES)
 def test_a_quantity_is_whole_lots_and_never_more_than_asked(symbol: str, quantity: Decimal) -> None:
     rounded, lot = round_quantity(symbol, quantity), instrument(symbol).lot
@@ -46,7 +44,6 @@ def test_a_quantity_is_whole_lots_and_never_more_than_asked(symbol: str, quantit
     assert quantity - lot < rounded <= quantity
 
 
-@settings(derandomize=True, deadline=None)
 @given(SIDES, QUANTITIES, PRICES, RATES)
 def test_a_crypto_fee_is_rounded_against_the_trader(
     side: Side, quantity: Decimal, price: Decimal, rate: Decimal
@@ -57,7 +54,6 @@ def test_a_crypto_fee_is_rounded_against_the_trader(
     assert exact <= fee < exact + step
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 10**9), st.integers(0, 6))
 def test_a_float_becomes_the_decimal_it_was_written_as(units: int, places: int) -> None:
     written = Decimal(units).scaleb(-places)

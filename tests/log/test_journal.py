@@ -87,7 +87,7 @@ async def test_without_a_waiter_the_group_is_written_a_moment_later() -> None:
         journal.append(ask(1))
         await passes()
         assert store.groups == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await store.written.wait()
 
     assert store.groups == [[0, 1]]

@@ -179,7 +179,7 @@ GROUPS = st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, m
 
 
 @given(GROUPS, st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_crash_between_groups_loses_only_the_tail(
     tmp_path_factory: pytest.TempPathFactory, shapes: list[list[bool]], data: st.DataObject
 ) -> None:

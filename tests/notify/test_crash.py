@@ -84,7 +84,7 @@ def broker(folder: Path) -> Iterator[str]:
 
 def market_s(simulator: str) -> float:
     """Return the seconds since the simulator began, in its own time."""
-    with urllib.request.urlopen(f"{simulator}/sim/clock", timeout=10) as reply:  # noqa: S310
+    with urllib.request.urlopen(f"{simulator}/sim/clock", timeout=60) as reply:  # noqa: S310
         told = json.loads(reply.read())
     spent = (time.monotonic_ns() - told["monotonic_ns"]) * told["speed"]
     return float(told["origin_ns"] + spent - ns_of("2024-03-05", START)) / 1e9
@@ -97,7 +97,7 @@ def asked(simulator: str, path: str) -> list[dict[str, Any]]:
         "APCA-API-SECRET-KEY": SIMULATOR_KEYS.secret_key,
     }
     request = urllib.request.Request(f"{simulator}/v2/{path}", headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
         answer: list[dict[str, Any]] = json.loads(reply.read())
     return answer
 

@@ -35,7 +35,7 @@ def test_the_memory_of_repeats_is_bounded() -> None:
     assert len(repeats._sent) <= 1024
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 60), st.lists(st.integers(0, 30 * S), max_size=200))
 def test_no_minute_sees_more_than_twice_the_rate(rate: int, steps: list[int]) -> None:
     bucket, now, taken = Bucket(rate), 0, []
@@ -109,7 +109,7 @@ def test_critical_ones_beyond_the_bound_are_counted_in_the_next_message() -> Non
     assert parcel.alert.text.endswith("and 5 more")
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(SEVERITIES, st.integers(0, 20 * S)), max_size=120),
     st.one_of(st.none(), st.integers(1, 20)),

@@ -124,14 +124,14 @@ async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) 
     )
     sink = CommandSink(script(tmp_path, text))
     sending = asyncio.create_task(sink.send(alert()))
-    for _ in range(500):
+    for _ in range(3000):
         if (tmp_path / "got").exists() and (tmp_path / "got").read_text():
             break
         await asyncio.sleep(0.02)
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     pids = [int(word) for word in (tmp_path / "got").read_text().split()]
-    for _ in range(100):
+    for _ in range(3000):
         if not any(_lives(pid) for pid in pids):
             return
         await asyncio.sleep(0.02)
@@ -187,7 +187,7 @@ async def test_a_service_that_hangs_is_refused_more_until_it_answers(service: Se
     with pytest.raises(SinkFailed, match="still hangs"):
         await sink.send(alert(2))
     service.is_hanging = False
-    for _ in range(100):
+    for _ in range(3000):
         await asyncio.sleep(0.02)
         try:
             await sink.send(alert(3))
@@ -213,7 +213,7 @@ async def test_a_hanging_thread_does_not_keep_the_process(tmp_path: Path) -> Non
         sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, _ = await process.communicate()
     assert out == b"left\n"
     assert process.returncode == 0

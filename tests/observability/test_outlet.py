@@ -15,7 +15,7 @@ import structlog
 from tradingd.observability import logs
 from tradingd.observability.outlet import Outlet, to_descriptor
 
-REAL_S_MAX = 10.0
+REAL_S_MAX = 60.0
 
 
 class Stalling:

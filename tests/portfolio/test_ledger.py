@@ -143,7 +143,7 @@ FACTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(FACTS)
 def test_the_book_is_the_naive_sum_and_the_identity_is_exact(facts: list[Message]) -> None:
     ledger, naive = opened(), Naive()
@@ -160,7 +160,7 @@ def test_the_book_is_the_naive_sum_and_the_identity_is_exact(facts: list[Message
         assert bool(each.cost) <= bool(each.quantity)
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=50)
 @given(FACTS)
 def test_a_saved_book_comes_back_the_same(facts: list[Message]) -> None:
     ledger = opened()

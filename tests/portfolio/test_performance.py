@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingd.portfolio.performance import ClosedTrade, EquityPoint, drawdown, performance
@@ -60,7 +60,6 @@ def test_the_largest_fall_in_dollars_need_not_be_the_largest_share() -> None:
     assert drawdown(values) == (Decimal(100), Decimal(50))
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.integers(1, 10**6), max_size=40))
 def test_drawdown_is_the_worst_of_all_pairs(values: list[int]) -> None:
     falls = [

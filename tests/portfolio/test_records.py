@@ -305,7 +305,7 @@ _FACTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_FACTS, min_size=2, max_size=30))
 def test_trades_and_what_is_open_are_what_the_ledger_says_was_earned(facts: list[Message]) -> None:
     trips, core = told_trips((adopted(), *facts))

@@ -173,7 +173,7 @@ class Ear:
 
     async def until(self, kind: type[Message], count: int = 1) -> Message:
         """Wait until so many of a kind were said; return the last."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.of(kind)) < count:
                 self._news.clear()
                 await self._news.wait()

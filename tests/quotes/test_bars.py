@@ -204,7 +204,7 @@ def test_spans_that_do_not_line_up_are_refused(span: int) -> None:
         QuotesSettings(symbols=("IBM",), bar_spans_s=(span,))
 
 
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 1_000_000))
 def test_openings_ascend_and_no_volume_is_counted_twice(seed: int) -> None:
     rng = random.Random(seed)

@@ -148,7 +148,7 @@ def test_one_lively_symbol_does_not_cover_for_a_silent_one() -> None:
     assert of(FeedStale, said) == [FeedStale("IBM", 0)]
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.1, 70.0), min_size=1, max_size=20))
 def test_stale_is_said_between_the_age_and_a_tenth_more(gaps: list[float]) -> None:
     house = line("BTC/USD")
@@ -275,7 +275,7 @@ def _random_walk(seed: int) -> Line:
     return house
 
 
-@settings(derandomize=True, max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1_000_000))
 def test_applying_the_order_log_gives_the_saved_state(seed: int) -> None:
     house = _random_walk(seed)

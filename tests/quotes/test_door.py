@@ -136,7 +136,7 @@ def test_bars_must_be_possible() -> None:
 ODD = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1e-320, 1e308]))
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.tuples(ODD, ODD, ODD, ODD, st.integers(-5, 20)), max_size=8))
 def test_whatever_comes_what_is_admitted_can_be_trusted(
     points: list[tuple[float, float, float, float, int]],
@@ -154,7 +154,7 @@ def test_whatever_comes_what_is_admitted_can_be_trusted(
     assert it.admitted + sum(it.counts.values()) == len(points)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.floats(1.0, 400.0), st.floats(1.0, 2.0)), min_size=2, max_size=30))
 def test_the_anchor_changes_the_cost_of_the_spike_filter_and_not_its_judgment(
     walk: list[tuple[float, float]],

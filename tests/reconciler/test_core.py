@@ -410,7 +410,7 @@ FACTS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(derandomize=True, max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(FACTS, max_size=25), st.sampled_from(get_args(Policy)))
 def test_applying_what_was_heard_and_said_gives_the_live_state(
     heard: list[Message], policy: Policy

@@ -341,7 +341,7 @@ def live_through(day: Day, seed: int, check: Callable[[], None]) -> None:
 
 
 @given(quantities, st.integers(1, 900), st.integers(1, 60), seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_twap_is_never_ahead_of_its_schedule_by_more_than_one_slice(
     quantity: int, seconds: int, slices: int, seed: int
 ) -> None:
@@ -360,7 +360,7 @@ def test_a_twap_is_never_ahead_of_its_schedule_by_more_than_one_slice(
 
 
 @given(quantities, st.integers(1, 500), st.integers(0, 90), seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_iceberg_never_shows_more_than_its_display(
     quantity: int, display: int, variance: int, seed: int
 ) -> None:
@@ -374,7 +374,7 @@ def test_an_iceberg_never_shows_more_than_its_display(
 
 @pytest.mark.parametrize("algorithm", [twap(600, 20), iceberg(300, 40)], ids=["twap", "iceberg"])
 @given(quantity=quantities)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_in_a_willing_market_children_sum_to_their_parent(
     algorithm: Algorithm, quantity: int
 ) -> None:

@@ -281,7 +281,7 @@ async def settle(bus: Bus, house: Mapping[str, Core]) -> None:
     """Wait until nothing is in flight; the tick timer goes on for ever."""
     risk = house["risk"]
     assert isinstance(risk, Risk)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while risk.state[0] or not bus.is_quiet():  # noqa: ASYNC110 - the toy tells nobody
             await asyncio.sleep(0.001)
 

@@ -24,7 +24,7 @@ START = ns_of("2026-03-04", "10:00")
 SYMBOLS = ("ACMX", "ZORB", "BTC/USD")
 BID, ASK, SIZE = 100.0, 100.1, 100.0
 STEP = 200_000_000
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 """Real seconds until a test gives up waiting."""
 SETTINGS = SimulatorSettings(
     speed=20.0, wire=WireSettings(requests_per_minute_max=0, data_requests_per_minute_max=0)

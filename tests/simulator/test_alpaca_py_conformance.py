@@ -207,7 +207,7 @@ async def eventful() -> AsyncIterator[tuple[SimulatorServer, int]]:
         split = DatedEvent(kind="split", symbol="ZORB", new_rate=Decimal(2), at=later)
         exchange.happen(split, START)
         server.alpaca.desk.news.add(NewsItem(headline="Up", symbols=("ACMX",), at=START))
-        await asyncio.wait_for(server.reached(START + 2 * MINUTE), 10)
+        await asyncio.wait_for(server.reached(START + 2 * MINUTE), 60)
         yield server, port
 
 

@@ -50,7 +50,7 @@ def test_equal_stamps_keep_the_order_of_files_and_rows(tmp_path: Path) -> None:
     assert bids == [1, 2, 3]
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=8), min_size=1, max_size=9))
 def test_a_file_sorted_by_symbol_is_played_by_time(
     tmp_path_factory: pytest.TempPathFactory, runs: list[list[int]]

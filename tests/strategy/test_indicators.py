@@ -16,7 +16,7 @@ PRICES = st.lists(st.floats(0.01, 1e5, allow_nan=False), min_size=1, max_size=60
 COUNTS = st.integers(1, 12)
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(PRICES, COUNTS)
 def test_sma_and_stdev_agree_with_numpy(prices: list[float], count: int) -> None:
     sma, stdev = Sma(count), Stdev(count)
@@ -50,7 +50,7 @@ def test_a_million_updates_do_not_make_them_drift() -> None:
     assert worst_deviation < 1e-9
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 10**14), min_size=8, max_size=50))
 def test_the_crossing_is_exact(values: list[int]) -> None:
     crossing = Crossing(3, 8)
@@ -62,7 +62,7 @@ def test_the_crossing_is_exact(values: list[int]) -> None:
     assert crossing.stdev() == pytest.approx(spread, rel=1e-9, abs=1e-6)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 10**8), st.integers(0, 1000))
 def test_mids_in_half_cents_are_whole_numbers_on_the_grid(bid_cents: int, spread: int) -> None:
     bid, ask = bid_cents / 100, (bid_cents + spread) / 100

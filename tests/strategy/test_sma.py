@@ -56,7 +56,7 @@ PRICES = st.lists(
 )
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(PRICES)
 def test_quotes_are_decided_as_integers_would(prices: list[tuple[int, int]]) -> None:
     strategy, view = SmaCrossover(fast=FAST, slow=SLOW), PositionView()
@@ -64,7 +64,7 @@ def test_quotes_are_decided_as_integers_would(prices: list[tuple[int, int]]) -> 
     assert said == expected([2 * bid + spread for bid, spread in prices])
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(PRICES)
 def test_bars_and_timer_ticks_are_decided_as_integers_would(prices: list[tuple[int, int]]) -> None:
     on_bars, bar_view = SmaCrossover(fast=FAST, slow=SLOW), PositionView()

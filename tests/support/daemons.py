@@ -31,7 +31,7 @@ class Simulator:
     def fault(self, **fields: object) -> None:
         body = json.dumps(fields).encode()
         request = urllib.request.Request(f"{self.address}/sim/faults", body, method="POST")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             assert reply.status == 200
 
     def account(self) -> dict[str, str]:
@@ -40,7 +40,7 @@ class Simulator:
             "APCA-API-SECRET-KEY": KEYS["ALPACA_SECRET_KEY"],
         }
         request = urllib.request.Request(f"{self.address}/v2/account", headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             answer: dict[str, str] = json.loads(reply.read())
         return answer
 

@@ -166,7 +166,7 @@ def check(venue: Exchange, witness: Witness, now: int) -> None:
         assert (order.status in TERMINAL) == (order not in venue.open_orders())
 
 
-@settings(deadline=None, max_examples=250, derandomize=True, phases=PHASES)
+@settings(max_examples=250, phases=PHASES)
 @given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), min_size=20, max_size=60))
 def test_books_equal_the_sum_of_what_was_told(
     manners: dict[str, Any], steps: list[tuple[Step, int]]
@@ -183,7 +183,7 @@ def test_books_equal_the_sum_of_what_was_told(
     check(venue, witness, now + 60_000 * MS)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 300), min_size=1, max_size=12),
     st.integers(1, 300),
@@ -208,7 +208,7 @@ def test_what_is_taken_never_exceeds_what_is_shown_and_stands_behind(
     assert taken == min(sum(wishes), shown + behind)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40)
 @given(MANNERS, st.lists(st.tuples(STEPS, st.integers(0, 12)), max_size=30))
 def test_the_same_life_is_told_the_same_way(
     manners: dict[str, Any], steps: list[tuple[Step, int]]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgpack  # type: ignore[import-untyped]
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tradingd.simulator.wire.encoding import (
@@ -21,7 +21,6 @@ from tradingd.simulator.wire.encoding import (
 TIMES = st.integers(0, 4_000_000_000 * 10**9)
 
 
-@settings(derandomize=True)
 @given(TIMES)
 def test_a_time_survives_its_text_and_its_extension(ns: int) -> None:
     assert parse_time(time_text(ns)) == ns

@@ -133,7 +133,7 @@ def test_latest_and_snapshots_know_what_there_is() -> None:
     assert [level["p"] for level in book["b"][:2]] == [100.0, 99.99]
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(
     stamps=st.dictionaries(
         st.sampled_from(["A", "B", "C"]), st.lists(st.integers(1, 4), max_size=9), max_size=3
