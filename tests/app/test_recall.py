@@ -133,7 +133,7 @@ async def test_readers_show_the_same_books_from_a_part_of_the_log(
     assert books[0] == books[1]
     orders = [{(o.order_id, o.status, o.filled) for o in v.open_orders()} for v in (view, whole)]
     assert orders[0] == orders[1]
-    assert (view.equity, view.level, view.day) == (whole.equity, whole.level, whole.day)
+    assert (view.equity, view.permissions, view.day) == (whole.equity, whole.permissions, whole.day)
     assert view.counts.fills == 0
 
 

@@ -260,7 +260,7 @@ def test_the_status_is_one_line_told_on_change_only(house: House) -> None:
 
 def test_the_status_names_what_holds_the_house() -> None:
     view = HouseView()
-    view.level, view.causes = Level.HALTED, ("daily_loss", "operator")
+    view.permissions.apply(m.LevelChanged(Level.HALTED, ("daily_loss", "operator")))
     text = status_of(view, is_stopping=True)
     assert text.startswith("stopping, halted (daily_loss, operator) | equity unknown | ")
 

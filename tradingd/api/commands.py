@@ -161,8 +161,8 @@ def told(call: Call, standing: Standing, code: str = "refused") -> Answer:
     reply = Told(
         request_id=call.caller.request_id,
         is_done=standing.is_done,
-        level=view.level.value,
-        causes=view.causes,
+        level=view.permissions.level.value,
+        causes=view.permissions.causes,
     )
     return Answer(202, reply)
 

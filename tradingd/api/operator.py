@@ -150,7 +150,7 @@ class Desk:
 
     async def pause(self, who: str, reason: str) -> Standing:
         """Take no entries until a resume."""
-        is_new = PAUSE_CAUSE not in self._view.causes
+        is_new = PAUSE_CAUSE not in self._view.permissions.causes
         said = await self._ask(
             Ask.PAUSE, who, reason, (m.LevelChanged,), _has(PAUSE_CAUSE), is_waiting=is_new
         )
@@ -159,7 +159,7 @@ class Desk:
     async def resume(self, who: str, reason: str) -> Standing:
         """Clear a pause and what is latched; the supervisor says why not."""
         kinds = (m.LevelChanged, m.AlertRaised)
-        is_held = bool(self._view.causes)
+        is_held = bool(self._view.permissions.causes)
         said = await self._ask(
             Ask.RESUME,
             who,
@@ -175,7 +175,7 @@ class Desk:
 
     async def accept(self, who: str, reason: str) -> Standing:
         """Take over the broker's books; done when ours agree, and the house is not held by them any more."""
-        is_held = MISMATCH_CAUSE in self._view.causes
+        is_held = MISMATCH_CAUSE in self._view.permissions.causes
 
         def is_it(said: Message) -> bool:
             if isinstance(said, m.LevelChanged):
@@ -200,7 +200,7 @@ class Desk:
         The broker's entry interlock and the latch's file hear the ask inside `publish`, so opening orders stay
         off the wire even while the supervisor has not answered.
         """
-        is_new = HALT_CAUSE not in self._view.causes
+        is_new = HALT_CAUSE not in self._view.permissions.causes
         said = await self._ask(
             Ask.HALT, who, reason, (m.LevelChanged,), _has(HALT_CAUSE), is_waiting=is_new
         )

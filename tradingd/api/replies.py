@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.observability.logs import rfc3339
+from tradingd.state.permissions import Action
 from tradingd.views.system_view import HouseView, OrderView, PositionView, value_of
 
 ORDERS_SHOWN_MAX = 200
@@ -115,18 +116,20 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 def health(view: HouseView) -> Health:
     """Return what lives and what may be done."""
-    run = view.run
+    run, permissions = view.run, view.permissions
     return Health(
-        is_healthy=view.level.value in ("normal", "no_entries", "reduce_only"),
+        is_healthy=permissions.may(Action.STRATEGY_EXIT),
         mode=run.mode if run else "",
         run_id=run.run_id if run else "",
         build=run.build if run else "",
         config_hash=run.config_hash if run else "",
-        level=view.level.value,
-        causes=view.causes,
+        level=permissions.level.value,
+        causes=permissions.causes,
         feeds=dict(view.feeds),
         is_broker_connected=view.is_broker_connected,
-        sessions={market: said.session.value for market, said in view.sessions.items()},
+        sessions={
+            market.value: session.value for market, (session, _) in permissions.sessions.items()
+        },
         market_time=rfc3339(view.at),
         events=view.seq + 1,
     )

@@ -7,7 +7,7 @@ itself would certify a house that died around it. All spans are real time; it wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -15,9 +15,10 @@ import structlog
 from tradingd.app.progress import FlattenProgress
 from tradingd.app.sd_notify import Notifier
 from tradingd.instruments.money import cents
-from tradingd.messages import Ask, Level, LevelChanged, Message, OperatorAsked
+from tradingd.messages import Ask, LevelChanged, Message, OperatorAsked
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
+from tradingd.state.permissions import Action, Permissions
 from tradingd.views.system_view import HouseView
 
 ALWAYS = ("supervisor", "broker")
@@ -83,10 +84,9 @@ class Service:
         self._feed_ns = int((notifier.watchdog_s / 3 - self._step_s / 2) * _SECOND_NS)
         self._began_at = self._fed_at = clock.monotonic()
         self._stopping_at: int | None = None
-        self._causes: set[str] | None = None
         self._is_ready = False
         self._is_well = True
-        self._level = Level.NO_ENTRIES
+        self._permissions = Permissions()
         self._shown = ""
 
     async def run(self) -> None:
@@ -120,10 +120,11 @@ class Service:
 
     def _hear(self, message: Message, now: int) -> None:
         if isinstance(message, LevelChanged):
-            if message.level is Level.FLATTENING and self._level is not Level.FLATTENING:
+            was_flattening = self._permissions.may(Action.FLATTEN)
+            self._permissions.apply(message)
+            if self._permissions.may(Action.FLATTEN) and not was_flattening:
                 self._progress.begin(self._left())
-            self._level, self._causes = message.level, set(message.causes)
-            if {"stop", "stopped"} & self._causes:
+            if {"stop", "stopped"}.intersection(message.causes):
                 self._begin_stop(now)
         elif isinstance(message, OperatorAsked):
             if message.ask in (Ask.STOP, Ask.STOP_KEEP) and not message.target:
@@ -139,7 +140,7 @@ class Service:
 
     def _look(self, now: int) -> bool:
         """Tell whether the house deserves to be fed."""
-        if self._level is Level.FLATTENING:
+        if self._permissions.may(Action.FLATTEN):
             return self._alive.is_fresh(ALWAYS) and self._progress.is_pursued(now)
         excused = self._alive.quarantined.difference(ALWAYS) | MAY_BE_SILENT
         return self._alive.is_fresh(set(self._bus.inboxes).union(ALWAYS) - excused)
@@ -166,7 +167,7 @@ class Service:
         )
 
     def _start(self, now: int, *, is_well: bool) -> None:
-        if self._causes is not None and is_up(self._causes):
+        if is_up(self._permissions.causes):
             self._is_ready = True
             self._notifier.ready()
         elif is_well and now - self._began_at < START_CEILING_REAL_S * _SECOND_NS:
@@ -188,14 +189,14 @@ class Service:
             self._notifier.status(text)
 
 
-def is_up(causes: set[str]) -> bool:
+def is_up(causes: Sequence[str]) -> bool:
     """Tell whether the start is over: the books were compared, or only a person can end the wait."""
-    return "starting" not in causes or bool({"mismatch", "broker_refused"} & causes)
+    return "starting" not in causes or bool({"mismatch", "broker_refused"}.intersection(causes))
 
 
 def status_of(view: HouseView, *, is_stopping: bool = False) -> str:
     """Return the one line that `systemctl status` shows."""
-    causes = f" ({', '.join(view.causes)})" if view.causes else ""
+    causes = f" ({', '.join(view.permissions.causes)})" if view.permissions.causes else ""
     equity = "equity unknown"
     if view.equity is not None:
         equity = (
@@ -203,7 +204,7 @@ def status_of(view: HouseView, *, is_stopping: bool = False) -> str:
         )
     feeds = [f"{name} {'up' if is_up else 'down'}" for name, is_up in sorted(view.feeds.items())]
     words = (
-        f"{'stopping, ' if is_stopping else ''}{view.level.value}{causes}",
+        f"{'stopping, ' if is_stopping else ''}{view.permissions.level.value}{causes}",
         equity,
         f"positions {len(view.held())}, orders {len(view.open_orders())}",
         f"feed {', '.join(feeds) or 'down'}",

@@ -16,6 +16,7 @@ from tradingd.instruments.symbols import market_of
 from tradingd.messages import AlertRaised, Ask, Level, Market, Message, Severity
 from tradingd.notify.day import DayBook
 from tradingd.notify.settings import NotifySettings
+from tradingd.state.permissions import Permissions
 
 SPEAKER = "notify"
 SERIOUS = (Level.REDUCE_ONLY, Level.FLATTENING, Level.HALTED)
@@ -34,11 +35,10 @@ class Rules:
         self._markets: dict[Market, set[str]] = {}
         for symbol in settings.symbols:
             self._markets.setdefault(market_of(symbol), set()).add(symbol)
-        self._stale: set[str] = set()
         self._lost: set[str] = set()
         """What was told as lost: its return is told too."""
         self._rejects: deque[int] = deque(maxlen=settings.rejects_max)
-        self._level = Level.NO_ENTRIES
+        self._permissions = Permissions()
         self._is_first_level = True
         self._disk = ""
         self._rules: dict[type[Message], Callable[[Any, int], Alerts]] = {
@@ -92,7 +92,7 @@ class Rules:
         return _alert(severity, "disk_low", f"{free}, under {limit / 1024**2:,.0f} MiB")
 
     def _run_started(self, said: m.RunStarted, _now: int) -> Alerts:
-        self._stale.clear()
+        self._permissions = Permissions()
         self._lost.clear()
         self._is_first_level = True
         return _alert(Severity.INFO, "run_started", f"{said.mode}, build {said.build}")
@@ -107,7 +107,8 @@ class Rules:
         return _alert(Severity.CRITICAL, "stopped_not_flat", text)
 
     def _level_changed(self, said: m.LevelChanged, _now: int) -> Alerts:
-        was, self._level = self._level, said.level
+        was = self._permissions.level
+        self._permissions.apply(said)
         is_first, self._is_first_level = self._is_first_level, False
         causes = ", ".join(said.causes)
         if is_first and said.level in SERIOUS:
@@ -146,10 +147,10 @@ class Rules:
         return _alert(Severity.INFO, "fill", f"{said.strategy} {what}, {whole} ({said.order_id})")
 
     def _feed_stale(self, said: m.FeedStale, _now: int) -> Alerts:
-        self._stale.add(said.symbol)
+        self._permissions.apply(said)
         market = market_of(said.symbol)
         watched = self._markets.get(market, set())
-        if watched and watched <= self._stale:
+        if watched and watched <= self._permissions.stale:
             self._lost.add(f"quotes {market}")
             return _alert(Severity.CRITICAL, "feed_stale", f"no fresh quote of any {market} symbol")
         if self._day.is_held(said.symbol):
@@ -157,7 +158,7 @@ class Rules:
         return []  # a thin symbol is quiet at times: its entries wait, which needs nobody
 
     def _feed_recovered(self, said: m.FeedRecovered, _now: int) -> Alerts:
-        self._stale.discard(said.symbol)
+        self._permissions.apply(said)
         return self._back(f"quotes {market_of(said.symbol)}", "feed_back")
 
     def _feed_lost(self, said: m.FeedLost, _now: int) -> Alerts:

@@ -17,7 +17,6 @@ from tradingd.messages import (
     Envelope,
     Market,
     Message,
-    Session,
     Severity,
     StationFailed,
 )
@@ -32,6 +31,7 @@ from tradingd.observability.redact import Redactor
 from tradingd.runtime.actor import run_edge
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
+from tradingd.state.permissions import Permissions
 
 WATCH = "notify"
 WATCH_MAX = 4096
@@ -80,7 +80,7 @@ class Notify:
         self._repeats = Repeats(settings.repeat_after_s)
         self._told = 0
         self._missed = 0
-        self._is_regular = False
+        self._permissions = Permissions()
         self._is_over = False
         self._summary_at = self._next_summary()
         self._tasks: list[asyncio.Task[None]] = []
@@ -218,10 +218,10 @@ class Notify:
         return ns_of(trading_day(next_midnight(now)), self._settings.summary_at)
 
     def _follow_session(self, said: m.SessionChanged) -> None:
-        if said.market is not Market.US_EQUITY:
-            return
-        was_regular, self._is_regular = self._is_regular, said.session is Session.REGULAR
-        if was_regular and not self._is_regular and self._settings.summary_at == "close":
+        was_open = self._permissions.is_open(Market.US_EQUITY)
+        self._permissions.apply(said)
+        is_over = was_open and not self._permissions.is_open(Market.US_EQUITY)
+        if is_over and self._settings.summary_at == "close":
             self._summarize()
 
     def _summarize(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
-from tradingd.messages import NOTHING, Ask, Level, Message, Session, Severity
+from tradingd.messages import NOTHING, Ask, Level, Message, Severity
 from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
 from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.supervisor.state import Ledger, State
@@ -158,14 +158,10 @@ class SupervisorCore:
         return self._suspend() if self._ledger.suspensions else NOTHING
 
     def _waiting(self) -> list[str]:
-        """Return what of the positions waits for its market to open."""
-        sessions = self._state.sessions
-        return [
-            each
-            for each in sorted(self._state.positions)
-            if sessions.get(market_of(each.partition(" ")[2]), Session.REGULAR)
-            is not Session.REGULAR
-        ]
+        """Return what of the positions waits for its market to open: one nobody spoke of excuses nothing."""
+        permissions, positions = self._state.permissions, sorted(self._state.positions)
+        closed = {each for each in permissions.sessions if not permissions.is_open(each)}
+        return [each for each in positions if market_of(each.partition(" ")[2]) in closed]
 
     def _on_start(self, _said: m.RunStarted, now: int) -> list[Message]:
         said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]

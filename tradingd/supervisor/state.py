@@ -14,7 +14,8 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.instruments.ownership import EXTERNAL
-from tradingd.messages import Ask, Market, Message, Session
+from tradingd.messages import Ask, Message
+from tradingd.state.permissions import Permissions
 from tradingd.supervisor.levels import EMERGENCY, FAILURES, cause_of
 from tradingd.supervisor.loss import NEAR, Loss, Verdict
 from tradingd.supervisor.settings import SupervisorSettings
@@ -38,7 +39,8 @@ class State(msgspec.Struct):
     has_agreed: bool = False
     is_loose: bool = False
     """A run reached the broker and has not ended in order since: orders of it may be open."""
-    sessions: dict[Market, Session] = {}
+    permissions: Permissions = msgspec.field(default_factory=Permissions)
+    """Of these the sessions are kept here; the level is what we decide."""
     loss: Loss = msgspec.field(default_factory=Loss)
     counts: dict[str, Counts] = {}
     """What each strategy did lately, for the throttle."""
@@ -64,7 +66,7 @@ class Ledger:
             m.BrokerConnected: self._connect,
             m.BrokerLost: self._disconnect,
             m.PositionChanged: self._position,
-            m.SessionChanged: self._session,
+            m.SessionChanged: lambda said, _: self.state.permissions.apply(said),
             m.EquityMarked: self._equity,
             m.BrokerSnapshot: self._snapshot,
             m.DayStarted: self._day,
@@ -156,9 +158,6 @@ class Ledger:
         (state.positions.add if said.quantity else state.positions.discard)(key)
         if said.reason == "fill" and not state.flattening:
             self._count(said.strategy, self._throttle.executed, now)
-
-    def _session(self, said: m.SessionChanged, _now: int) -> None:
-        self.state.sessions[said.market] = said.session
 
     def _day(self, said: m.DayStarted, _now: int) -> None:
         self.state.loss.begin(said)

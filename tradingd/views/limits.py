@@ -67,8 +67,8 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
 def risk(view: HouseView, limits: Limits) -> Risk:
     """Return each limit with its use."""
     return Risk(
-        level=view.level.value,
-        causes=view.causes,
+        level=view.permissions.level.value,
+        causes=view.permissions.causes,
         limits=(*_of_account(view, limits), *_of_orders(view, limits)),
         refused=tuple(
             Refused(rule=rule, count=count)

@@ -13,7 +13,8 @@ from typing import Any
 
 from tradingd import messages as m
 from tradingd.instruments.money import decimal_of
-from tradingd.messages import Envelope, Level, Message, OrderType, Role, Side
+from tradingd.messages import Envelope, Message, OrderType, Role, Side
+from tradingd.state.permissions import Permissions
 from tradingd.views.activity import Activity
 from tradingd.views.differing import Differing
 
@@ -84,8 +85,7 @@ class HouseView:
     """Everything a reader may ask, as of the last message folded."""
 
     def __init__(self) -> None:
-        self.level = Level.NO_ENTRIES
-        self.causes: tuple[str, ...] = ()
+        self.permissions = Permissions()
         self.run: m.RunStarted | None = None
         self.stopped: m.RunStopped | None = None
         self.equity: m.EquityMarked | None = None
@@ -94,7 +94,6 @@ class HouseView:
         self.positions: dict[tuple[str, str], PositionView] = {}
         self.marks: dict[str, m.Mark] = {}
         self.orders: dict[str, OrderView] = {}
-        self.sessions: dict[str, m.SessionChanged] = {}
         self.feeds: dict[str, bool] = {}
         self.is_broker_connected = False
         self.day: m.DayStarted | None = None
@@ -107,9 +106,9 @@ class HouseView:
         self._closed: deque[str] = deque()
         self._fold: dict[type[Message], Callable[[Any], None]] = {
             m.RunStarted: self._run_started, m.RunStopped: self._run_stopped,
-            m.LevelChanged: self._level_changed, m.EquityMarked: self._equity_marked,
+            m.LevelChanged: self.permissions.apply, m.EquityMarked: self._equity_marked,
             m.BrokerSnapshot: self._snapshot, m.BooksAgreed: self._agreed, m.Mark: self._mark,
-            m.PositionChanged: self._position, m.SessionChanged: self._session,
+            m.PositionChanged: self._position, m.SessionChanged: self.permissions.apply,
             m.FeedConnected: self._feed_connected, m.FeedLost: self._feed_lost,
             m.BrokerConnected: self._broker_connected, m.BrokerLost: self._broker_lost,
             m.DayStarted: self._day_started, m.AlertRaised: self._alert, m.Intent: self._intent,
@@ -156,12 +155,10 @@ class HouseView:
 
     def _run_started(self, message: m.RunStarted) -> None:
         self.run = message
+        self.permissions.apply(message)
 
     def _run_stopped(self, message: m.RunStopped) -> None:
         self.stopped = message
-
-    def _level_changed(self, message: m.LevelChanged) -> None:
-        self.level, self.causes = message.level, message.causes
 
     def _equity_marked(self, message: m.EquityMarked) -> None:
         self.equity = message
@@ -185,9 +182,6 @@ class HouseView:
             message.realized_usd,
             message.fees_usd,
         )
-
-    def _session(self, message: m.SessionChanged) -> None:
-        self.sessions[message.market.value] = message
 
     def _feed_connected(self, message: m.FeedConnected) -> None:
         self.feeds[message.market.value] = True
