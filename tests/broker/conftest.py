@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.broker.twin import TwinBroker
+from tests.support.loops import PLAIN, LoopFactories
 from tradingd.broker import AlpacaBroker, AlpacaSettings
 from tradingd.messages import (
     Envelope,
@@ -30,7 +30,9 @@ from tradingd.messages import (
     TimeInForce,
 )
 from tradingd.runtime.bus import Bus
-from tradingd.runtime.clock import ScaledClock
+from tradingd.runtime.clock import SECOND_NS
+from tradingd.runtime.ports import Clock
+from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.wiring import WIRING
 
 M = TypeVar("M", bound=Message)
@@ -46,13 +48,37 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 
 
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    """Run in virtual time what needs no socket."""
+    return PLAIN if item.get_closest_marker("wire") else {"virtual": lambda: VirtualLoop(1)}
+
+
+class LoopClock:
+    """Market time by the running loop's own time, `speed` times as fast; virtual on a virtual loop."""
+
+    def __init__(self, start: int = NOW, speed: float = 1.0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._start = start
+        self._speed = speed
+
+    def now(self) -> int:
+        return self._start + int((self._loop.time() - self._began) * self._speed * SECOND_NS)
+
+    def monotonic(self) -> int:
+        return int(self._loop.time() * SECOND_NS)
+
+    def real_seconds(self, market_ns: int) -> float:
+        return market_ns / SECOND_NS / self._speed
+
+
 class House:
     """A bus whose every word is kept, and the edge on it."""
 
     def __init__(self, broker: TwinBroker | None = None, log: list[Envelope] | None = None,
-                 clock: ScaledClock | None = None, former: tuple[str, ...] = (),
+                 clock: Clock | None = None, former: tuple[str, ...] = (),
                  **changes: Any) -> None:  # fmt: skip
-        self.clock = clock or ScaledClock(NOW, time.monotonic_ns(), 1.0)
+        self.clock = clock or LoopClock()
         self.broker = broker or TwinBroker(self.clock)
         self.said: list[Envelope] = []
         self._news = asyncio.Event()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
-from tests.broker.conftest import NOW, House, approved
+from tests.broker.conftest import NOW, House, LoopClock, approved
 from tests.broker.twin import Fault
 from tradingd.log.journal import JournalFailed
 from tradingd.messages import (
@@ -21,7 +20,6 @@ from tradingd.messages import (
     Role,
     Side,
 )
-from tradingd.runtime.clock import ScaledClock
 from tradingd.runtime.ports import Lane
 
 D = Decimal
@@ -152,7 +150,7 @@ async def test_a_connection_that_never_stood_is_retried_without_doubt(house: Hou
 async def test_a_proven_429_is_offered_again_after_its_headers_wait(
     houses: Callable[..., House],
 ) -> None:
-    house = await houses(clock=ScaledClock(NOW, time.monotonic_ns(), 20.0)).connected()
+    house = await houses(clock=LoopClock(NOW, 20.0)).connected()
     began = house.clock.now()
     body = b'{"code":42910000,"message":"rate limit exceeded"}'
     headers = {"retry-after": "1"}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.broker.conftest import House
+from tests.broker.conftest import House, LoopClock
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     BooksAgreed,
@@ -26,7 +25,6 @@ from tradingd.messages import (
     TimeInForce,
 )
 from tradingd.reconciler.core import ReconcilerCore
-from tradingd.runtime.clock import ScaledClock
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MarketEvent
@@ -57,7 +55,7 @@ class Simulated(House):
     """A house on the simulator; every fact goes to a reconciler, whose words are kept."""
 
     def __init__(self) -> None:
-        clock = ScaledClock(START, time.monotonic_ns(), SPEED)
+        clock = LoopClock(START, SPEED)
         settings = ExchangeSettings(depth_levels=0, latency_ms=50)
         exchange = Exchange(settings, calendar_around(START), seed=1)
         world = World(exchange, quotes(), start_ns=START)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.broker.conftest import House
+from tests.broker.conftest import House, LoopClock
 from tests.broker.twin import TwinBroker
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import SnapshotAsked
-from tradingd.runtime.clock import ScaledClock
 from tradingd.runtime.ports import Lane, NetworkError, Reply
 
 D = Decimal
@@ -138,7 +136,7 @@ async def test_what_is_announced_in_the_morning_is_read_before_the_open(
     houses: Callable[..., House],
 ) -> None:
     """At ten hours of market time a real second, from the night into the half hour before the open."""
-    clock = ScaledClock(ns_of("2023-11-15", "06:00"), time.monotonic_ns(), 36_000.0)
+    clock = LoopClock(ns_of("2023-11-15", "06:00"), 36_000.0)
     broker = Announcer(clock)
     broker.rows, broker.positions = "", {"IBM": D(10)}
     house = await houses(broker, clock=clock, data_url="http://twin").connected()

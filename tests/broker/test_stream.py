@@ -240,6 +240,7 @@ async def test_a_bust_that_adopted_books_may_hold_is_compared_and_not_counted_ag
     before = house.broker.fill(ID, "4", "10")
     await house.until("OrderFilled")
     house.say(BookAdopted(D(1000), (), "accepted by a person"))
+    await asyncio.sleep(0.001)  # heard by then
     house.broker.repeat({**before, "event": "trade_bust"})
     await house.until(lambda: "trade_bust" in {m.why for m in house.all("BrokerSnapshot")})
     assert house.all("TradeBusted") == []
@@ -285,6 +286,7 @@ async def test_news_under_our_id_with_other_fields_is_not_taken_for_ours_and_hal
 async def test_news_of_an_order_that_has_not_left_cannot_be_of_ours(house: House) -> None:
     house.durable_gate.clear()
     house.say(approved())
+    await asyncio.sleep(0.001)  # heard, and waiting for the disk
     house.broker.tell("new", house.broker.make(ID, limit_price="10.5"))
     await house.until("BrokerLost")
     assert "ours has not left" in house.one("BrokerLost").reason

@@ -18,6 +18,8 @@ from tradingd.broker.alpaca_wire import time_text
 from tradingd.runtime.ports import Clock, Lane, NetworkError, Reply, SocketClosed
 
 Json = dict[str, Any]
+TRIP_S = 0.0001
+"""How long a request is on its way; the stream is faster."""
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ class TwinBroker:
         path = parts.path.removeprefix("/v2")
         assert headers["APCA-API-KEY-ID"] == "key"
         self.requests.append((method, path, lane))
-        await asyncio.sleep(0)
+        await asyncio.sleep(TRIP_S)
         self.on_request(method, path)
         fault = self._fault(method, path)
         if fault is not None and not fault.is_processed:
