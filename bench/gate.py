@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from bench.calibrate import bare_loop_per_cpu_s
+from tests.support.settings import beyond, risk_limits
 from tradingd import messages as m
 from tradingd.messages import Level, Market, Message, Role, Session, Side
 from tradingd.risk.gate import RiskCore
-from tradingd.risk.limits import RiskLimits
 
 NOW = 1_767_366_000_000_000_000
 SYMBOLS = tuple(f"S{n:02}" for n in range(50))
@@ -33,15 +33,14 @@ Verdict = m.IntentApproved | m.IntentRefused | m.OrderApproved | m.OrderRefused
 
 def gate(*, is_crowded: bool) -> RiskCore:
     """Return a gate at work: a rich account, open markets and, if crowded, 20 positions and 40 parents."""
-    limits = RiskLimits(
-        symbols=frozenset(SYMBOLS),
+    limits = risk_limits(
+        symbols=tuple(SYMBOLS),
         order_value_usd_max=Decimal(100_000),
         order_quantity_max=Decimal(10_000),
         positions_max=100,
         orders_open_max=1_000,
-        orders_per_minute_max=1_000_000,
     )
-    core = RiskCore(limits)
+    core = RiskCore(beyond(limits, orders_per_minute_max=1_000_000))
     held = SYMBOLS[:20] if is_crowded else SYMBOLS[:1]
     positions = tuple(m.BrokerPosition(name, Decimal(100), Decimal(100)) for name in held)
     facts: list[Message] = [

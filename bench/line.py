@@ -21,16 +21,14 @@ import numpy.typing as npt
 
 from bench import workload as w
 from bench.calibrate import bare_loop_per_cpu_s
+from tests.support.settings import beyond, risk_limits, router_settings, supervisor_settings
 from tradingd.messages import BarReceived, Market, Message, Quote
 from tradingd.portfolio.core import PortfolioSettings
 from tradingd.quotes.settings import QuotesSettings
 from tradingd.reconciler.core import ReconcilerSettings
 from tradingd.research.backtest import Backtest, BacktestSettings
-from tradingd.risk.limits import RiskLimits
-from tradingd.router.settings import RouterSettings
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.strategy.core import StrategySettings
-from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.wiring import CoreSettings
 
 Events = Iterator[tuple[int, Message]]
@@ -57,18 +55,22 @@ def settings(symbols: tuple[str, ...], when: str, fast: int, slow: int) -> Backt
     cores = CoreSettings(
         quotes=QuotesSettings(symbols=symbols, stale_after_s=3600),
         strategies=(strategy,),
-        risk=RiskLimits(
-            symbols=frozenset(symbols),
-            positions_max=100,
-            order_value_usd_max=Decimal(1_000_000),
-            order_quantity_max=Decimal(1_000_000),
+        risk=beyond(
+            risk_limits(
+                symbols=tuple(symbols),
+                positions_max=100,
+                order_value_usd_max=Decimal(1_000_000),
+                order_quantity_max=Decimal(1_000_000),
+            ),
             orders_per_minute_max=1000,
         ),
-        router=RouterSettings(stop_loss_pct=OFF_PCT, take_profit_pct=Decimal(900)),
+        router=router_settings(stop_loss_pct=OFF_PCT, take_profit_pct=Decimal(900)),
         reconciler=ReconcilerSettings(),
         portfolio=PortfolioSettings(equity_interval_s=60),
-        supervisor=SupervisorSettings(
-            daily_loss_pct=OFF_PCT, reconcile_interval_s=86_400, markets=(Market.CRYPTO,)
+        supervisor=beyond(
+            supervisor_settings(markets=(Market.CRYPTO,)),
+            daily_loss_pct=OFF_PCT,
+            reconcile_interval_s=86_400,
         ),
     )
     exchange = ExchangeSettings(

@@ -36,6 +36,7 @@ from alpaca.trading.requests import LimitOrderRequest
 from msgspec.msgpack import encode
 
 from bench.wire_server import DATA_PATH, SYMBOL, TRIGGER_SIZE, UPDATES_PATH, serve
+from tests.support.settings import beyond, risk_limits, router_settings, supervisor_settings
 from tradingd.app.endpoints import Ends
 from tradingd.app.system import House
 from tradingd.broker.settings import AlpacaSettings
@@ -48,14 +49,11 @@ from tradingd.portfolio.core import PortfolioSettings
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import QuotesSettings
 from tradingd.reconciler.core import ReconcilerSettings
-from tradingd.risk.limits import RiskLimits
-from tradingd.router.settings import RouterSettings
 from tradingd.runtime.clock import SystemClock
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import LogStore
 from tradingd.strategy.core import StrategySettings
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
-from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 KEY = "-"
@@ -80,16 +78,18 @@ CORES = CoreSettings(
     quotes=QuotesSettings(symbols=(SYMBOL,)),
     strategies=(STRATEGY,),
     kinds={"trigger": Trigger},
-    risk=RiskLimits(
-        symbols=frozenset({SYMBOL}),
-        order_value_usd_max=Decimal(1_000),
-        order_quantity_max=Decimal(1_000),
+    risk=beyond(
+        risk_limits(
+            symbols=(SYMBOL,),
+            order_value_usd_max=Decimal(1_000),
+            order_quantity_max=Decimal(1_000),
+        ),
         orders_per_minute_max=1_000_000,
     ),
-    router=RouterSettings(),
+    router=router_settings(),
     reconciler=ReconcilerSettings(),
     portfolio=PortfolioSettings(),
-    supervisor=SupervisorSettings(markets=(Market.CRYPTO,), reconcile_interval_s=3600),
+    supervisor=supervisor_settings(markets=(Market.CRYPTO,), reconcile_interval_s=3600),
 )
 
 

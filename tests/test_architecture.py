@@ -63,7 +63,7 @@ LAYERS: dict[str, set[str]] = {
     "supervisor": {"instruments", "messages", "state", "runtime"},
     "broker": EDGE_IMPORTS,
     "simulator": {"instruments", "messages", "runtime"},
-    "views": {"instruments", "messages", "state", "portfolio"},
+    "views": {"instruments", "messages", "state", "portfolio", "risk", "supervisor"},
     "observability": {"instruments", "messages", "state", "runtime", "log", "views"},
     "api": {"instruments", "messages", "state", "runtime", "portfolio", "views", "observability"},
     "notify": {"instruments", "messages", "state", "runtime", "observability"},

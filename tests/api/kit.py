@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.settings import risk_limits, supervisor_settings
 from tradingd import messages as m
 from tradingd.api.auth import ROLES, Access, token_file
 from tradingd.api.guard import new_request_id
@@ -37,12 +38,10 @@ from tradingd.observability.meters import Meters
 from tradingd.observability.metrics import Metrics
 from tradingd.observability.watcher import Watcher
 from tradingd.risk.gate import RiskCore
-from tradingd.risk.limits import RiskLimits
 from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.supervisor.core import SupervisorCore
-from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.views.limits import Limits
 from tradingd.views.system_view import HouseView
 from tradingd.wiring import WIRING, speaker_of
@@ -50,23 +49,10 @@ from tradingd.wiring import WIRING, speaker_of
 AT = 1_709_649_000_000_000_000
 CANARY = "canary-api-7f3d-secret"
 D = Decimal
-LIMITS = Limits(
-    order_value_usd_max=D(20_000),
-    order_quantity_max=D(1000),
-    position_pct_max=D(10),
-    exposure_pct_max=D(80),
-    positions_max=20,
-    orders_open_max=50,
-    orders_per_minute_max=120,
-    daily_loss_pct=D(5),
-    daily_loss_usd=None,
-    confidence_min=0.6,
-    collar_pct=D(2),
-    quote_age_s_max=30.0,
+RISK = risk_limits(
+    symbols=("IBM", "AIG"), order_value_usd_max=D(20_000), order_quantity_max=D(1000)
 )
-RISK = RiskLimits(
-    symbols=frozenset({"IBM", "AIG"}), order_value_usd_max=D(20_000), order_quantity_max=D(1000)
-)
+LIMITS = Limits(RISK, supervisor_settings())
 
 
 def approved(order_id: str = "g-e-sma-1-1", quantity: str = "10") -> m.OrderApproved:
@@ -127,7 +113,7 @@ class Kit:
         metrics = Metrics(Meters("0.1.0", "mock"), self.view, ("sma",), ("us_equity",))
         self.failures: list[m.StationFailed] = []
         cores: dict[str, Core] = {
-            "supervisor": SupervisorCore(SupervisorSettings(markets=(Market.US_EQUITY,))),
+            "supervisor": SupervisorCore(supervisor_settings(markets=(Market.US_EQUITY,))),
             "risk": RiskCore(RISK),
         }
         self.stations = {

@@ -377,5 +377,6 @@ def test_fault_92_only_loopback_can_be_bound() -> None:
     from typing import get_args
 
     from tradingd.config.sections import Api
+    from tradingd.instruments.settings import fields_of
 
-    assert set(get_args(Api.model_fields["bind"].annotation)) == {"127.0.0.1", "::1"}
+    assert set(get_args(fields_of(Api)["bind"].annotation)) == {"127.0.0.1", "::1"}

@@ -21,7 +21,7 @@ from tradingd.messages import (
 )
 from tradingd.risk.limits import RiskLimits
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
-from tradingd.strategy.settings import StrategySettings
+from tradingd.strategy.settings import Param, StrategySettings
 from tradingd.wiring import CoreSettings
 
 SECOND = 1_000_000_000
@@ -101,7 +101,7 @@ def wishing(
     algorithm: str, quantity: int = 400, leave: str = ""
 ) -> Callable[[CoreSettings], CoreSettings]:
     """Return a house with one strategy that wishes once, and limits that let it."""
-    params = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
+    params: dict[str, Param] = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
 
     def retell(told: CoreSettings) -> CoreSettings:
         strategy = StrategySettings(

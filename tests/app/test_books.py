@@ -8,6 +8,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.settings import risk_limits, router_settings
 from tradingd.messages import (
     BookAdopted,
     BrokerPosition,
@@ -23,9 +24,7 @@ from tradingd.messages import (
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
 from tradingd.reconciler.core import ReconcilerCore
 from tradingd.risk.gate import RiskCore
-from tradingd.risk.limits import RiskLimits
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 from tradingd.strategy.core import StrategyCore
 
 ZERO = Decimal(0)
@@ -37,13 +36,13 @@ class Books:
     """The five cores that keep a book, fed the same facts."""
 
     def __init__(self) -> None:
-        limits = RiskLimits(
-            symbols=frozenset(SYMBOLS),
+        limits = risk_limits(
+            symbols=tuple(SYMBOLS),
             order_value_usd_max=Decimal(1),
             order_quantity_max=Decimal(1),
         )
         self.risk = RiskCore(limits)
-        self.router = RouterCore(RouterSettings())
+        self.router = RouterCore(router_settings())
         self.strategy = StrategyCore(())
         self.portfolio = PortfolioCore(PortfolioSettings())
         self.reconciler = ReconcilerCore()

@@ -120,7 +120,7 @@ def with_a_stop(told: CoreSettings) -> CoreSettings:
     """Hold something with a stop a breath away, and replace its sale every two seconds."""
     told = wishing("immediate")(told)
     router = replace(
-        told.router, stop_loss_pct=Decimal("0.02"), take_profit_pct=None,
+        told.router, stop_loss_pct=Decimal("0.02"), take_profit_pct="off",
         exit_collar_pct=Decimal("0.001"), order_timeout_s=2,
     )  # fmt: skip
     return replace(told, router=router)

@@ -133,8 +133,8 @@ def test_a_strategy_that_is_stopped_loses_its_plan_at_once() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> None:
     def by_value(told: CoreSettings) -> CoreSettings:
-        slicing = dataclasses.replace(
-            told.router.slicing,
+        router = dataclasses.replace(
+            told.router,
             algorithm="by_value",
             slice_exits=True,
             twap_above_usd=Decimal(20_000),
@@ -143,7 +143,7 @@ def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> No
         )
         return dataclasses.replace(
             told,
-            router=dataclasses.replace(told.router, slicing=slicing),
+            router=router,
             risk=dataclasses.replace(told.risk, reach_pct=Decimal(1)),
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.large_orders import Once, check_children
+from tests.support.settings import router_settings
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
 from tradingd.instruments.calendar import ns_of
@@ -58,7 +59,7 @@ def told(symbol: str, quantity: int, algorithm: str, router: RouterSettings) -> 
     )
     risk = dataclasses.replace(
         cores.risk,
-        symbols=frozenset((symbol,)),
+        symbols=(symbol,),
         order_value_usd_max=Decimal(5_000_000),
         order_quantity_max=Decimal(10_000),
         position_pct_max=Decimal(80),
@@ -95,7 +96,7 @@ class Played:
     ) -> None:
         self.log: list[Envelope] = []
         self.tape: list[Envelope] = []
-        self.settings = told(symbol, quantity, algorithm, router or RouterSettings())
+        self.settings = told(symbol, quantity, algorithm, router or router_settings())
         recorded = Tape(
             [DATA / f"quotes/us_tick_{symbol}_20131007.parquet"],
             symbols=(symbol,),
@@ -174,8 +175,7 @@ def test_five_thousand_aig_by_iceberg(algorithm: str) -> None:
 
 
 def test_joining_the_touch_is_cheaper_than_crossing_it_where_it_fills() -> None:
-    slicing = dataclasses.replace(RouterSettings().slicing, slice_price="passive")
-    passive = Played("AIG", 5_000, "iceberg:500:30", router=RouterSettings(slicing=slicing))
+    passive = Played("AIG", 5_000, "iceberg:500:30", router=router_settings(slice_price="passive"))
     crossing = Played("AIG", 5_000, "iceberg:500:30")
 
     assert passive.closed.filled == 5_000

@@ -21,14 +21,14 @@ def test_every_slicing_key_reaches_the_router() -> None:
         "TRADINGD_ROUTER__SLICE_PRICE": "passive",
         "TRADINGD_RISK__QUOTE_AGE_S_MAX": "45",
     }
-    slicing = core_settings(load(MOCK, environ, None)).router.slicing
+    slicing = core_settings(load(MOCK, environ, None)).router
     assert (slicing.algorithm, slicing.twap_slices) == ("by_value", 7)
     assert (slicing.slice_usd_min, slicing.slice_price) == (Decimal(250), "passive")
     assert slicing.quote_age_s_max == 45, "no slice is priced from what the gate would refuse"
 
 
 def test_the_short_sessions_of_mock_are_not_sliced_unless_asked_for() -> None:
-    assert core_settings(load(MOCK, {}, None)).router.slicing.algorithm == "immediate"
+    assert core_settings(load(MOCK, {}, None)).router.algorithm == "immediate"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 
 from tradingd.cli import cli
 from tradingd.config import Settings
+from tradingd.instruments.settings import fields_of
 from tradingd.observability.meters import FAMILIES
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def page(name: str) -> str:
 def places(maker: ModuleType) -> Iterator[tuple[str, str, Any]]:
     """Yield section, key and field of every key of the configuration."""
     for section, model in maker.sections(Settings):
-        for key, field in model.model_fields.items():
+        for key, field in fields_of(model).items():
             if section.startswith("[") or maker.model_in(field.annotation) is None:
                 yield section, key, field
 

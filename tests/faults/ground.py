@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.app.lives import Life, Town, in_town, without_strategies
+from tests.support.settings import beyond
 from tradingd.messages import (
     BooksAgreed,
     BrokerConnected,
@@ -195,7 +196,7 @@ def day(
 def patient(told: CoreSettings) -> CoreSettings:
     """Leave the trading to the test, and let orders rest for as long as it likes."""
     told = without_strategies(told)
-    return replace(told, router=replace(told.router, order_timeout_s=3600))
+    return replace(told, router=beyond(told.router, order_timeout_s=3600))
 
 
 async def pause(seconds: float) -> None:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tradingd.config.alerts import Notify
+from tradingd.instruments.settings import fields_of
+from tradingd.notify.settings import NotifySettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/alerts.md").read_text()
@@ -65,4 +66,4 @@ def test_every_row_says_what_it_means_and_what_to_do() -> None:
 
 def test_the_keys_that_the_docs_name_exist() -> None:
     named = set(re.findall(r"`(\w+_(?:max|min|s|at|url|fills))`", DOCS))
-    assert named <= Notify.model_fields.keys()
+    assert named <= fields_of(NotifySettings).keys()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+from tests.support.settings import risk_limits, supervisor_settings
 from tradingd import messages as m
 from tradingd.app.system import House
 from tradingd.app.system_samples import SystemSamples
@@ -43,10 +44,9 @@ D = Decimal
 AT = 1_709_649_000_000_000_000
 WALL = 1_800_000_000.0
 LIMITS = Limits(
-    daily_loss_pct=D(5), daily_loss_usd=D(2000), position_pct_max=D(10), exposure_pct_max=D(80),
-    positions_max=20, orders_open_max=50, orders_per_minute_max=120, order_value_usd_max=D(10_000),
-    order_quantity_max=D(1000), confidence_min=0.6, collar_pct=D(2), quote_age_s_max=30,
-)  # fmt: skip
+    risk_limits(symbols=("IBM",), order_value_usd_max=10_000, order_quantity_max=1000),
+    supervisor_settings(daily_loss_usd=2000),
+)
 
 
 def built(limits: Limits | None = LIMITS) -> tuple[HouseView, Metrics]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tradingd.observability import logs
 from tradingd.observability.events import shown_price
-from tradingd.observability.redact import MASK, TEXT_CHARS_MAX, Redactor
+from tradingd.observability.redact import TEXT_CHARS_MAX, Redactor
+from tradingd.observability.secret import MASK
 
 SECRET = "canary/5f1d+0c5e=9b"
 

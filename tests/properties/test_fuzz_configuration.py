@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from tests.properties.effort import effort
 from tests.properties.odd import (
@@ -29,15 +28,17 @@ from tests.properties.odd import (
 )
 from tradingd.api.bodies import Asked, Body, FlattenAsked, OrderAsked, StopAsked
 from tradingd.config.faults import ConfigError, Fault
-from tradingd.config.load import Settings, load
+from tradingd.config.load import load
+from tradingd.config.settings import Settings
+from tradingd.instruments.settings import fields_of
 
 CONFIG = Path(__file__).parents[2] / "config" / "mock.toml"
 GOOD = CONFIG.read_bytes()
 KEYS = [
     f"TRADINGD_{section.upper()}__{key.upper()}"
     for section, field in Settings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    for key in field.annotation.model_fields
+    if isinstance(field.annotation, type)
+    for key in fields_of(field.annotation)
 ]
 VALUES = st.one_of(
     st.sampled_from([str(each) for each in NUMBERS]),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.properties.effort import effort
 from tests.risk import kit
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.broker.known import KnownOrders
 from tradingd.instruments.money import SHARE_STEP, after_split
@@ -18,7 +19,6 @@ from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
 from tradingd.reconciler.core import ReconcilerCore, ReconcilerSettings
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 from tradingd.strategy.positions import PositionBook
 
 D = Decimal
@@ -59,7 +59,7 @@ def test_the_parts_are_the_broker_s_total_and_nobody_loses_a_whole_step(
 def test_every_book_divides_a_split_alike(
     holders: dict[str, Decimal], rates: tuple[int, int]
 ) -> None:
-    risk, router = RiskCore(kit.limits()), RouterCore(RouterSettings())
+    risk, router = RiskCore(kit.limits()), RouterCore(router_settings())
     ledger, view, known = PortfolioCore(PortfolioSettings()), PositionBook(), KnownOrders()
     facts: list[Message] = [a_fill(owner, quantity) for owner, quantity in holders.items()]
     ratio = D(rates[0]) / D(rates[1])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.settings import beyond
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.messages import (
     MARKET_DATA,
@@ -72,7 +73,8 @@ class Line:
 
 
 def line(*symbols: str, at: int = OPEN, **options: float) -> Line:
-    core = QuotesCore(QuotesSettings(symbols=symbols, **options))  # type: ignore[arg-type]
+    settings = QuotesSettings(symbols=symbols or ("IBM",), **options)  # type: ignore[arg-type]
+    core = QuotesCore(beyond(settings, symbols=symbols))
     built = Line(core, at)
     built.hear(STARTED)
     built.said.clear()

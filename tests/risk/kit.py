@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from tests.support.settings import risk_limits
 from tradingd import messages as m
 from tradingd.messages import Level, Market, OrderType, Role, Session, Side, TimeInForce
 from tradingd.risk.gate import RiskCore
@@ -17,11 +18,11 @@ SECOND = 1_000_000_000
 
 def limits(**changes: Any) -> RiskLimits:
     given: dict[str, Any] = {
-        "symbols": frozenset({"IBM", "AIG", "BTC/USD"}),
+        "symbols": ("IBM", "AIG", "BTC/USD"),
         "order_value_usd_max": Decimal(20_000),
         "order_quantity_max": Decimal(1_000),
     }
-    return RiskLimits(**{**given, **changes})
+    return risk_limits(**{**given, **changes})
 
 
 def mark(symbol: str = "IBM", price: float = 100.0, at: int = NOW, spread: float = 0.0) -> m.Mark:

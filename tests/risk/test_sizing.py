@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.risk.kit import ask, gate, intent, limits
+from tests.support.settings import risk_limits
 from tradingd import messages as m
 from tradingd.risk.exposure import Exposure
-from tradingd.risk.limits import RiskLimits
 from tradingd.risk.sizing import risk_sized
 
 
@@ -81,7 +81,7 @@ def test_what_is_sized_always_passes_the_rules_that_judge_sizes(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"symbols": frozenset()},
+        {"symbols": ()},
         {"order_value_usd_max": Decimal(0)},
         {"order_quantity_max": Decimal("NaN")},
         {"position_pct_max": Decimal(101)},
@@ -100,5 +100,5 @@ def test_an_impossible_limit_cannot_exist(changes: dict[str, object]) -> None:
 
 
 def test_a_missing_hard_limit_cannot_exist() -> None:
-    with pytest.raises(TypeError, match="order_value_usd_max"):
-        RiskLimits(symbols=frozenset({"IBM"}), order_quantity_max=Decimal(1))  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="order_value_usd_max"):
+        risk_limits(symbols=("IBM",), order_quantity_max=Decimal(1))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.messages import Level, Market, Message, Role, Session, Side
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 
 NOW = 1_381_153_800_000_000_000
 SECOND = 1_000_000_000
@@ -98,7 +98,7 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         self.now = NOW
-        self.core = RouterCore(RouterSettings(**settings))
+        self.core = RouterCore(router_settings(**settings))
         started = m.RunStarted(genesis="g", run_id="r", build="b", config_hash="c", mode="mock")
         self.hear(started)
         for market in Market:

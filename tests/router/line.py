@@ -11,6 +11,7 @@ from collections import deque
 from decimal import Decimal
 
 from tests.risk import kit
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.messages import (
     MARKET_DATA,
@@ -26,7 +27,6 @@ from tradingd.messages import (
 )  # fmt: skip
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 from tradingd.runtime.routing import is_heard_by
 from tradingd.wiring import WIRING
 
@@ -60,7 +60,7 @@ class Line:
         self.now = kit.NOW
         self.cores: dict[str, Core] = {
             "risk": RiskCore(kit.limits()),
-            "router": RouterCore(RouterSettings()),
+            "router": RouterCore(router_settings()),
         }
         self.inboxes: dict[str, deque[tuple[int, Message]]] = {name: deque() for name in self.cores}
         self.log: list[tuple[str, int, Message]] = []
@@ -349,7 +349,7 @@ class Line:
         """Return the saved states of fresh cores that only applied the order log."""
         fresh: dict[str, Core] = {
             "risk": RiskCore(kit.limits()),
-            "router": RouterCore(RouterSettings()),
+            "router": RouterCore(router_settings()),
         }
         for source, at, message in self.log:
             for name, core in fresh.items():

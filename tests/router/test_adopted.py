@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 
 from tests.router.kit import NOW, Desk, approved, fill, mark, of_kind
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.messages import Market, Message, Session
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 
 
 def adopting(average: int = 100, quantity: int = 5) -> m.BookAdopted:
@@ -64,7 +64,7 @@ def test_a_closed_or_halted_market_names_no_price() -> None:
 def recovered(desk: Desk, log: list[Message], way: str) -> Desk:
     """Return the desk as a restart has it: from its checkpoint, or from the facts of the log."""
     after = Desk()
-    after.core = RouterCore(RouterSettings())
+    after.core = RouterCore(router_settings())
     if way == "checkpoint":
         after.core.load(desk.core.save())
     for message in log if way == "facts" else ():

@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.router import kit
+from tests.support.settings import router_settings
 from tradingd.messages import Mark, Role, Side
 from tradingd.router.algos import algorithm_of
 from tradingd.router.algos.iceberg import Iceberg
 from tradingd.router.algos.steps import Algorithm, Done, Place, Wait
 from tradingd.router.algos.twap import Twap
 from tradingd.router.parents import Parent, Progress
-from tradingd.router.settings import RouterSettings, SlicingSettings
+from tradingd.router.settings import RouterSettings
 
 NOW, SECOND = kit.NOW, kit.SECOND
 LOT = Decimal(1)
 
 
 def told(**slicing: Any) -> RouterSettings:
-    return RouterSettings(slicing=SlicingSettings(**slicing))
+    return router_settings(**slicing)
 
 
 def parent(

@@ -9,10 +9,10 @@ import pytest
 
 from tests.router import kit
 from tests.router.kit import Desk, approved, asked, canceled, fill, level, mark, of_kind, rejected
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.messages import Ask, Level, Market, OrderType, Role, Session, Side, TimeInForce
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 
 
 def test_an_approved_intent_becomes_one_marketable_limit_order() -> None:
@@ -106,7 +106,7 @@ def test_stop_and_target_fire_at_their_percentages(price: float, reason: str) ->
 
 
 def test_a_stop_named_by_the_intent_overrides_the_percentage() -> None:
-    desk = Desk(stop_loss_pct=None)
+    desk = Desk(stop_loss_pct="off")
     desk.holding(stop_price=Decimal(99))
     assert desk.hear(mark(99.01)) == []
 
@@ -380,7 +380,7 @@ def test_a_restart_closes_parents_without_orders_and_watches_the_others() -> Non
     desk = Desk()
     desk.work(desk.propose(approved()))
     desk.core.apply(approved("g-e-sma-2"), kit.NOW)
-    after = RouterCore(RouterSettings())
+    after = RouterCore(router_settings())
     after.load(desk.core.save())
     started = m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock")
 
@@ -395,7 +395,7 @@ def test_counters_go_on_after_a_restart_so_that_no_id_is_used_twice() -> None:
     desk = Desk()
     desk.holding()
     desk.work(desk.propose(mark(90.0)))
-    after = RouterCore(RouterSettings())
+    after = RouterCore(router_settings())
     after.load(desk.core.save())
 
     assert after.desk.next_id(Role.FLATTEN, "sma") == "g-f-sma-2"

@@ -9,15 +9,15 @@ import pytest
 
 from tests.router.kit import NOW, SECOND, Desk, approved, canceled, fill, level, of_kind, rejected
 from tests.router.plans import ICEBERG, TWAP, begin, closed, later, proposed, started
+from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.messages import Level, Message
 from tradingd.router.core import RouterCore
-from tradingd.router.settings import RouterSettings
 
 
 def restarted(desk: Desk) -> Desk:
     after = Desk()
-    after.core = RouterCore(RouterSettings())
+    after.core = RouterCore(router_settings())
     after.core.load(desk.core.save())
     after.now = desk.now
     return after
@@ -95,7 +95,7 @@ class Logged(Desk):
     def recovered(self) -> Desk:
         """Return another process that only applied the log."""
         after = Desk()
-        after.core = RouterCore(RouterSettings())
+        after.core = RouterCore(router_settings())
         for at, message in self.log:
             after.core.apply(message, at)
         after.now = self.now
@@ -129,7 +129,7 @@ def test_a_checkpoint_and_the_whole_log_say_the_same_in_the_same_order() -> None
     for number, strategy in ((2, "sma"), (10, "sma"), (9, "momentum")):
         desk.work(desk.propose(approved(f"g-e-{strategy}-{number}", strategy=strategy)))
     by_checkpoint, by_log = restarted(desk), Desk()
-    by_log.core = RouterCore(RouterSettings())
+    by_log.core = RouterCore(router_settings())
     for at, message in desk.log:
         by_log.core.apply(message, at)
     by_log.now = desk.now

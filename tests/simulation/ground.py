@@ -103,7 +103,6 @@ def _told(script: Script, config: Path) -> CoreSettings:
     loss_usd = (
         told.supervisor.daily_loss_usd if script.loss_usd is None else Decimal(script.loss_usd)
     )
-    slicing = changed(told.router.slicing, algorithm="by_value")
     return changed(
         told,
         kinds={**KINDS, "restless": Restless},
@@ -114,7 +113,7 @@ def _told(script: Script, config: Path) -> CoreSettings:
         ),
         quotes=changed(told.quotes, bar_spans_s=(60,)),
         risk=changed(told.risk, orders_per_minute_max=ORDERS_PER_MINUTE),
-        router=changed(told.router, slicing=slicing),
+        router=changed(told.router, algorithm="by_value"),
         supervisor=changed(told.supervisor, daily_loss_usd=loss_usd),
     )
 

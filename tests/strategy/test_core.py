@@ -41,7 +41,7 @@ from tradingd.messages import (
 )
 from tradingd.strategy.core import StrategyCore
 from tradingd.strategy.protocol import PositionView, Strategy, Wish
-from tradingd.strategy.settings import StrategySettings, When
+from tradingd.strategy.settings import Param, StrategySettings, When
 
 SECOND = 1_000_000_000
 
@@ -81,7 +81,7 @@ class Eager(Strategy):
 
 
 def a_core(
-    *names: str, symbols: tuple[str, ...] = ("BTC/USD",), when: When = "quote", **params: object
+    *names: str, symbols: tuple[str, ...] = ("BTC/USD",), when: When = "quote", **params: Param
 ) -> StrategyCore:
     settings = tuple(
         StrategySettings(name=name, kind="eager", symbols=symbols, when=when, params=params)
@@ -298,8 +298,10 @@ def test_a_strategy_that_raises_is_switched_off_alone() -> None:
 
     core = StrategyCore(
         (
-            StrategySettings(name="bad", kind="broken", symbols=("BTC/USD", "ETH/USD")),
-            StrategySettings(name="good", kind="eager", symbols=("BTC/USD",)),
+            StrategySettings(
+                name="bad", kind="broken", symbols=("BTC/USD", "ETH/USD"), when="quote"
+            ),
+            StrategySettings(name="good", kind="eager", symbols=("BTC/USD",), when="quote"),
         ),
         {"broken": Broken, "eager": Eager},
     )
@@ -327,8 +329,8 @@ def test_a_wish_of_other_kinds_is_its_strategys_fault_and_never_comes_to_the_gat
             return Wish(**whole)
 
     settings = (
-        StrategySettings(name="loose", kind="loose", symbols=("BTC/USD",)),
-        StrategySettings(name="one", kind="eager", symbols=("BTC/USD",)),
+        StrategySettings(name="loose", kind="loose", symbols=("BTC/USD",), when="quote"),
+        StrategySettings(name="one", kind="eager", symbols=("BTC/USD",), when="quote"),
     )
     core = StrategyCore(settings, {"loose": Loose, "eager": Eager})
     kit.start(core)
@@ -406,5 +408,5 @@ def test_a_strategy_hears_its_own_fills_only() -> None:
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
     whole = {"name": "one", "kind": "sma", "symbols": ("A",), **settings}
-    with pytest.raises(ValueError, match=r"strategy|kind"):
+    with pytest.raises(ValueError, match=f"strategy|kind|{next(iter(settings))}"):
         StrategyCore((StrategySettings(**whole),))

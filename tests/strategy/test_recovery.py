@@ -33,17 +33,17 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.strategy.core import StrategyCore
-from tradingd.strategy.settings import StrategySettings
+from tradingd.strategy.settings import Param, StrategySettings
 
 SYMBOLS = ("IBM", "BTC/USD")
 
 
 def a_core() -> StrategyCore:
-    params = {"fast": 2, "slow": 4, "quantity": "2"}
+    params: dict[str, Param] = {"fast": 2, "slow": 4, "quantity": "2"}
     return StrategyCore((
-        StrategySettings(name="sma", kind="sma", symbols=SYMBOLS, params=params, refusal_wait_s=2),
+        StrategySettings(name="sma", kind="sma", symbols=SYMBOLS, when="quote", params=params, refusal_wait_s=2),
         StrategySettings(
-            name="mom", kind="momentum", symbols=SYMBOLS, params={"lookback": 3, "threshold_pct": 0.1}
+            name="mom", kind="momentum", symbols=SYMBOLS, when="quote", params={"lookback": 3, "threshold_pct": Decimal("0.1")}
         ),
     ))  # fmt: skip
 

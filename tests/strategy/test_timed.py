@@ -45,7 +45,9 @@ class House:
     def __init__(self, *, is_timed: bool) -> None:
         self.clock = [0]
         self.overruns: list[tuple[str, int]] = []
-        settings = StrategySettings(name="slow", kind="slow", symbols=("BTC/USD",), params={})
+        settings = StrategySettings(
+            name="slow", kind="slow", symbols=("BTC/USD",), when="quote", params={}
+        )
         self.core = StrategyCore((settings,), {"slow": lambda: Slow(self.clock)})
         if is_timed:
             self.core.surround(self.timed)

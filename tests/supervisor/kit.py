@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from tests.support.settings import supervisor_settings
 from tradingd import messages as m
 from tradingd.messages import Ask, Level, Market, Message
 from tradingd.supervisor.core import SupervisorCore
-from tradingd.supervisor.settings import SupervisorSettings
 
 NOW = 1_381_153_800_000_000_000
 SECOND = 1_000_000_000
@@ -20,7 +20,7 @@ class House:
 
     def __init__(self, state: bytes | None = None, **settings: Any) -> None:
         self.now = NOW
-        self.core = SupervisorCore(SupervisorSettings(markets=(Market.US_EQUITY,), **settings))
+        self.core = SupervisorCore(supervisor_settings(markets=(Market.US_EQUITY,), **settings))
         if state is not None:
             self.core.load(state)
 

@@ -18,11 +18,11 @@ from tests.supervisor.kit import (
     snapshot,
     started,
 )
+from tests.support.settings import supervisor_settings
 from tradingd import messages as m
 from tradingd.messages import Ask, Level, Market, Message
 from tradingd.supervisor.core import SupervisorCore
 from tradingd.supervisor.levels import level_of
-from tradingd.supervisor.settings import SupervisorSettings
 
 
 def anything(rng: random.Random) -> Message:
@@ -63,7 +63,7 @@ def anything(rng: random.Random) -> Message:
 @pytest.mark.parametrize("seed", range(50))
 def test_applied_facts_give_the_live_state_and_the_last_word_is_the_level(seed: int) -> None:
     rng = random.Random(seed)
-    settings = SupervisorSettings(strategy_executions_max=9, strategy_rejects_max=3)
+    settings = supervisor_settings(strategy_executions_max=9, strategy_rejects_max=3)
     live, fresh = SupervisorCore(settings), SupervisorCore(settings)
     loaded = SupervisorCore(settings)
     said: tuple[Level, tuple[str, ...]] = live.said

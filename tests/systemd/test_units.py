@@ -12,6 +12,7 @@ import pytest
 from tests.systemd.units import SERVICES, UNITS, lines, value
 from tradingd.app.exit_codes import Exit
 from tradingd.config.sections import Run
+from tradingd.instruments.settings import fields_of
 
 EXPOSURE_MAX = 15
 """Tenths: 1.5 of 10."""
@@ -60,7 +61,7 @@ def test_exits_that_no_restart_mends_are_not_restarted(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_unit_waits_longer_than_a_stop_without_progress_may_take(name: str) -> None:
-    default: float = Run.model_fields["stop_ceiling_s"].default
+    default: float = fields_of(Run)["stop_ceiling_s"].default
     assert float(value(name, "TimeoutStopSec")) > default + 15
     assert value(name, "WatchdogSec") == "10"
     assert value(name, "KillMode") == "mixed"

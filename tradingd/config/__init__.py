@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tradingd.config.faults import ConfigError, Fault
-from tradingd.config.load import Settings, load
-from tradingd.config.secret import Secret
+from tradingd.config.load import load
+from tradingd.config.settings import Settings
 from tradingd.config.show import config_hash, public
+from tradingd.observability.secret import Secret
 
 __all__ = ["ConfigError", "Fault", "Secret", "Settings", "config_hash", "load", "public"]

@@ -6,15 +6,11 @@ A key's first letters only hint at its environment; the account read at start is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tradingd.config.alerts import faults_of_notify
 from tradingd.config.faults import Fault, dotted, shown
+from tradingd.config.settings import Settings
 from tradingd.config.sources import Gathered
-
-if TYPE_CHECKING:
-    from tradingd.config.load import Settings
 
 LIVE_HOST = "api.alpaca.markets"
 LIVE_PREFIX, PAPER_PREFIX = "AK", "PK"
@@ -30,7 +26,8 @@ def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
     return [
         *_strategies(settings, gathered),
         *_state_dir(settings, gathered),
-        *faults_of_notify(settings, gathered),
+        *_routes(settings, gathered),
+        *_addresses_in_file(settings, gathered),
         *by_mode[settings.run.mode](settings, gathered),
     ]
 
@@ -60,6 +57,51 @@ def _state_dir(settings: Settings, gathered: Gathered) -> list[Fault]:
     wrong = f"is too long for the unix socket inside it ({len(socket)} bytes)"
     remedy = f"Choose a folder whose socket path has at most {_SOCKET_PATH_BYTES_MAX} bytes"
     return [_at(gathered, ("run", "state_dir"), settings.run.state_dir, wrong, remedy)]
+
+
+def _routes(settings: Settings, gathered: Gathered) -> list[Fault]:
+    """Return what is wrong between channels and routes: an alert must not end nowhere, unnoticed."""
+    notify = settings.notify
+    exist = set(notify.channels())
+    named = {name for route in notify.routes for name in route.channels}
+    faults = [
+        _of_notify(
+            gathered, "routes", f"lead to channel {name}, which does not exist", "Add the channel"
+        )
+        for name in sorted(named - exist)
+    ]
+    faults += [
+        _of_notify(gathered, "routes", f"none leads to channel {name}", "Add a route or remove it")
+        for name in sorted(exist - named)
+    ]
+    if not any("*" in route.kinds for route in notify.routes):
+        wrong = "some kinds of critical alerts reach no channel"
+        faults.append(_of_notify(gathered, "routes", wrong, 'Add a route with kinds = ["*"]'))
+    return faults
+
+
+def _addresses_in_file(settings: Settings, gathered: Gathered) -> list[Fault]:
+    if settings.run.mode != "live":
+        return []
+    paths = [("notify", "urls", name) for name in settings.notify.urls]
+    if settings.notify.ping_url:
+        paths.append(("notify", "ping_url"))  # type: ignore[arg-type]  # paths differ in length
+    return [
+        Fault(
+            gathered.file,
+            dotted(path),
+            "",
+            "is a secret in a file; live mode takes it from credentials or the environment",
+            "Move it to the credential notify_url_NAME or notify_ping_url",
+        )
+        for path in paths
+        if gathered.origin(path) == gathered.file
+    ]
+
+
+def _of_notify(gathered: Gathered, key: str, wrong: str, remedy: str) -> Fault:
+    path = ("notify", key)
+    return Fault(gathered.origin(path), dotted(path), "", wrong, remedy)
 
 
 def _mock(settings: Settings, gathered: Gathered) -> list[Fault]:

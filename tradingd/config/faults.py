@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tradingd.config.secret import MASK
+from tradingd.observability.secret import MASK
 
 _SECRET_WORDS = ("key", "secret", "token", "password", "passphrase", "notify")
 _VALUE_CHARS_MAX = 80

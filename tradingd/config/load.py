@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from tradingd.config.alerts import Notify
 from tradingd.config.checks import faults_of
 from tradingd.config.faults import ConfigError, Fault, dotted, is_secret_name, shown
-from tradingd.config.limits import Risk, Router
-from tradingd.config.secret import Secret
-from tradingd.config.sections import (
-    Alpaca,
-    Api,
-    Mock,
-    Portfolio,
-    Quotes,
-    Run,
-    Section,
-    Strategy,
-    StrategyName,
-    Supervisor,
-)
+from tradingd.config.settings import Settings
 from tradingd.config.sources import Gathered, gather
-
-
-class Settings(Section):
-    """The whole configuration, validated and frozen. The broker's keys ride beside it, masked."""
-
-    run: Run
-    mock: Mock = Field(default_factory=Mock)
-    alpaca: Alpaca = Field(default_factory=Alpaca)
-    quotes: Quotes
-    strategies: dict[StrategyName, Strategy] = Field(min_length=1, max_length=64)
-    risk: Risk
-    router: Router
-    portfolio: Portfolio = Field(default_factory=Portfolio)
-    supervisor: Supervisor
-    api: Api = Field(default_factory=Api)
-    notify: Notify = Field(default_factory=Notify)
-    key: Secret = Field(default_factory=lambda: Secret(""), exclude=True)
-    secret: Secret = Field(default_factory=lambda: Secret(""), exclude=True)
-    keys_from: str = Field(default="", exclude=True)
-
-    @property
-    def state_dir(self) -> Path:
-        """The one folder this daemon writes to."""
-        return Path(self.run.state_dir).expanduser()
-
+from tradingd.instruments.settings import internal_of
+from tradingd.strategy.settings import StrategySettings
 
 _UNION_PARTS = ("[key]", "decimal", "literal['off']", "constrained-decimal")
-_NOT_IN_FILES = ("key", "secret", "keys_from")
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def load(
@@ -72,16 +35,39 @@ def load(
     gathered = gather(file, os.environ if environ is None else environ, dotenv)
     gathered.needs_keys = needs_keys
     faults = gathered.faults
-    for name in _NOT_IN_FILES:
-        if name in gathered.values:
-            faults.append(_secret_in_file(gathered, name))
-            del gathered.values[name]
+    for path, kind, table in list(_tables(gathered.values)):
+        faults.extend(_internal(gathered, path, kind, table))
+        if kind is StrategySettings:
+            table["name"] = path[-1]
     settings = _validated(gathered)
     if settings is not None:
         faults.extend(faults_of(settings, gathered))
     if faults or settings is None:
         raise ConfigError(faults)
     return settings
+
+
+def _tables(values: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], type, dict[str, Any]]]:
+    """Yield the tables of a file, each with its path and the type that it must fit."""
+    yield (), Settings, values
+    for name, field in Settings.model_fields.items():
+        table = values.get(name)
+        if name == "strategies" and isinstance(table, dict):
+            for inner, strategy in table.items():
+                if isinstance(strategy, dict):
+                    yield (name, inner), StrategySettings, strategy
+        elif isinstance(table, dict) and isinstance(field.annotation, type):
+            yield (name,), field.annotation, table
+
+
+def _internal(
+    gathered: Gathered, path: tuple[str, ...], kind: type, table: dict[str, Any]
+) -> Iterator[Fault]:
+    """Take out what no file can set, as unknown there as any misspelled key."""
+    for name in sorted(table.keys() & internal_of(kind)):
+        yield _fault(
+            gathered, {"type": _UNKNOWN[0], "loc": (*path, name), "input": table.pop(name)}
+        )
 
 
 def _validated(gathered: Gathered) -> Settings | None:
@@ -100,8 +86,10 @@ def _validated(gathered: Gathered) -> Settings | None:
 
 def _fault(gathered: Gathered, error: dict[str, Any]) -> Fault:
     path: tuple[str | int, ...] = tuple(word for word in error["loc"] if word not in _UNION_PARTS)
-    key = str(path[-1]) if path else ""
     kind = str(error["type"])
+    if path[:1] == ("strategies",) and path[2:] == ("name",) and kind not in _UNKNOWN:
+        path = path[:2]  # a strategy's name is its table's
+    key = str(path[-1]) if path else ""
     value = "" if kind == "missing" or isinstance(error["input"], dict) else error["input"]
     return Fault(
         gathered.origin(path),
@@ -115,7 +103,7 @@ def _fault(gathered: Gathered, error: dict[str, Any]) -> Fault:
 def _wrong(kind: str, error: dict[str, Any]) -> str:
     if kind == "missing":
         return "is missing"
-    if kind == "extra_forbidden":
+    if kind in _UNKNOWN:
         return "is not known"
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return text[:1].lower() + text[1:]
@@ -124,7 +112,7 @@ def _wrong(kind: str, error: dict[str, Any]) -> str:
 def _remedy(kind: str, path: tuple[str | int, ...], error: dict[str, Any]) -> str:
     if kind == "missing":
         return "Add it; config/mock.toml shows every key with its unit and safe range"
-    if kind == "extra_forbidden":
+    if kind in _UNKNOWN:
         if is_secret_name(str(path[-1])):
             return "Remove it; keys come from ALPACA_API_KEY and ALPACA_SECRET_KEY or credentials"
         return "Mend the spelling or remove it; config/mock.toml shows every key"
@@ -136,8 +124,3 @@ def _remedy(kind: str, path: tuple[str | int, ...], error: dict[str, Any]) -> st
 
 
 _SIGNS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
-
-
-def _secret_in_file(gathered: Gathered, name: str) -> Fault:
-    remedy = "Remove it; keys come from ALPACA_API_KEY and ALPACA_SECRET_KEY or credentials"
-    return Fault(gathered.origin((name,)), name, "", "is not known", remedy)

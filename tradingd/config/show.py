@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from tradingd.config.faults import ConfigError, Fault
-from tradingd.config.load import Settings
-from tradingd.config.secret import MASK
+from tradingd.config.settings import Settings
+from tradingd.observability.secret import MASK
 from tradingd.strategy.load import kinds_of
 
 

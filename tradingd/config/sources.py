@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tradingd.config.faults import Fault, dotted, shown
-from tradingd.config.secret import Secret
+from tradingd.observability.secret import Secret
 
 PREFIX = "TRADINGD_"
 KEY_NAMES = ("ALPACA_API_KEY",)

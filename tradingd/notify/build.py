@@ -45,7 +45,7 @@ async def build_notify(
     if settings.ping_url:
         ping = DeadMan(
             network,
-            settings.ping_url,
+            settings.ping_url.reveal(),
             settings.ping_interval_s,
             is_healthy=is_healthy,
             count=count_ping,
@@ -85,13 +85,13 @@ async def open_sinks(settings: NotifySettings) -> dict[str, Sink]:
     """Return every channel's sink by name; raises `NotifyRefused` for an address that cannot be used."""
     sinks = dict(_near(settings))
     for name, url in settings.urls.items():
-        sinks[name] = await _opened(name, url)
+        sinks[name] = await _opened(name, url.reveal())
     return sinks
 
 
 def _near(settings: NotifySettings) -> Iterator[tuple[str, Sink]]:
-    if settings.file is not None:
-        yield FILE, FileSink(settings.file, settings.file_bytes_max)
+    if settings.file:
+        yield FILE, FileSink(settings.state_dir / settings.file, settings.file_bytes_max)
     if settings.command:
         yield COMMAND, CommandSink(settings.command)
 

@@ -15,7 +15,7 @@ from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import AlertRaised, Ask, Level, Market, Message, Severity
 from tradingd.notify.day import DayBook
-from tradingd.notify.settings import NotifySettings
+from tradingd.notify.settings import MIB, NotifySettings
 from tradingd.state.permissions import Permissions
 
 SPEAKER = "notify"
@@ -76,7 +76,7 @@ class Rules:
 
     def look_at_disk(self, free_bytes: int) -> Sequence[AlertRaised]:
         """Return an alert when the state directory's disk runs low, and when it is well again."""
-        limit = self._settings.disk_free_bytes_min
+        limit = self._settings.disk_free_mib_min * MIB
         was, free = self._disk, f"{free_bytes / 1024**2:,.0f} MiB free in the state directory"
         if free_bytes < limit / 4:
             self._disk = "critical"

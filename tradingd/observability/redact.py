@@ -10,7 +10,8 @@ from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
-MASK = "********"
+from tradingd.observability.secret import MASK
+
 TEXT_CHARS_MAX = 2_000
 STACK_CHARS_MAX = 8_000
 FIELDS_MAX = 64

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from tradingd.instruments.settings import settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class PortfolioSettings:
-    """Ages and intervals, in market time."""
+    """How the account is marked."""
 
-    mark_stale_s: float = 60
-    """A held symbol's mark older than this makes equity stale; also how long a start waits for marks."""
-    equity_interval_s: float = 1
-
-    def __post_init__(self) -> None:
-        if not (self.mark_stale_s > 0 and self.equity_interval_s >= 0):
-            raise ValueError("mark_stale_s must be positive, equity_interval_s not negative")
+    mark_stale_s: Annotated[float, Field(ge=1, le=3600)] = 60
+    """Market time. A held symbol's mark older than this makes equity stale; also how long a start waits for marks."""
+    equity_interval_s: Annotated[float, Field(ge=1, le=60)] = 1
+    """Market time."""

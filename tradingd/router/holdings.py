@@ -198,10 +198,10 @@ class Holdings:
         stop, target = holding.stop_price, holding.target_price
         loss, profit = self._settings.stop_loss_pct, self._settings.take_profit_pct
         if strategy == EXTERNAL:
-            profit = None  # nobody of ours wanted it: it is protected, and not traded
-        if stop is None and loss is not None:
+            profit = "off"  # nobody of ours wanted it: it is protected, and not traded
+        if stop is None and isinstance(loss, Decimal):
             stop = holding.average_price * (1 - loss / 100)
-        if target is None and profit is not None:
+        if target is None and isinstance(profit, Decimal):
             target = holding.average_price * (1 + profit / 100)
         return Trigger(
             strategy,

@@ -37,7 +37,7 @@ class Seat:
     def sit(self, kind: StrategyKind) -> None:
         """Put a fresh instance on the seat; ValueError when its parameters are impossible."""
         try:
-            self.mind = kind(**self.settings.params)
+            self.mind = kind(**self.settings.arguments())
             self.cold = self.mind.warmup
         except (TypeError, ValueError) as error:
             raise ValueError(f"strategy {self.settings.name}: {error}") from error

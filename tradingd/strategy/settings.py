@@ -6,37 +6,47 @@ Its parameters are its own: they are handed to its class by name, which checks t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from tradingd.instruments.settings import INTERNAL, Symbols, settings
 
 When = Literal["quote", "bar", "every"]
+Param = int | Decimal | bool | str
 
 _NAME = re.compile(r"[a-z0-9_]{1,16}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name) or name == "external":
+        raise ValueError("a strategy's name is 1 to 16 of a-z 0-9 _ and not external")
+    return name
+
+
+StrategyName = Annotated[str, AfterValidator(_checked_name)]
+
+
+@settings
 class StrategySettings:
-    """One configured strategy. Times are market time."""
+    """One strategy. `params` are the strategy's own and checked by it."""
 
-    name: str
-    kind: str
-    symbols: tuple[str, ...]
-    params: Mapping[str, object] = field(default_factory=dict)
-    when: When = "quote"
-    span_s: int = 60
-    """Length of its bars, or of its interval under `every`."""
-    refusal_wait_s: float = 60.0
+    name: Annotated[StrategyName, INTERNAL]
+    kind: Annotated[str, Field(min_length=1, max_length=200)]
+    symbols: Symbols
+    when: When = "bar"
+    span_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Length of its bars, or of its interval under `every`, in market time."""
+    refusal_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     """A refused or unfilled entry is not wished for again for so long, unless the signal changes."""
-    exit_wait_s: float = 5.0
+    exit_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 5
     """The same for exits."""
+    params: Annotated[dict[str, Param], Field(max_length=64)] = Field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name == "external":
-            raise ValueError(f"strategy {self.name!r}: 1 to 16 of a-z 0-9 _, and not external")
-        if self.when not in {"quote", "bar", "every"}:
-            raise ValueError(f"strategy {self.name}: when must be quote, bar or every")
-        if self.span_s < 1:
-            raise ValueError(f"strategy {self.name}: span_s must be at least 1")
-        if not self.symbols or len(set(self.symbols)) < len(self.symbols):
-            raise ValueError(f"strategy {self.name}: symbols must be named, each once")
+    def arguments(self) -> dict[str, float | Param]:
+        """Return the parameters as its class takes them: only what counts a quantity stays exact."""
+        return {
+            name: float(value) if isinstance(value, Decimal) and name != "quantity" else value
+            for name, value in self.params.items()
+        }

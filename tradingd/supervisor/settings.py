@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from tradingd.instruments.settings import INTERNAL, Money, Positive, settings
 from tradingd.messages import Market
 
-ON_STOP = ("flatten", "keep_if_protected", "keep")
+OnStop = Literal["flatten", "keep_if_protected", "keep"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@settings
 class SupervisorSettings:
-    """Seconds are market time."""
+    """When everything stops."""
 
-    daily_loss_pct: Decimal = Decimal(5)
+    daily_loss_pct: Annotated[Decimal, Field(gt=0, le=50)]
     """Of the day's first equity, moved by deposits and withdrawals, and by a loss a person resumed over."""
-    daily_loss_usd: Decimal | None = None
+    daily_loss_usd: Money | None = None
     """If given, the tighter of the two holds."""
-    on_stop: str = "flatten"
+    reconcile_interval_s: Annotated[float, Field(ge=5, le=3600)] = 60
+    """Seconds here are market time."""
+    foreign: Literal["halt", "adopt", "ignore"] = "halt"
+    """The reconciler's: what to make of orders and trades that are not ours."""
+    flatten_check_s: Annotated[float, Field(ge=1, le=60)] = 1
+    strategy_executions_max: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Executions of one strategy within the window that switch it off."""
+    strategy_rejects_max: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """The same for orders that gate or broker turned down."""
+    strategy_window_min: Annotated[float, Field(ge=1, le=1440)] = 10
+
+    on_stop: Annotated[OnStop, INTERNAL] = "flatten"
     """`flatten` sells everything before the end. `keep` cancels entries and leaves positions as they are.
 
     `keep_if_protected` keeps only what a working order at the broker protects; the stops of the router
     live in the daemon and do not count, so as long as no protective orders rest at the broker, it flattens."""
-    markets: tuple[Market, ...] = (Market.US_EQUITY, Market.CRYPTO)
+    markets: Annotated[tuple[Market, ...], INTERNAL] = (Market.US_EQUITY, Market.CRYPTO)
     """Whose feeds must be up before anything is entered."""
-    reconcile_interval_s: float = 60.0
-    flatten_check_s: float = 1.0
-    flatten_alert_s: float = 30.0
+    flatten_alert_s: Annotated[Positive, INTERNAL] = 30
     """When a flattening that is not done becomes an alert."""
-    flatten_wait_alert_s: float = 3600.0
+    flatten_wait_alert_s: Annotated[Positive, INTERNAL] = 3600
     """The same while all that is left waits for its market to open."""
-    lag_clear_s: float = 5.0
-    clock_clear_s: float = 60.0
-    blind_after_s: float = 60.0
+    lag_clear_s: Annotated[Positive, INTERNAL] = 5
+    clock_clear_s: Annotated[Positive, INTERNAL] = 60
+    blind_after_s: Annotated[Positive, INTERNAL] = 60
     """Without fresh marks of the account for this long, the broker's equity is held against the loss limit."""
-    blind_check_s: float = 15.0
+    blind_check_s: Annotated[Positive, INTERNAL] = 15
     """How often it is asked for while a loss is feared."""
-    strategy_executions_max: int | None = None
-    """Executions of one strategy within the window that switch it off; None counts nothing."""
-    strategy_rejects_max: int | None = None
-    """The same for orders that gate or broker turned down."""
-    strategy_window_min: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.on_stop not in ON_STOP:
-            raise ValueError(f"on_stop must be one of {', '.join(ON_STOP)}, not {self.on_stop}")
-        if not 0 < self.daily_loss_pct <= 100:
-            raise ValueError(f"daily_loss_pct must be within 0 and 100, not {self.daily_loss_pct}")
-        if self.daily_loss_usd is not None and not self.daily_loss_usd > 0:
-            raise ValueError(f"daily_loss_usd must be positive, not {self.daily_loss_usd}")
-        for name in ("reconcile_interval_s", "flatten_check_s", "flatten_alert_s",
-                     "flatten_wait_alert_s", "lag_clear_s", "clock_clear_s", "blind_after_s",
-                     "blind_check_s", "strategy_window_min"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("strategy_executions_max", "strategy_rejects_max"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")

@@ -34,15 +34,13 @@ class Throttle:
 
     def executed(self, counts: Counts, now: int) -> str:
         """Count an execution; return why the strategy must stop, or nothing."""
-        if self._executions_max is None or not self._is_full(
-            counts.executions, self._executions_max, now
-        ):
+        if not self._is_full(counts.executions, self._executions_max, now):
             return ""
         return f"{self._executions_max} executions within {self._minutes:g} min"
 
     def rejected(self, counts: Counts, now: int) -> str:
         """Count a rejected order; return why the strategy must stop, or nothing."""
-        if self._rejects_max is None or not self._is_full(counts.rejects, self._rejects_max, now):
+        if not self._is_full(counts.rejects, self._rejects_max, now):
             return ""
         return f"{self._rejects_max} orders rejected within {self._minutes:g} min"
 

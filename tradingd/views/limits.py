@@ -12,6 +12,8 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.messages import OrderType
+from tradingd.risk.limits import RiskLimits
+from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.views.system_view import HouseView, value_of
 
 ZERO = Decimal(0)
@@ -20,22 +22,12 @@ _MINUTE_NS = 60 * 10**9
 REFUSALS_SHOWN_MAX = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits as configured."""
+    """What is shown: the gate's limits, and the loss at which the supervisor ends the day."""
 
-    order_value_usd_max: Decimal
-    order_quantity_max: Decimal
-    position_pct_max: Decimal
-    exposure_pct_max: Decimal
-    positions_max: int
-    orders_open_max: int
-    orders_per_minute_max: int
-    daily_loss_pct: Decimal
-    daily_loss_usd: Decimal | None
-    confidence_min: float
-    collar_pct: Decimal
-    quote_age_s_max: float
+    risk: RiskLimits
+    supervisor: SupervisorSettings
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,14 +80,18 @@ def _of_account(view: HouseView, limits: Limits) -> list[Limit]:
     day_pnl = view.equity.day_pnl_usd if view.equity else ZERO
     base = view.day.equity_usd if view.day else equity
     loss = max(ZERO, -day_pnl)
-    bound = base * limits.daily_loss_pct / _HUNDRED
-    if limits.daily_loss_usd is not None:
-        bound = min(bound, limits.daily_loss_usd)
+    bound = base * limits.supervisor.daily_loss_pct / _HUNDRED
+    if limits.supervisor.daily_loss_usd is not None:
+        bound = min(bound, limits.supervisor.daily_loss_usd)
     return [
         _limit("daily_loss", loss, bound, "USD"),
-        _limit("exposure", _pct(exposure, equity), limits.exposure_pct_max, "% of equity"),
-        _limit("largest_position", _pct(largest, equity), limits.position_pct_max, "% of equity"),
-        _limit("positions", Decimal(len(by_symbol)), Decimal(limits.positions_max), "positions"),
+        _limit("exposure", _pct(exposure, equity), limits.risk.exposure_pct_max, "% of equity"),
+        _limit(
+            "largest_position", _pct(largest, equity), limits.risk.position_pct_max, "% of equity"
+        ),
+        _limit(
+            "positions", Decimal(len(by_symbol)), Decimal(limits.risk.positions_max), "positions"
+        ),
     ]
 
 
@@ -106,13 +102,15 @@ def _of_orders(view: HouseView, limits: Limits) -> list[Limit]:
     quantity = max((o.quantity for o in orders if "/" not in o.symbol), default=ZERO)
     sent = Decimal(_lately(view.activity.sent, view.at))
     return [
-        _limit("orders_open", Decimal(len(orders)), Decimal(limits.orders_open_max), "orders"),
-        _limit("orders_per_minute", sent, Decimal(limits.orders_per_minute_max), "orders"),
-        _limit("order_value", value, limits.order_value_usd_max, "USD, the largest open order"),
-        _limit("order_quantity", quantity, limits.order_quantity_max, "shares, the same"),
-        _limit("collar", None, limits.collar_pct, "% from the mark"),
-        _limit("confidence_min", None, Decimal(str(limits.confidence_min)), "of 1"),
-        _limit("quote_age", None, Decimal(str(limits.quote_age_s_max)), "market s"),
+        _limit("orders_open", Decimal(len(orders)), Decimal(limits.risk.orders_open_max), "orders"),
+        _limit("orders_per_minute", sent, Decimal(limits.risk.orders_per_minute_max), "orders"),
+        _limit(
+            "order_value", value, limits.risk.order_value_usd_max, "USD, the largest open order"
+        ),
+        _limit("order_quantity", quantity, limits.risk.order_quantity_max, "shares, the same"),
+        _limit("collar", None, limits.risk.collar_pct, "% from the mark"),
+        _limit("confidence_min", None, Decimal(str(limits.risk.confidence_min)), "of 1"),
+        _limit("quote_age", None, Decimal(str(limits.risk.quote_age_s_max)), "market s"),
     ]
 
 

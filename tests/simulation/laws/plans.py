@@ -57,7 +57,7 @@ class PlanLaws:
     def _display(self, algorithm: Iceberg, progress: Progress) -> Decimal:
         if algorithm.display is not None:
             return algorithm.display
-        part = progress.quantity * self._settings.slicing.iceberg_display_pct / 100
+        part = progress.quantity * self._settings.iceberg_display_pct / 100
         return max(round_quantity(progress.symbol, part), algorithm.smallest(progress))
 
     def _approved(self, said: m.OrderApproved, at: int) -> None:

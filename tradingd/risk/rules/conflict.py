@@ -12,9 +12,9 @@ from tradingd.risk.limits import RiskLimits
 MINUTE = 60_000_000_000
 
 
-def long_only(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def long_only(case: Case, _book: Book, _limits: RiskLimits) -> Refusal | None:
     """An entry buys; selling what is not held is refused until the house can short."""
-    if case.side is Side.SELL and not limits.allow_short:
+    if case.side is Side.SELL:
         return Refusal("sell", "buy", "short positions are not allowed: an entry must buy")
     return None
 

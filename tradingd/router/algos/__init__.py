@@ -43,18 +43,17 @@ def algorithm_of(parent: Parent, settings: RouterSettings) -> Algorithm:
 
 def _chosen(parent: Parent, settings: RouterSettings) -> str:
     """Choose for an intent that names none. A person's order rests whole, as the person placed it."""
-    slicing = settings.slicing
-    if slicing.algorithm == "immediate" or parent.is_operators or not parent.is_approved:
+    if settings.algorithm == "immediate" or parent.is_operators or not parent.is_approved:
         return "immediate"
-    if parent.role is not Role.ENTRY and not slicing.slice_exits:
+    if parent.role is not Role.ENTRY and not settings.slice_exits:
         return "immediate"
-    if slicing.algorithm != "by_value":
-        return slicing.algorithm
+    if settings.algorithm != "by_value":
+        return settings.algorithm
     assert parent.limit_price is not None, "what is approved has a worst price"
     value = parent.quantity * parent.limit_price
-    if value < slicing.immediate_below_usd:
+    if value < settings.immediate_below_usd:
         return "immediate"
-    return "twap" if value > slicing.twap_above_usd else "iceberg"
+    return "twap" if value > settings.twap_above_usd else "iceberg"
 
 
 def _immediate(words: Sequence[str], _settings: RouterSettings) -> Algorithm:
@@ -64,10 +63,9 @@ def _immediate(words: Sequence[str], _settings: RouterSettings) -> Algorithm:
 
 
 def _twap(words: Sequence[str], settings: RouterSettings) -> Algorithm:
-    slicing = settings.slicing
     seconds, slices = _numbers("twap", words, 2)
-    duration = slicing.twap_duration_s if seconds is None else float(seconds)
-    count = slicing.twap_slices if slices is None else int(slices)
+    duration = settings.twap_duration_s if seconds is None else float(seconds)
+    count = settings.twap_slices if slices is None else int(slices)
     if not 1 <= duration <= DURATION_S_MAX or not 1 <= count <= SLICES_MAX:
         raise ValueError(
             f"twap takes 1 to {DURATION_S_MAX:.0f} seconds and 1 to {SLICES_MAX} slices"
@@ -80,7 +78,7 @@ def _iceberg(words: Sequence[str], settings: RouterSettings) -> Algorithm:
     if display is not None and display <= 0:
         raise ValueError("iceberg shows more than nothing")
     if variance is None:
-        variance = settings.slicing.iceberg_variance_pct
+        variance = settings.iceberg_variance_pct
     if not 0 <= variance <= 90:
         raise ValueError("iceberg takes a variance of 0 to 90 percent")
     return Iceberg(settings, display, variance)

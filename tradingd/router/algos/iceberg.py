@@ -34,7 +34,7 @@ class Iceberg(Slicer):
         """Return the most one display may show, in whole lots."""
         if self.display is not None:
             return round_quantity(progress.symbol, self.display)
-        part = progress.quantity * self.settings.slicing.iceberg_display_pct / 100
+        part = progress.quantity * self.settings.iceberg_display_pct / 100
         return max(round_quantity(progress.symbol, part), self.smallest(progress))
 
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
@@ -49,7 +49,7 @@ class Iceberg(Slicer):
         if hindrance is not None:
             return hindrance
         assert market is not None, "a hindrance would have said so"
-        refill_at = progress.ended_at + int(self.settings.slicing.iceberg_refill_s * SECOND)
+        refill_at = progress.ended_at + int(self.settings.iceberg_refill_s * SECOND)
         if progress.children and now < refill_at:
             return Wait(refill_at)
         quantity = self._size(progress)
@@ -65,7 +65,7 @@ class Iceberg(Slicer):
 
     def ends_at(self, progress: Progress) -> int:
         """Return when an iceberg gives up."""
-        return progress.started_at + int(self.settings.slicing.iceberg_duration_s * SECOND)
+        return progress.started_at + int(self.settings.iceberg_duration_s * SECOND)
 
     def _size(self, progress: Progress) -> Decimal:
         most, left = self.shown_max(progress), progress.left

@@ -39,10 +39,10 @@ class Slicer:
 
     def price(self, progress: Progress, market: Mark) -> Decimal:
         """Return the limit of a slice at this mark: the touch we take or join, at worst the parent's."""
-        slicing = self.settings.slicing
+        settings = self.settings
         is_buy = progress.side is Side.BUY
-        if slicing.slice_price == "cross":
-            reach = slicing.slice_reach_bps / _BPS
+        if settings.slice_price == "cross":
+            reach = settings.slice_reach_bps / _BPS
             touch = decimal_of(market.ask if is_buy else market.bid)
             price = touch * (1 + reach if is_buy else 1 - reach)
         else:
@@ -57,11 +57,11 @@ class Slicer:
 
     def is_counted_out(self, progress: Progress) -> bool:
         """Tell whether so many children in a row came to nothing that no other should follow."""
-        return progress.failures >= self.settings.slicing.slice_failures_max
+        return progress.failures >= self.settings.slice_failures_max
 
     def hindrance(self, progress: Progress, market: Mark | None, now: int) -> Step | None:
         """Return why no slice may be placed now, or None: one may."""
-        slicing = self.settings.slicing
+        settings = self.settings
         if progress.live:
             return Wait()
         if progress.left <= 0:
@@ -69,7 +69,7 @@ class Slicer:
         retry_at = progress.ended_at + self._backoff(progress.failures)
         if now < retry_at:
             return Wait(retry_at)
-        is_old = market is None or now - market.quoted_at > slicing.quote_age_s_max * SECOND
+        is_old = market is None or now - market.quoted_at > settings.quote_age_s_max * SECOND
         return Wait(now + MARK_WAIT_NS) if is_old else None
 
     def _backoff(self, failures: int) -> int:
@@ -80,7 +80,7 @@ class Slicer:
 
     def smallest(self, progress: Progress) -> Decimal:
         """Return the smallest size a slice should have: worth the minimum, in whole lots."""
-        return least_worth(progress, self.settings.slicing.slice_usd_min)
+        return least_worth(progress, self.settings.slice_usd_min)
 
 
 def least_worth(progress: Progress, usd: Decimal) -> Decimal:

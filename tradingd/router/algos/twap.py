@@ -69,7 +69,7 @@ class Twap(Slicer):
 
     def plan(self, progress: Progress) -> Plan:
         """Return the schedule: as many slices as asked for, unless they came too close or too small."""
-        interval_min = self.settings.slicing.twap_interval_s_min
+        interval_min = self.settings.twap_interval_s_min
         slots = min(
             self.slices,
             int(self.duration_s // interval_min),
@@ -101,7 +101,7 @@ class Twap(Slicer):
     def patience_ends_at(self, progress: Progress, now: int) -> int:
         """Let a passive slice work until its slot ends, a crossing one as long as any order."""
         slot_ends_at = self.plan(progress).slot_at(progress.slice_number)
-        if self.settings.slicing.slice_price == "passive":
+        if self.settings.slice_price == "passive":
             return slot_ends_at
         return min(slot_ends_at, now + int(self.settings.order_timeout_s * SECOND))
 
