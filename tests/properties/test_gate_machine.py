@@ -248,12 +248,14 @@ class GateMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """Nothing is pending between turns, so a restart changes nothing and refuses nothing."""
+        """Nothing is pending between turns, so a restart that finds the same level changes and refuses nothing."""
         again = RiskCore(kit.limits(exposure_pct_max=D(15), orders_open_max=12))
         again.load(self.core.save())
         for fact in kit.open_facts(CASH)[-3:]:
             again.handle(fact, kit.NOW)
         assert again.handle(m.RunStarted("g", "2", "b", "c", "mock"), kit.NOW) == []
+        before = self.core.book.permissions
+        again.handle(m.LevelChanged(before.level, before.causes), kit.NOW)
         assert again.save() == self.core.save()
         self.core = again
 

@@ -147,6 +147,7 @@ def test_a_restart_refuses_what_was_never_answered() -> None:
         (m.IntentRefused, "restart"),
         (m.OrderRefused, "restart"),
     ]
+    core.handle(m.LevelChanged(Level.NORMAL, ()), kit.NOW)
     assert core.save() == before.save()
 
 
@@ -163,6 +164,7 @@ def test_a_refusal_names_the_same_order_after_a_checkpoint_as_after_the_whole_lo
     reasons = set()
     for core in (by_log, by_checkpoint):
         core.handle(started, kit.NOW)
+        core.handle(m.LevelChanged(Level.NORMAL, ()), kit.NOW)
         core.handle(kit.mark(), kit.NOW)
         (refused,) = core.handle(intent("g-e-other-3", strategy="other"), kit.NOW)
         assert isinstance(refused, m.IntentRefused)
@@ -247,7 +249,7 @@ def test_a_restart_forgets_halts_for_nobody_tells_again_that_one_is_over() -> No
     core = gate()
     core.handle(m.SymbolHalted(symbol="IBM", is_halted=True, reason="news"), kit.NOW)
     core.handle(m.RunStarted("g", "2", "b", "c", "mock"), kit.NOW)
-    assert not core.book.halted
+    assert not core.book.permissions.halted
 
 
 def test_an_exit_intent_without_a_quantity_takes_all_that_is_free() -> None:

@@ -154,9 +154,9 @@ def _snapshot_while_moving(stack: ExitStack) -> None:
 
 def _exit_blocked(stack: ExitStack) -> None:
     def entry_level(_case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
-        if book.level is m.Level.NORMAL:
+        if book.permissions.level is m.Level.NORMAL:
             return None
-        return Refusal(book.level, m.Level.NORMAL, "not now")
+        return Refusal(book.permissions.level, m.Level.NORMAL, "not now")
 
     for place in (gate, rules):
         _replace(stack, place, "EXIT_RULES", {**EXIT_RULES, "level": entry_level})

@@ -23,7 +23,8 @@ from tradingd.instruments.ownership import (
     split_among,
 )
 from tradingd.instruments.presumed import may_turn_up, remember
-from tradingd.messages import Level, Mark, Market, Role, Session, Side
+from tradingd.messages import Mark, Role, Side
+from tradingd.state.permissions import Permissions
 
 ZERO = Decimal(0)
 
@@ -70,16 +71,13 @@ Question = m.Intent | m.OperatorOrder | m.OrderProposed
 class BookState(msgspec.Struct):
     """The durable part of the book: everything but marks."""
 
-    level: Level = Level.NO_ENTRIES
+    permissions: Permissions = msgspec.field(default_factory=Permissions)
     cash: Decimal | None = None
     """None until a book was adopted."""
     power: Decimal | None = None
     """The broker's buying power as if nothing of ours were working; moved by fills since its snapshot."""
     positions: dict[str, dict[str, Decimal]] = {}
     """Symbol -> strategy -> signed quantity; zero is absent."""
-    sessions: dict[Market, tuple[Session, int]] = {}
-    halted: set[str] = set()
-    stale: set[str] = set()
     reservations: dict[str, Reservation] = {}
     orders: dict[str, LiveOrder] = {}
     presumed: dict[str, LiveOrder] = {}
@@ -101,13 +99,10 @@ class Book:
         self._take(BookState())
 
     def _take(self, state: BookState) -> None:
-        self.level = state.level
+        self.permissions = state.permissions
         self.cash = state.cash
         self.power = state.power
         self.positions = state.positions
-        self.sessions = state.sessions
-        self.halted = state.halted
-        self.stale = state.stale
         self.reservations = state.reservations
         self.orders = state.orders
         self.presumed = state.presumed
@@ -117,13 +112,10 @@ class Book:
     def save(self) -> bytes:
         """Return the durable state; equal books give equal bytes."""
         state = BookState(
-            level=self.level,
+            permissions=self.permissions,
             cash=self.cash,
             power=self.power,
             positions=self.positions,
-            sessions=self.sessions,
-            halted=self.halted,
-            stale=self.stale,
             reservations=self.reservations,
             orders=self.orders,
             presumed=self.presumed,
@@ -293,35 +285,16 @@ class Book:
 
     # Permissions.
 
-    def start(self, _said: m.RunStarted, _now: int) -> None:
-        """Forget halts: the feed tells of changes only, and nobody listened.
+    def permit(self, fact: m.Message, _now: int) -> None:
+        """Take over what may be done from here on."""
+        self.permissions.apply(fact)
 
-        Orders and reservations line up by name: in which order they came, a checkpoint forgets.
-        """
-        self.halted.clear()
+    def start(self, said: m.RunStarted, _now: int) -> None:
+        """Line up orders and reservations by name: in which order they came, a checkpoint forgets."""
+        self.permissions.apply(said)
         self.orders = dict(sorted(self.orders.items()))
         self.presumed = dict(sorted(self.presumed.items()))
         self.reservations = dict(sorted(self.reservations.items()))
-
-    def change_level(self, fact: m.LevelChanged, _now: int) -> None:
-        """Take the level the supervisor said."""
-        self.level = fact.level
-
-    def change_session(self, fact: m.SessionChanged, _now: int) -> None:
-        """Take the session a market is in."""
-        self.sessions[fact.market] = (fact.session, fact.until_at)
-
-    def halt(self, fact: m.SymbolHalted, _now: int) -> None:
-        """Note a trading halt, or its end."""
-        (self.halted.add if fact.is_halted else self.halted.discard)(fact.symbol)
-
-    def lose_feed(self, fact: m.FeedStale, _now: int) -> None:
-        """Note a symbol without quotes."""
-        self.stale.add(fact.symbol)
-
-    def recover_feed(self, fact: m.FeedRecovered, _now: int) -> None:
-        """Note that its quotes are back."""
-        self.stale.discard(fact.symbol)
 
     # Facts about the book.
 

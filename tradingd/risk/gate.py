@@ -18,6 +18,7 @@ from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, judge, rules_of_order
 from tradingd.risk.sizing import risk_sized
+from tradingd.state.permissions import KINDS
 
 Verdict = m.IntentApproved | m.IntentRefused | m.OrderApproved | m.OrderRefused
 
@@ -206,6 +207,7 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         book.end(fact, fact.order_id, fact.cumulative)
 
     return {
+        **dict.fromkeys(KINDS, book.permit),
         m.RunStarted: book.start,
         m.Mark: mark,
         Intent: lambda said, now: book.ask(said.intent_id, said, now),
@@ -216,11 +218,6 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         m.OrderApproved: book.send,
         m.OrderRefused: book.refuse_order,
         m.IntentClosed: book.close,
-        m.LevelChanged: book.change_level,
-        m.SessionChanged: book.change_session,
-        m.SymbolHalted: book.halt,
-        m.FeedStale: book.lose_feed,
-        m.FeedRecovered: book.recover_feed,
         m.BrokerSnapshot: book.snapshot,
         m.OrderSent: book.sent,
         m.OrderFilled: book.fill,

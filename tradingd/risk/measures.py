@@ -55,7 +55,10 @@ def _finite(case: Case, _book: Book, _limits: RiskLimits) -> Numbers:
 
 
 def _level(case: Case, book: Book, _limits: RiskLimits) -> Numbers:
-    return book.level, Level.NORMAL if case.role is Role.ENTRY else f"not {Level.FLATTENING}"
+    return (
+        book.permissions.level,
+        Level.NORMAL if case.role is Role.ENTRY else f"not {Level.FLATTENING}",
+    )
 
 
 def _book(_case: Case, _book: Book, _limits: RiskLimits) -> Numbers:
@@ -63,7 +66,7 @@ def _book(_case: Case, _book: Book, _limits: RiskLimits) -> Numbers:
 
 
 def _session(case: Case, book: Book, _limits: RiskLimits) -> Numbers:
-    return book.sessions[market_of(case.symbol)][0], Session.REGULAR
+    return book.permissions.session_of(market_of(case.symbol)), Session.REGULAR
 
 
 def _halted(_case: Case, _book: Book, _limits: RiskLimits) -> Numbers:

@@ -23,7 +23,7 @@ def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
     mark = book.marks.get(case.symbol)
     if mark is None:
         return _too_old("none", f"no quote of {case.symbol} yet", limits)
-    if case.symbol in book.stale:
+    if case.symbol in book.permissions.stale:
         return _too_old("stale", f"the feed of {case.symbol} is stale", limits)
     age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND
     if age > limits.quote_age_s_max:

@@ -7,21 +7,24 @@ from tradingd.messages import Level, Role, Session
 from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
+from tradingd.state.permissions import Action
 
 
 def level(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
     """Entries need NORMAL; what only reduces is stopped where the level table says so."""
+    permissions = book.permissions
     if case.role is Role.ENTRY:
-        if book.level is not Level.NORMAL:
-            return Refusal(book.level, Level.NORMAL, f"no entries at level {book.level}")
-        return None
+        if permissions.may(Action.ENTER):
+            return None
+        level = permissions.level
+        return Refusal(level, Level.NORMAL, f"no entries at level {level}")
     if case.order_id:
         return None  # the router keeps protection and flattening to the level table itself
-    if book.level is Level.FLATTENING:
-        return Refusal(book.level, Level.REDUCE_ONLY, "the house is flattening on its own")
-    if book.level is Level.HALTED and not case.is_operator:
-        return Refusal(book.level, Level.REDUCE_ONLY, "strategies are silent while halted")
-    return None
+    action = Action.OPERATOR_EXIT if case.is_operator else Action.STRATEGY_EXIT
+    if permissions.may(action):
+        return None
+    reason = f"no {action.replace('_', ' ')} at level {permissions.level}"
+    return Refusal(permissions.level, Level.REDUCE_ONLY, reason)
 
 
 def known_book(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
@@ -36,17 +39,18 @@ def known_book(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
 
 def session(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
     """Enter in the regular session only."""
-    now_in, until_at = book.sessions.get(market_of(case.symbol), (Session.CLOSED, 0))
-    if now_in is not Session.REGULAR:
-        return Refusal(now_in, Session.REGULAR, f"the market of {case.symbol} is {now_in}")
-    if until_at and case.now >= until_at:
+    market = market_of(case.symbol)
+    if book.permissions.is_open(market, case.now):
+        return None
+    session = book.permissions.session_of(market)
+    if session is Session.REGULAR:
         return Refusal("over", Session.REGULAR, f"the session of {case.symbol} is over")
-    return None
+    return Refusal(session, Session.REGULAR, f"the market of {case.symbol} is {session}")
 
 
 def halted(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
     """A halted symbol is not entered."""
-    if case.symbol in book.halted:
+    if case.symbol in book.permissions.halted:
         return Refusal("halted", "trading", f"{case.symbol} is halted")
     return None
 
