@@ -238,6 +238,31 @@ def test_ids_are_taken_apart_in_one_place(path: Path) -> None:
             assert not (takes_apart and "-" in given), f"line {node.lineno}: state/ids.py does that"
 
 
+SAYS_WHAT_MAY_BE_DONE = ("messages", "state", "supervisor", "quotes", "simulator")
+"""Where levels and sessions are defined, kept, decided and published."""
+
+KEEPS_LEVEL = re.compile(r"\b(Level|Session)\.[A-Z_]+$|\.(level|session|causes)$")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_what_may_be_done_is_kept_in_one_place(path: Path) -> None:
+    """Nobody but state/permissions.py remembers a `LevelChanged` or a `SessionChanged`."""
+    if path.relative_to(PACKAGE).parts[0] in SAYS_WHAT_MAY_BE_DONE:
+        return
+    tree = ast.parse(path.read_text())
+    if "tradingd.messages" not in _imports(tree) and "tradingd" not in _imports(tree):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            is_kept = any(isinstance(each, ast.Attribute | ast.Subscript) for each in node.targets)
+            found = is_kept and KEEPS_LEVEL.search(ast.unparse(node.value))
+        elif isinstance(node, ast.AnnAssign):
+            found = re.search(r"\b(Level|Session)\b", ast.unparse(node.annotation))
+        else:
+            continue
+        assert not found, f"line {node.lineno}: state/permissions.py keeps that"
+
+
 def test_the_words_of_unfinished_work_are_absent() -> None:
     for path in SOURCES:
         found = re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text())
