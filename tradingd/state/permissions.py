@@ -43,8 +43,6 @@ class Action(StrEnum):
     FLATTEN = "flatten"
     """Cancel and sell everything without being asked for each symbol."""
 
-    __hash__ = str.__hash__  # Enum's own is Python code, and this is asked for every order
-
 
 _EXITS = {Action.STRATEGY_EXIT, Action.TAKE_PROFIT, Action.STOP_LOSS, Action.OPERATOR_EXIT}
 
