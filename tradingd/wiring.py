@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tradingd import messages as m
 from tradingd.messages import Core, Message
@@ -42,11 +43,11 @@ BOOK_FACTS: frozenset[type[Message]] = frozenset({
 
 def _row(
     station: str,
-    kind: str,
+    kind: Literal["core", "edge", "wire"],
     hears: set[type[Message]],
     says: set[type[Message]],
 ) -> Row:
-    return Row(station, kind == "core", frozenset(hears), frozenset(says))
+    return Row(station, kind, frozenset(hears), frozenset(says))
 
 
 _ROWS = (
@@ -91,7 +92,7 @@ _ROWS = (
     ),
     _row(
         "broker",
-        "edge",
+        "wire",
         {m.RunStarted, m.OrderApproved, m.CancelOrder, m.SnapshotAsked, m.EmergencyClose, m.BookAdopted},
         {m.BrokerConnected, m.BrokerLost, m.WordUnknown, m.ClockSkewed, m.BrokerSnapshot,
          m.FeeCharged, m.CashMoved, m.CorporateAction, *ORDER_FACTS},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -17,7 +18,10 @@ from tradingd.messages import (
     Mark,
     Market,
     Message,
+    OrderApproved,
+    OrderFilled,
     Quote,
+    RunStarted,
     Session,
     SessionChanged,
     SnapshotAsked,
@@ -26,7 +30,7 @@ from tradingd.messages import (
 from tradingd.runtime.bus import Bus, InboxFull
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.mailbox import Inbox
-from tradingd.runtime.routing import is_heard_by
+from tradingd.runtime.routing import hops_to_wire, is_heard_by, subscribers
 from tradingd.wiring import WIRING
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)
@@ -158,3 +162,37 @@ def test_a_watch_or_inbox_made_late_hears_from_then_on() -> None:
     bus.publish("supervisor", SnapshotAsked(f"late {rng.random()}"))
 
     assert broker.qsize() == 1
+
+
+def test_an_approved_order_reaches_the_wire_before_any_bookkeeping() -> None:
+    assert subscribers(WIRING, OrderApproved) == ("broker", "router", "reconciler")
+    assert hops_to_wire(WIRING)["strategy"] == 2, "an intent, then an approved order"
+
+
+@given(st.permutations(list(WIRING)))
+def test_the_order_of_subscribers_is_the_tables_and_not_that_of_construction(
+    built: list[str],
+) -> None:
+    bus = Bus(ManualClock(), Log(), WIRING)
+    for name in built:
+        bus.inbox(name)
+    names = {id(inbox): name for name, inbox in bus.inboxes.items()}
+    for kind in (OrderApproved, Quote, OrderFilled):
+        route = bus._route(next(n for n, row in WIRING.items() if kind in row.says), kind)
+        assert [names[id(inbox)] for inbox in route.inboxes] == list(subscribers(WIRING, kind))
+
+
+async def test_the_broker_wakes_before_the_router_also_when_it_was_built_last() -> None:
+    bus = Bus(ManualClock(), Log(), WIRING)
+    woken: list[str] = []
+
+    async def wait(name: str) -> None:
+        await bus.inbox(name).get()
+        woken.append(name)
+
+    async with asyncio.TaskGroup() as actors:
+        for name in ("reconciler", "router", "broker"):
+            actors.create_task(wait(name))
+        await asyncio.sleep(0)
+        bus.publish("daemon", RunStarted("instance", "run", "build", "hash", "mock"))
+    assert woken == ["broker", "router", "reconciler"]

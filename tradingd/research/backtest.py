@@ -31,7 +31,7 @@ from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 BACKTEST_WIRING: dict[str, Row] = {
     **WIRING,
-    "broker": dataclasses.replace(WIRING["broker"], is_core=True, hears=frozenset(HEARS)),
+    "broker": dataclasses.replace(WIRING["broker"], hears=frozenset(HEARS)),
 }
 """The live wiring, with an exchange in the broker's place that also hears the market."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from tradingd.messages import MARKET_DATA, Envelope, Message, TimerFired
 from tradingd.runtime.mailbox import Inbox
 from tradingd.runtime.ports import Clock
-from tradingd.runtime.routing import ANYONE_SAYS, Wiring
+from tradingd.runtime.routing import ANYONE_SAYS, Wiring, subscribers
 
 INBOX_MAX = 4096
 
@@ -168,7 +168,11 @@ class Bus:
         may_say = kind in self._wiring[source].says or kind in ANYONE_SAYS
         assert may_say, f"{source} may not say {kind.__name__} (wiring.py)"
         route = _Route(
-            tuple(box for name, box in self._inboxes.items() if kind in self._wiring[name].hears),
+            tuple(
+                self._inboxes[name]
+                for name in subscribers(self._wiring, kind)
+                if name in self._inboxes
+            ),
             tuple(self._taps.get(kind, ())),
             tuple(name for name, (kinds, _) in self._watches.items() if kind in kinds),
         )

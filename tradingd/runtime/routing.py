@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from tradingd.messages import AlertRaised, CancelTimer, Message, SetTimer, TimerFired
 
@@ -16,7 +17,8 @@ class Row:
     """One actor of the system."""
 
     station: str
-    is_core: bool
+    kind: Literal["core", "edge", "wire"]
+    """A core decides, an edge does I/O; the wire is the edge that sends orders."""
     hears: frozenset[type[Message]]
     says: frozenset[type[Message]]
 
@@ -30,3 +32,26 @@ def is_heard_by(wiring: Wiring, station: str, message: Message) -> bool:
     if isinstance(message, TimerFired):
         return message.owner == station
     return type(message) in wiring[station].hears
+
+
+def hops_to_wire(wiring: Wiring) -> dict[str, int]:
+    """Return actor -> how many messages lie between it and the wire; actors that cannot reach it are missing."""
+    hops = {name: 0 for name, row in wiring.items() if row.kind == "wire"}
+    reached = list(hops)
+    for name in reached:  # breadth first; the list grows on the way
+        for publisher, row in wiring.items():
+            if publisher not in hops and row.says & wiring[name].hears:
+                hops[publisher] = hops[name] + 1
+                reached.append(publisher)
+    return hops
+
+
+def subscribers(wiring: Wiring, kind: type[Message]) -> tuple[str, ...]:
+    """Return who gets `kind`, in the order of delivery: the shortest way to the wire first, then as the table has it.
+
+    An approved order must not wait while others do their bookkeeping. The log has fixed the order of events
+    before anyone is woken, so this order changes nobody's decisions, only who decides first.
+    """
+    hops = hops_to_wire(wiring)
+    found = (name for name, row in wiring.items() if kind in row.hears)
+    return tuple(sorted(found, key=lambda name: hops.get(name, len(wiring))))

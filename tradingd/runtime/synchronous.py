@@ -23,7 +23,7 @@ from tradingd.messages import (
     TimerFired,
 )
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.routing import ANYONE_SAYS, Wiring
+from tradingd.runtime.routing import ANYONE_SAYS, Wiring, subscribers
 from tradingd.runtime.timer_heap import TimerHeap
 
 TURNS_MAX = 100_000
@@ -202,8 +202,7 @@ class DrainedHouse:
         """Resolve who hears what from whom; return how a timer wakes its owner."""
         for speaker, words in wiring.items():
             for kind in words.says | ANYONE_SAYS:
-                listening = (name for name, row in wiring.items() if kind in row.hears)
-                hearers = [self._hearer(cores, name, kind) for name in listening]
+                hearers = [self._hearer(cores, name, kind) for name in subscribers(wiring, kind)]
                 if kind in watch:
                     hearers.append((watch[kind], "watch", {}))
                 to = tuple(hearer for hearer in hearers if hearer is not None)
