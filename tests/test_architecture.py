@@ -53,7 +53,7 @@ LAYERS: dict[str, set[str]] = {
     "instruments": {"messages"},
     "state": {"messages", "instruments"},
     "runtime": {"messages"},
-    "log": {"messages", "runtime", "instruments"},
+    "log": {"instruments", "messages", "state", "runtime"},
     "quotes": {"instruments", "messages", "runtime"},
     "strategy": DECISION_IMPORTS,
     "risk": DECISION_IMPORTS,

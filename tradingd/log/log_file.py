@@ -17,9 +17,13 @@ from typing import Any
 from tradingd.log.chain import START
 from tradingd.log.segments import FOLDER, Segment, file_of, registered, select, sync_folder
 from tradingd.log.store_errors import UNREADABLE, StoreCorrupt, StoreError, StoreOlder, StoreTooNew
+from tradingd.log.versions import ALL_ROWS
 
 BUSY_REAL_MS_MAX = 15_000
 """Real time that a command waits for another process's lock."""
+
+_SCHEMA_READ_MIN = 2
+"""The oldest schema that who only looks on can read; the daemon takes up every one."""
 
 
 class LogFile:
@@ -32,6 +36,8 @@ class LogFile:
         self._chain = START
         self.segments: list[Segment] = []
         """The register of the sealed days, oldest first."""
+        self.old_until = -1
+        """The last row that an earlier version wrote, and read through `versions`; -1 where there is none."""
 
     def open(self, *, is_checked: bool = True) -> None:
         """Open, migrate and check; raises `StoreError`. Unchecked, it opens what can still be read."""
@@ -137,6 +143,7 @@ class LogFile:
             raise StoreCorrupt(f"{self.path}: {damage}")
         self._migrate()
         self.segments = registered(self.connection)
+        self.old_until = self._old_until()
         for segment in self.segments if is_checked else ():
             if not file_of(self.path, segment.day).is_file():
                 raise StoreCorrupt(f"{file_of(self.path, segment.day)}: the sealed day is gone")
@@ -170,6 +177,11 @@ class LogFile:
         if not is_known:
             raise StoreOlder(f"{self.path}: the log of this folder had come to row {seq}")
 
+    def _old_until(self) -> int:
+        if self._one("PRAGMA user_version")[0] == _SCHEMA_READ_MIN:
+            return ALL_ROWS
+        return self._one("SELECT after_seq FROM versions WHERE version = 2")[0]
+
     @property
     def _seen(self) -> Path:
         return self.path.with_name(f"{self.path.stem}.seen")
@@ -185,10 +197,12 @@ class LogFile:
         steps = migrations()
         if version > len(steps):
             raise StoreTooNew(f"{self.path}: schema {version}, this version knows {len(steps)}")
-        if version < len(steps) and self._is_read_only:
-            raise StoreError(
-                f"{self.path}: schema {version}, start the daemon to bring it to {len(steps)}"
-            )
+        if self._is_read_only:
+            if version < _SCHEMA_READ_MIN:
+                raise StoreError(
+                    f"{self.path}: schema {version}, start the daemon to bring it to {len(steps)}"
+                )
+            return
         if 0 < version < len(steps):
             self._keep_before(version)
         for number, sql in enumerate(steps[version:], version + 1):

@@ -15,7 +15,8 @@ from tradingd.log.chain import ENCODE, Row, digest_of, rows_of
 from tradingd.log.log_file import LogFile
 from tradingd.log.segments import Due, Segment, file_of, register, select, sync_folder
 from tradingd.log.store_errors import UNREADABLE, StoreBeginsLater, StoreCorrupt
-from tradingd.messages import AnyMessage, Envelope, Message
+from tradingd.log.versions import OldRows, decode, names_of
+from tradingd.messages import Envelope, Message
 from tradingd.runtime import codec
 from tradingd.runtime.ports import Checkpoint
 
@@ -26,7 +27,6 @@ LET_GO = "let_go"
 """The value that names the last row that retention let go."""
 
 _CHECKPOINTS_KEPT = 2
-_DECODE = msgspec.msgpack.Decoder(AnyMessage).decode
 _DECODE_STATES = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 _COLUMNS = "SELECT seq, at, source, body FROM order_log"
 _CHECKPOINTS = "SELECT seq, states, chain, digest FROM checkpoints ORDER BY seq DESC"
@@ -51,13 +51,12 @@ class OrderLog(LogFile):
 
     def read_types(self, kinds: Iterable[type[Message]], after_seq: int = -1) -> list[Envelope]:
         """Return the envelopes of some types after `after_seq`, ascending."""
-        names = [kind.__name__ for kind in kinds]
-        marks = ", ".join("?" * len(names))
+        names = [name for kind in kinds for name in names_of(kind)]
         return self._envelopes(
-            f"type IN ({marks}) AND",
+            f"{_any_of(names)} AND",
             tuple(names),
             after_seq,
-            lambda segment: any(name in segment.counts for name in names),
+            lambda segment: segment.count(names) > 0,
         )
 
     def seq_of_last(self, kind: type[Message], count: int) -> int:
@@ -90,9 +89,12 @@ class OrderLog(LogFile):
         self.note_seen(checkpoint.seq)
 
     def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
-        """Return the newest whole checkpoint before a place; the sealed days keep one each."""
+        """Return the newest whole checkpoint before a place; the sealed days keep one each.
+
+        What an earlier version kept is passed over: its cores had other states.
+        """
         for seq, states, chain, digest in self._all_checkpoints():
-            is_asked = before_seq is None or seq < before_seq
+            is_asked = seq > self.old_until and (before_seq is None or seq < before_seq)
             if is_asked and digest_of(seq, states, chain) == digest:
                 if self.chain_at(seq) != chain:
                     text = f"a checkpoint was made after rows up to {seq} that are gone or changed"
@@ -149,32 +151,31 @@ class OrderLog(LogFile):
             sync_folder(file_of(self.path, segment.day).parent)
 
     def _seq_of_last(self, kind: type[Message], count: int) -> int:
-        name, place = kind.__name__, count - 1
-        sql = (
-            "SELECT seq FROM order_log WHERE type = ? AND seq > ? ORDER BY seq DESC LIMIT 1 OFFSET"
-        )
-        here = self._count(name)
+        names, place = names_of(kind), count - 1
+        where = f"WHERE {_any_of(names)} AND seq > ?"
+        sql = f"SELECT seq FROM order_log {where} ORDER BY seq DESC LIMIT 1 OFFSET"  # noqa: S608 - marks only
+        here = self._count(names)
         if place < here:
-            return int(self._one(f"{sql} ?", (name, self._sealed_seq, place))[0])
+            return int(self._one(f"{sql} ?", (*names, self._sealed_seq, place))[0])
         place -= here
         for segment in reversed(self.segments):
-            rows = segment.counts.get(name, 0)
+            rows = segment.count(names)
             if place < rows:
-                found = select(self.path, segment, f"{sql} ?", (name, -1, place))
+                found = select(self.path, segment, f"{sql} ?", (*names, -1, place))
                 return int(found[0][0])
             place -= rows
         return -1
 
     def _sample(self, kind: type[Message], rows_max: int) -> list[Envelope]:
-        name = kind.__name__
-        total = self._count(name) + sum(each.counts.get(name, 0) for each in self.segments)
+        names = names_of(kind)
+        total = self._count(names) + sum(each.count(names) for each in self.segments)
         step = max(1, total // rows_max)
         last = self.seq_of_last(kind, 1)
         return self._envelopes(
-            "type = ? AND (seq % ? = 0 OR seq = ?) AND",
-            (name, step, last),
+            f"{_any_of(names)} AND (seq % ? = 0 OR seq = ?) AND",
+            (*names, step, last),
             -1,
-            lambda segment: name in segment.counts,
+            lambda segment: segment.count(names) > 0,
         )
 
     def _envelopes(
@@ -193,18 +194,29 @@ class OrderLog(LogFile):
                         raw += select(self.path, segment, sql, (*values, after_seq))
                 live = (*values, max(after_seq, self._sealed_seq))
                 raw += self.connection.execute(sql, live).fetchall()
-            return [Envelope(seq, at, source, _DECODE(body)) for seq, at, source, body in raw]
+            return self._decoded(raw)
         except UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: {error}") from error
         except codec.UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: a row is no message: {error}") from error
 
-    def _count(self, name: str) -> int:
-        sql = "SELECT count(*) FROM order_log WHERE type = ? AND seq > ?"
-        return self._one(sql, (name, self._sealed_seq))[0]
+    def _decoded(self, raw: Sequence[_Raw]) -> list[Envelope]:
+        old, old_until = OldRows(), self.old_until
+        return [
+            Envelope(seq, at, source, decode(body) if seq > old_until else old.decode(body))
+            for seq, at, source, body in raw
+        ]
+
+    def _count(self, names: Sequence[str]) -> int:
+        sql = f"SELECT count(*) FROM order_log WHERE {_any_of(names)} AND seq > ?"  # noqa: S608 - marks only
+        return self._one(sql, (*names, self._sealed_seq))[0]
 
     def _all_checkpoints(self) -> Iterator[Kept]:
         yield from self.checkpoints()
         for segment in reversed(self.segments):
             with suppress(StoreCorrupt):  # `verify` names it; here the one before it will do
                 yield from select(self.path, segment, _CHECKPOINTS, ())
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return f"type IN ({', '.join('?' * len(names))})"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,10 @@ class Segment:
     chain_before: bytes
     chain: bytes
     digest: bytes
+
+    def count(self, names: Iterable[str]) -> int:
+        """Return how many of its rows bear one of some tags."""
+        return sum(self.counts.get(name, 0) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,23 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from tradingd.log.chain import START, Row, digest_of, link
 from tradingd.log.order_log import LET_GO, OrderLog
 from tradingd.log.segments import Segment, file_of, open_sealed, strangers
 from tradingd.log.store_errors import UNREADABLE, StoreCorrupt
+from tradingd.log.versions import tag_of
 
 _ROWS = "SELECT * FROM order_log ORDER BY seq"
-
-
-class _Tag(msgspec.Struct):
-    """The name a row's message bears in its body, which the chain covers."""
-
-    type: str
-
-
-_TAG_OF = msgspec.msgpack.Decoder(_Tag).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +79,8 @@ class _Walk:
                 "does not follow from the row before it: it was changed, or one before it is gone"
             )
             self.fault(file, seq, text)
-        elif _TAG_OF(body).type != kind:
-            self.fault(file, seq, f"is listed as {kind} and is a {_TAG_OF(body).type}")
+        elif tag_of(body).type != kind:
+            self.fault(file, seq, f"is listed as {kind} and is a {tag_of(body).type}")
         self.chain = kept
         self.rows += 1
         self.last_seq = seq

@@ -1,0 +1,236 @@
+"""What release 0.1.0 wrote: it verifies, replays and explains itself, and its state is taken up without loss."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.log.version_1 import STATIONS, TOLD, settings, unpack
+from tradingd import messages as m
+from tradingd.app.explain import explain
+from tradingd.broker.known import KnownOrders
+from tradingd.log import versions
+from tradingd.log.chain import Row
+from tradingd.log.order_log import OrderLog
+from tradingd.log.recovery import Recovered, recover
+from tradingd.log.replay import Outcome, replay
+from tradingd.log.sqlite_store import SqliteStore
+from tradingd.log.tape import read_tape
+from tradingd.log.verify import verify
+from tradingd.messages import Core, Envelope, Message
+from tradingd.portfolio.core import PortfolioCore
+from tradingd.runtime.ports import Checkpoint
+from tradingd.wiring import WIRING, build_cores
+
+Key = tuple[str, str]
+"""Strategy and symbol."""
+
+WITH_TAPE = [name for name, told in TOLD.items() if told.runs]
+
+POSITIONS = {
+    "killed": {
+        ("sma", "ACMX"): ("102", "8903.92", "-18.81", "0"),
+        ("sma", "VEXA"): ("75", "20597.28", "-55.95", "0"),
+    },
+    "halted": {
+        ("coins", "BTC/USD"): (
+            "0.418467256", "24934.095164550493992", "-0.013791081040328", "54.137294690030672"),
+        ("operator", "ACMX"): ("5", "434.75", "0", "0"),
+        ("sma", "ACMX"): ("57", "4944.75", "0", "0"),
+        ("sma", "QUIL"): ("40", "6197.20", "0", "0"),
+        ("sma", "VEXA"): ("92", "24922.53", "0", "0"),
+    },
+}  # fmt: skip
+"""Quantity, cost, realized and fees, as 0.1.0's own recovery had them."""
+
+CASH = {"killed": "219961.13788064748", "halted": "188484.183749678435008"}
+OPEN_ORDERS = {
+    "killed": [("serbjr-e-sma-20-4", "ZORB", "183", "c08b0a29-5b34-4a31-ab02-00000000004f")],
+    "halted": [],
+}
+CAUSES: dict[str, tuple[str, ...]] = {"killed": (), "halted": ("halt",)}
+TAKEN_UP = {
+    "killed": ("serbjr", 14691, 1709650716849237900),
+    "halted": ("xnphcd", 7173, 1709649865754709360),
+}
+"""Instance id, next sequence, time of the last fact."""
+
+
+@pytest.fixture(params=TOLD)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def rows_of(log: Path) -> list[Row]:
+    with closing(sqlite3.connect(log)) as db:
+        return db.execute("SELECT * FROM order_log ORDER BY seq").fetchall()
+
+
+def read(log: Path) -> list[Envelope]:
+    opened = OrderLog(log, is_read_only=True)
+    opened.open()
+    try:
+        return opened.read()
+    finally:
+        opened.close()
+
+
+async def take_up(log: Path, cores: Mapping[str, Core]) -> Recovered:
+    store = SqliteStore(log)
+    await store.open()
+    try:
+        return await recover(store, cores, WIRING, random.Random(1))
+    finally:
+        await store.close()
+
+
+def test_it_verifies_before_and_after_it_is_taken_up(name: str, tmp_path: Path) -> None:
+    log = unpack(name, tmp_path)
+    for _ in range(2):
+        found = verify(log)
+        assert (found.rows, found.head, found.faults) == (TOLD[name].rows, TOLD[name].head, ())
+        taken = OrderLog(log)
+        taken.open()
+        taken.close()
+
+
+def test_no_row_is_rewritten_and_the_log_of_before_is_kept(name: str, tmp_path: Path) -> None:
+    log = unpack(name, tmp_path)
+    before, said = rows_of(log), read(log)
+    taken = OrderLog(log)
+    taken.open()
+    taken.close()
+    assert rows_of(log) == before == rows_of(log.parent / "schema-2" / log.name)
+    assert read(log) == said
+    with closing(sqlite3.connect(log)) as db:
+        last = before[-1][0]
+        assert db.execute("SELECT * FROM versions").fetchall() == [(2, last)]
+
+
+@pytest.mark.parametrize("recorded", WITH_TAPE)
+def test_it_replays_exactly_where_the_old_release_did(recorded: str, tmp_path: Path) -> None:
+    log = unpack(recorded, tmp_path)
+    told = settings(recorded)
+    verdicts = replay(
+        read(log), read_tape(log.parent / "tape"), lambda _: build_cores(told), WIRING
+    )
+    diverged = [verdict for verdict in verdicts if verdict.outcome is not Outcome.EXACT]
+    assert diverged == []
+    compared = {(each.run, each.station): each.compared for each in verdicts}
+    expected = {
+        (run, station): count
+        for run, counts in enumerate(TOLD[recorded].runs, 1)
+        for station, count in zip(STATIONS, counts, strict=True)
+    }
+    assert compared == expected
+
+
+@pytest.mark.parametrize("recorded", WITH_TAPE)
+def test_every_intent_of_it_is_explained(recorded: str, tmp_path: Path) -> None:
+    log = OrderLog(unpack(recorded, tmp_path), is_read_only=True)
+    log.open()
+    tape = list(read_tape(log.path.parent / "tape"))
+    limits = settings(recorded).risk
+    asked = [e.message for e in log.read_types((m.Intent, m.OperatorOrder))]
+    assert asked
+    for intent in asked:
+        assert isinstance(intent, m.Intent | m.OperatorOrder)
+        story = explain(log, tape, intent.intent_id, limits)
+        assert story.asked is not None
+        assert story.asked.message == intent
+        assert story.verdict is not None
+        assert story.notes == [], "the rules asked again answer as the gate of 0.1.0 did"
+        assert story.rules
+        assert all(order.verdict is not None and order.rules for order in story.orders)
+    log.close()
+
+
+@pytest.mark.parametrize("died", POSITIONS)
+async def test_a_killed_run_is_taken_up_as_the_old_release_would(died: str, tmp_path: Path) -> None:
+    log, cores = unpack(died, tmp_path), build_cores(settings(died))
+    recovered = await take_up(log, cores)
+
+    assert (recovered.genesis, recovered.next_seq, recovered.at) == TAKEN_UP[died]
+    assert not recovered.is_first_start
+    assert held(cores) == (Decimal(CASH[died]), exact(POSITIONS[died]))
+    assert open_orders(recovered.envelopes) == OPEN_ORDERS[died]
+    assert level_of(cores, recovered) == CAUSES[died]
+    assert (log.parent / "HALT").exists() is (died == "halted")
+
+
+def exact(told: Mapping[Key, tuple[str, ...]]) -> dict[Key, tuple[Decimal, ...]]:
+    return {key: tuple(Decimal(each) for each in values) for key, values in told.items()}
+
+
+def held(cores: Mapping[str, Core]) -> tuple[Decimal, dict[Key, tuple[Decimal, ...]]]:
+    portfolio = cores["portfolio"]
+    assert isinstance(portfolio, PortfolioCore)
+    return portfolio.ledger.cash, {
+        key: (each.quantity, each.cost, each.realized, each.fees)
+        for key, each in sorted(portfolio.ledger.open.items())
+    }
+
+
+def open_orders(envelopes: Sequence[Envelope]) -> list[tuple[str, str, str, str]]:
+    known = KnownOrders()
+    for envelope in envelopes:
+        known.apply(envelope.message, envelope.at)
+    return [
+        (each.order.order_id, each.order.symbol, str(each.order.quantity), each.broker_order_id)
+        for each in known.unfinished()
+    ]
+
+
+def level_of(cores: Mapping[str, Core], recovered: Recovered) -> tuple[str, ...]:
+    """Return the latched causes that the supervisor names when the next run begins."""
+    started = m.RunStarted(recovered.genesis, "RUN", "build", "hash", "mock")
+    said: list[Message] = list(cores["supervisor"].handle(started, recovered.at))
+    (level,) = [each for each in said if isinstance(each, m.LevelChanged)]
+    return tuple(each for each in level.causes if each == "halt")
+
+
+@pytest.mark.parametrize("died", POSITIONS)
+async def test_what_the_old_release_had_saved_is_passed_over_and_the_log_read(
+    died: str, tmp_path: Path
+) -> None:
+    log = unpack(died, tmp_path)
+    with closing(sqlite3.connect(log)) as db:
+        assert db.execute("SELECT count(*) FROM checkpoints").fetchone()[0] > 0
+    recovered = await take_up(log, build_cores(settings(died)))
+    assert recovered.after_seq == -1
+    assert len(recovered.envelopes) == TOLD[died].rows
+
+
+async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
+    log, cores = unpack("killed", tmp_path), build_cores(settings("killed"))
+    recovered = await take_up(log, cores)
+    store = SqliteStore(log)
+    await store.open()
+    seq = recovered.next_seq
+    told = Envelope(seq, recovered.at, "supervisor", m.SnapshotAsked("of the new version"))
+    await store.write([told])
+    states = {name: core.save() for name, core in cores.items()}
+    states |= {"timers": recovered.timers.save(), "at": str(recovered.at).encode()}
+    await store.save_checkpoint(Checkpoint(seq, states))
+    await store.close()
+
+    again = build_cores(settings("killed"))
+    taken = await take_up(log, again)
+    assert (taken.after_seq, taken.next_seq, list(taken.envelopes)) == (seq, seq + 1, [])
+    assert held(again) == held(cores)
+    assert read(log)[-1] == told
+    assert verify(log).faults == ()
+
+
+def test_a_tag_of_before_is_no_tag_of_another_message_now() -> None:
+    """The rows of a type are found by their tags, so no tag may have had two meanings."""
+    now = {kind.__name__ for kind in m.AnyMessage.__args__}
+    for old, change in versions.CHANGES.items():
+        assert change.tag in now
+        assert old == change.tag or old not in now
