@@ -1,4 +1,4 @@
-"""The emergency stop over real sockets and in real time: twenty cancel requests on the wire within a second."""
+"""The emergency stop over real sockets: twenty cancel requests on the wire, each once, and no order more."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from tradingd.runtime.network import AiohttpNetwork
 from tradingd.wiring import WIRING, build_cores
 
 ORDERS = 20
+HANG_S = 60
 SYMBOLS = ("ACMX", "ZORB", "QUIL", "VEXA")
 
 
 @pytest.mark.parametrize("way", ["ask", "file"])
-async def test_twenty_cancels_are_on_the_wire_within_a_second_of_the_halt(
-    tmp_path: Path, way: str
-) -> None:
+async def test_twenty_cancels_are_on_the_wire_after_the_halt(tmp_path: Path, way: str) -> None:
     settings = load(CONFIG / "mock.toml", {"TRADINGD_MOCK__SPEED": "10"}, None)
     network = AiohttpNetwork()
     cores = build_cores(without_strategies(core_settings(settings)))
@@ -49,31 +48,30 @@ async def test_twenty_cancels_are_on_the_wire_within_a_second_of_the_halt(
     )
     life = Life(cast("Any", SimpleNamespace(clock=ends.clock)), house, cast("Any", network), "g")
     try:
-        await life.until(lambda: bool(life.said(BrokerConnected)), within_s=10)
-        await life.until(lambda: life.is_at(Level.NORMAL), within_s=10)
-        await life.until(lambda: {e.symbol for e in life.said(Mark)} >= set(SYMBOLS), within_s=10)
+        await life.until(lambda: bool(life.said(BrokerConnected)), within_s=HANG_S)
+        await life.until(lambda: life.is_at(Level.NORMAL), within_s=HANG_S)
+        await life.until(
+            lambda: {e.symbol for e in life.said(Mark)} >= set(SYMBOLS), within_s=HANG_S
+        )
         for n in range(ORDERS):
             life.order(n + 1, SYMBOLS[n % 4], "2", "-1.8")
-        await life.until(lambda: len(life.said(OrderAccepted)) == ORDERS, within_s=10)
+        await life.until(lambda: len(life.said(OrderAccepted)) == ORDERS, within_s=HANG_S)
 
-        began = asyncio.get_running_loop().time()
         if way == "ask":
             since = life.ask(Ask.HALT)
-            room_s = 1.0
         else:
             halt_file.touch()
-            await life.until(lambda: life.is_at(Level.HALTED), within_s=1.5)
+            await life.until(lambda: life.is_at(Level.HALTED), within_s=HANG_S)
             since = life.log[-1].seq
-            room_s = 2.0  # the look at the file, and what any halt may take
 
         def cancels() -> int:
             return sum(n for (what, _), n in house.broker.requests.items() if what == "cancel")
 
-        await life.until(lambda: cancels() == ORDERS, within_s=room_s)
-        assert asyncio.get_running_loop().time() - began < room_s
+        await life.until(lambda: cancels() == ORDERS, within_s=HANG_S)
         life.order(ORDERS + 1, "ACMX", "2", "0.5")
         await asyncio.sleep(0.5)
         assert life.said(OrderSent, since) == []
+        assert cancels() == ORDERS, "each order once"
         assert halt_file.read_text().startswith("halted ")
     finally:
         await life.crash()

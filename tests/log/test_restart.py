@@ -1,4 +1,7 @@
-"""A month of log and 100,000 order events: ready within three seconds, and in the end whatever the checkpoints say."""
+"""A month of log and 100,000 order events: a restart reads little of it, and comes to the same books whatever it reads.
+
+How long that takes is `bench.restart`'s.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.restart import CASES, build, damage, restart, told
+from bench.restart import CASES, build, damage, told
 from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.verify import verify
 from tradingd.wiring import WIRING, build_cores
 
 DAYS, ORDER_EVENTS = 30, 100_000
-READY_MS_MAX = 3_000
-WHOLE_LOG_MS_MAX = 12_000
-"""Of this process alone: a start waits for nothing but the disk, and other work on the machine is not ours."""
+READ_ROWS_MAX = 7_000
+"""Rows after the older of the two newest checkpoints; a day has ten thousand, the month three hundred."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ async def saved(log: Path) -> tuple[dict[str, bytes], int]:
     return books, len(recovered.envelopes)
 
 
-async def test_a_restart_is_ready_in_time_and_comes_to_the_same_books(
+async def test_a_restart_reads_a_part_of_a_day_and_comes_to_the_same_books(
     log: tuple[str, Path], month: Path
 ) -> None:
     case, file = log
@@ -60,8 +62,7 @@ async def test_a_restart_is_ready_in_time_and_comes_to_the_same_books(
     whole, least = await saved(month)
     assert books == whole
     assert folded >= least
-    took = restart(file)
-    assert took["process_cpu_ms"] <= (WHOLE_LOG_MS_MAX if case == "none" else READY_MS_MAX), took
+    assert (folded < READ_ROWS_MAX) is (case != "none"), folded
 
 
 def test_the_live_file_holds_a_day_and_the_month_verifies(month: Path) -> None:

@@ -9,8 +9,8 @@ from types import FrameType
 from typing import Any
 
 
-def calls_of(work: Callable[[], object]) -> int:
-    """Return how many functions, C ones included, were called until `work` returned."""
+def calls_of(work: Callable[..., Any], *told: object) -> tuple[int, Any]:
+    """Return how many functions, C ones included, were called until `work` returned, and its result."""
     count = 0
 
     def count_call(frame: FrameType, event: str, arg: Any) -> None:
@@ -21,10 +21,10 @@ def calls_of(work: Callable[[], object]) -> int:
     before = sys.getprofile()
     sys.setprofile(count_call)
     try:
-        work()
+        result = work(*told)
     finally:
         sys.setprofile(before)
-    return count
+    return count, result
 
 
 class Turns:

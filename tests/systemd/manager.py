@@ -27,14 +27,14 @@ class Unit:
     """One started daemon and all it told."""
 
     process: subprocess.Popen[str]
-    told: list[tuple[float, str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     records: list[dict[str, object]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def words(self, name: str) -> list[str]:
         """What was told under this name so far."""
-        return [words.partition("=")[2] for _, words in self.told if words.startswith(f"{name}=")]
+        return [words.partition("=")[2] for words in self.told if words.startswith(f"{name}=")]
 
     def wait(self, is_there: Callable[[], object], what: str) -> None:
         """Wait until told, logged or said enough."""
@@ -56,7 +56,7 @@ class Unit:
 
     def hear(self, listening: socket.socket) -> None:
         while words := listening.recv(65_536).decode():
-            self._note(self.told, (time.monotonic(), words))
+            self._note(self.told, words)
 
     def read_out(self) -> None:
         assert self.process.stdout is not None

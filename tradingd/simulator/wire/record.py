@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from math import isfinite
+from math import fsum, isfinite
 
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.market.spans import DAY_S, bucket_start
@@ -191,8 +191,10 @@ def _or_zero(number: float) -> float:
 
 def merged(bars: Sequence[BarBody], kind: type[BarBody]) -> BarBody:
     """Return one bar that covers several consecutive ones."""
-    volume = sum(bar.v for bar in bars)
-    weighted = sum(bar.vw * bar.v for bar in bars)
+    volume = fsum(
+        bar.v for bar in bars
+    )  # the same in every Python: `sum` of floats is compensated since 3.12
+    weighted = fsum(bar.vw * bar.v for bar in bars)
     return kind(
         S=bars[0].S,
         o=bars[0].o,
