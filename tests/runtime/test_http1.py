@@ -25,6 +25,7 @@ WHOLE = {
     "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n", b"hello"),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     "a word before": (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx", b"x"),
+    "an empty header": (OK + b"X:\r\nContent-Length: 1\r\nY:\r\n\r\nx", b"x"),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", b"x"),
 }  # fmt: skip
 
@@ -37,10 +38,34 @@ BROKEN = {
     "length": OK + b"Content-Length: -1\r\n\r\n",
     "two lengths": OK + b"Content-Length: 1, 2\r\n\r\n",
     "too long": OK + f"Content-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode(),
+    "two different lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "length and chunks": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two codings": OK + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "NUL in a value": OK + b"A: b\0c\r\nContent-Length: 0\r\n\r\n",
+    "NUL in a name": OK + b"A\0: b\r\nContent-Length: 0\r\n\r\n",
+    "bare CR in a value": OK + b"A: b\rc\r\nContent-Length: 0\r\n\r\n",
+    "bare CR as an end": OK + b"A: b\rContent-Length: 0\r\n\r\n",
+    "bare CR after the head": OK + b"Content-Length: 0\r\n\rx",
+    "bare LF": OK + b"A: b\nContent-Length: 0\r\n\r\n",
+    "space before a colon": OK + b"Content-Length : 0\r\n\r\n",
+    "another version": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "a line before": b"\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+    "no status": b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+    "length of letters": OK + b"Content-Length: 0x5\r\n\r\nhello",
+    "length beyond all": OK + b"Content-Length: 99999999999999999999999\r\n\r\n",
     "gzip": OK + b"Transfer-Encoding: gzip\r\n\r\n",
     "chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "chunk too long": OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
     "endless head": OK + b"A: " + b"b" * (HEAD_BYTES_MAX + 1),
+    "long head": OK + b"A: " + b"b" * HEAD_BYTES_MAX + b"\r\nContent-Length: 0\r\n\r\n",
+    "many headers": OK + b"".join(b"A%d: b\r\n" % n for n in range(20_000)) + b"\r\n",
+    "endless announcement": OK
+    + b"Transfer-Encoding: chunked\r\n\r\n5;"
+    + b"x" * (HEAD_BYTES_MAX + 1),
+    "endless trailer": OK
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: "
+    + b"b" * (HEAD_BYTES_MAX + 1),
 }
 
 
@@ -55,7 +80,7 @@ def test_a_reply_is_read_however_it_is_cut(name: str) -> None:
         assert reply is not None
         assert reply.body == body
         assert not parser.is_last
-        assert parser.rest == b""
+        assert not parser.has_rest
 
 
 def test_headers_are_lower_case_and_an_end_may_be_the_end_of_a_reply() -> None:
@@ -79,6 +104,29 @@ def test_a_reply_may_be_the_last_of_its_connection(text: bytes) -> None:
 def test_what_is_no_reply_is_refused(name: str) -> None:
     with pytest.raises(Garbled):
         ReplyParser().feed(BROKEN[name])
+
+
+@pytest.mark.parametrize(
+    "rest", [b"unasked", b"\r\n{}", b"H", OK, OK + b"Content-Length: 0\r\n\r\n"]
+)
+def test_what_follows_a_reply_is_noticed_and_changes_nothing(rest: bytes) -> None:
+    for text, body in (WHOLE["length"], WHOLE["chunked"]):
+        parser = ReplyParser()
+        reply = parser.feed(text + rest)
+        assert reply is not None
+        assert (reply.status, reply.body) == (200, body)
+        assert parser.has_rest
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_one_parser_reads_all_replies_of_a_connection(name: str) -> None:
+    parser = ReplyParser()
+    for text, body in (WHOLE["length"], WHOLE[name], WHOLE["trailers"]):
+        parser.begin()
+        reply = parser.feed(text)
+        assert reply is not None
+        assert reply.body == body
+        assert not parser.has_rest
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([

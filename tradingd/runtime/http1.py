@@ -2,14 +2,14 @@
 
 aiohttp's client spends most of a quote's way to the order on what an order does not need: redirects, cookies,
 compression, a writer task, a response object with hooks. Here a request is one `transport.write`, so it is also
-known exactly whether its bytes can have left. Everything that is no order stays with aiohttp.
+known exactly whether its bytes can have left. The replies are read by llhttp (`httptools`), strictly and within
+our bounds. Everything that is no order stays with aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
+import httptools
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tradingd.runtime.ports import NetworkError, Reply
@@ -25,7 +26,7 @@ BODY_BYTES_MAX = 16 * 1024 * 1024
 """A larger reply is cut off and counts as a failure: nothing the broker says is this long."""
 
 HEAD_BYTES_MAX = 65_536
-"""The same for status line and headers, and for the line that announces a chunk."""
+"""The same for status line and headers, for the lines that announce chunks, and for trailers."""
 
 CONNECT_S_MAX = 5.0
 """Real seconds for DNS, TCP and TLS; a failure here proves that nothing was sent."""
@@ -34,9 +35,7 @@ NAMES_KEEP_S_MAX = 300.0
 """Real seconds for which a name is taken to lead where it led."""
 
 _BODYLESS = frozenset({204, 304})
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: .*)?")
-_LENGTH = re.compile(r"\d{1,12}", re.ASCII)
-_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;.*)?")
+_VERSIONS = frozenset({"1.0", "1.1"})
 
 
 class Garbled(Exception):  # noqa: N818 - it names the state of affairs
@@ -44,140 +43,108 @@ class Garbled(Exception):  # noqa: N818 - it names the state of affairs
 
 
 class ReplyParser:
-    """One reply, as its bytes come in."""
+    """The replies of one connection, as their bytes come in: llhttp's strict reading within our bounds."""
 
     def __init__(self) -> None:
+        self._http = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Await the next reply."""
         self.is_last = False
         """Whether the connection ends with this reply."""
         self.has_begun = False
-        self._data = bytearray()
-        self._status = 0
+        self.has_rest = False
+        """Whether more came than the reply: nothing does, from a server that answers what was asked."""
+        self._reply: Reply | None = None
+        self._has_head = False
+        self._is_until_end = False
         self._headers: dict[str, str] = {}
+        self._head_bytes = 0
         self._body: list[bytes] = []
         self._size = 0
-        self._left = -1
-        """Bytes of the body, or of the chunk, that are still to come; -1 until the head was read."""
-        self._is_chunked = False
-        self._is_until_end = False
-        self._part = "size"
-        """What of a chunk comes next: size, data, end; trailer after the last."""
-
-    @property
-    def rest(self) -> bytes:
-        """What came after the reply: nothing, from a server that answers what was asked."""
-        return bytes(self._data)
+        self._barren = 0
+        """Bytes since the last one of a body: head, announcement of a chunk, trailers."""
 
     def feed(self, data: bytes) -> Reply | None:
         """Take what came; return the reply once it is whole. Raises `Garbled`."""
+        if not self.has_begun and not data.startswith(b"H"):
+            raise Garbled(f"no status line: {data[:80]!r}")
         self.has_begun = True
-        self._data += data
-        if self._left < 0 and not self._has_head():
-            return None
-        if self._is_until_end:
-            self._take(len(self._data))
-            return None
-        if self._is_chunked:
-            return self._reply() if self._has_chunks() else None
-        self._take(min(self._left, len(self._data)))
-        return None if self._left else self._reply()
+        self._barren += len(data)
+        try:
+            self._http.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self._reply is None:
+                raise Garbled(str(error.__context__ or error)) from error
+            self.has_rest = True
+        if self._reply is None and self._barren > HEAD_BYTES_MAX:
+            raise Garbled("a head or line without end")
+        return self._reply
 
     def end(self) -> Reply | None:
         """Tell that nothing more comes; return the reply if that makes it whole."""
-        return self._reply() if self._is_until_end else None
+        return self._whole() if self._is_until_end else None
 
-    def _has_head(self) -> bool:
-        while self._left < 0:
-            head = self._line(b"\r\n\r\n")
-            if head is None:
-                return False
-            self._read_head(head)
-        return True
+    def on_message_begin(self) -> None:
+        """Called by llhttp."""
+        self.has_rest = self._reply is not None
 
-    def _line(self, end: bytes) -> bytes | None:
-        at = self._data.find(end)
-        if at < 0 and len(self._data) <= HEAD_BYTES_MAX:
-            return None
-        if at < 0 or at > HEAD_BYTES_MAX:
-            raise Garbled("a head or line without end")
-        line = bytes(self._data[:at])
-        del self._data[: at + len(end)]
-        return line
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by llhttp, for trailers as well: those are counted and dropped."""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise Garbled(f"more than {HEAD_BYTES_MAX} bytes of headers")
+        if self._has_head:
+            return
+        key = name.decode("latin-1").lower()
+        if key == "transfer-encoding" and key in self._headers:
+            raise Garbled("two codings of one body")
+        self._headers[key] = value.decode("latin-1").strip()
 
-    def _read_head(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        match = _STATUS.fullmatch(first)
-        if match is None:
-            raise Garbled(f"no status line: {first[:80]!r}")
-        self._status = int(match[1])
-        if self._status == 101:
-            raise Garbled("switched protocols unasked")
-        if self._status < 200:
-            return  # a word in between; the reply follows
-        for line in lines:
-            name, colon, value = line.decode("latin-1").partition(":")
-            if not colon or not name or name != name.strip():
-                raise Garbled(f"no header: {line[:80]!r}")
-            self._headers[name.lower()] = value.strip()
-        self._judge_length(is_old=first.startswith(b"HTTP/1.0"))
+    def on_headers_complete(self) -> None:
+        """Called by llhttp. It refuses two lengths, and a length beside chunks, by itself."""
+        if self._reply is not None:
+            return
+        status = self._http.get_status_code()
+        if self._http.get_http_version() not in _VERSIONS or status < 100 or status == 101:
+            raise Garbled(f"no reply of HTTP/1: status {status}")
+        if status < 200:
+            self._headers.clear()  # a word in between; the reply follows
+            return
+        self._has_head = True
+        self.is_last = not self._http.should_keep_alive()
+        self._judge_length(status)
 
-    def _judge_length(self, *, is_old: bool) -> None:
-        connection = self._headers.get("connection", "").lower()
-        self.is_last = "close" in connection or (is_old and "keep-alive" not in connection)
+    def on_body(self, part: bytes) -> None:
+        """Called by llhttp."""
+        if self._reply is not None:
+            return
+        self._barren = 0
+        self._size += len(part)
+        if self._size > BODY_BYTES_MAX:
+            raise Garbled(f"reply longer than {BODY_BYTES_MAX} bytes")
+        self._body.append(part)
+
+    def on_message_complete(self) -> None:
+        """Called by llhttp."""
+        if self._has_head and self._reply is None:
+            self._reply = self._whole()
+
+    def _judge_length(self, status: int) -> None:
         coding, length = self._headers.get("transfer-encoding"), self._headers.get("content-length")
-        self._left = 0
-        if self._status in _BODYLESS:
+        if status in _BODYLESS:
             return
         if coding is not None:
             if coding.lower() != "chunked":
                 raise Garbled(f"a body that is {coding[:40]}")
-            self._is_chunked = True
-        elif length is not None:
-            if _LENGTH.fullmatch(length) is None or int(length) > BODY_BYTES_MAX:
-                raise Garbled(
-                    f"a body of length {length[:40]}; at most {BODY_BYTES_MAX} bytes are read"
-                )
-            self._left = int(length)
-        else:
+        elif length is None:
             self._is_until_end = self.is_last = True
+        elif int(length) > BODY_BYTES_MAX:
+            raise Garbled(f"a body of length {length}; at most {BODY_BYTES_MAX} bytes are read")
 
-    def _take(self, count: int) -> None:
-        self._size += count
-        if self._size > BODY_BYTES_MAX:
-            raise Garbled(f"reply longer than {BODY_BYTES_MAX} bytes")
-        self._body.append(bytes(self._data[:count]))
-        del self._data[:count]
-        self._left = max(self._left - count, 0)
-
-    def _has_chunks(self) -> bool:
-        """Take the chunks that are there; tell whether the last one was."""
-        while True:
-            if self._part == "data":
-                self._take(min(self._left, len(self._data)))
-                if self._left:
-                    return False
-                self._part = "end"
-            line = self._line(b"\r\n")
-            if line is None:
-                return False
-            if self._part == "trailer":
-                if not line:
-                    return True
-            elif self._part == "size":
-                self._begin_chunk(line)
-            elif line:
-                raise Garbled(f"a chunk longer than it says: {line[:40]!r}")
-            else:
-                self._part = "size"
-
-    def _begin_chunk(self, line: bytes) -> None:
-        match = _CHUNK.fullmatch(line)
-        if match is None:
-            raise Garbled(f"no chunk: {line[:40]!r}")
-        self._left = int(match[1], 16)
-        self._part = "data" if self._left else "trailer"
-
-    def _reply(self) -> Reply:
-        return Reply(self._status, b"".join(self._body), self._headers)
+    def _whole(self) -> Reply:
+        return Reply(self._http.get_status_code(), b"".join(self._body), self._headers)
 
 
 class Line(asyncio.Protocol):
@@ -198,7 +165,7 @@ class Line(asyncio.Protocol):
         """Write a request and wait for its reply; a caller that gives up leaves no connection behind."""
         assert self._transport is not None
         assert self._reply is None
-        self._parser = ReplyParser()
+        self._parser.begin()
         self._reply = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -243,7 +210,7 @@ class Line(asyncio.Protocol):
 
     def _finish(self, reply: Reply) -> None:
         assert self._reply is not None
-        if self._parser.is_last or self._parser.rest:
+        if self._parser.is_last or self._parser.has_rest:
             self.abort()
         self._reply.set_result(reply)
 
