@@ -66,7 +66,7 @@ LAYERS: dict[str, set[str]] = {
     "views": {"instruments", "messages", "state", "portfolio", "risk", "supervisor"},
     "observability": {"instruments", "messages", "state", "runtime", "log", "views"},
     "api": {"instruments", "messages", "state", "runtime", "portfolio", "views", "observability"},
-    "notify": {"instruments", "messages", "state", "runtime", "observability"},
+    "notify": {"instruments", "messages", "state", "runtime", "portfolio", "observability"},
     "wiring": {
         "messages", "runtime", "quotes", "strategy", "risk", "router", "reconciler", "portfolio", "supervisor",
     },

@@ -48,7 +48,7 @@ def told() -> tuple[HouseView, Metrics]:
 def test_an_order_is_followed_through_partial_fills(told: tuple[HouseView, Metrics]) -> None:
     order = told[0].orders["g-e-sma-1-1"]
     assert (order.status, order.filled, order.average_price) == ("filled", D(10), D("100.6"))
-    assert (told[0].counts.fills, told[0].counts.partial) == (2, 1)
+    assert (told[0].counts.fills, told[0].counts.partial_fills) == (2, 1)
 
 
 def test_a_late_acceptance_does_not_take_a_fill_back(told: tuple[HouseView, Metrics]) -> None:

@@ -104,7 +104,8 @@ def test_so_many_rejects_within_the_window_are_a_storm(step_s: int, storms: int)
 
 
 def test_every_message_with_a_rule_can_be_watched() -> None:
+    from tradingd.notify.day import TOLD
     from tradingd.wiring import WATCHERS_HEAR
 
     heard = Heard()
-    assert heard.rules.kinds | heard.day.kinds <= WATCHERS_HEAR
+    assert heard.rules.kinds | TOLD <= WATCHERS_HEAR

@@ -7,7 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingd.portfolio.performance import ClosedTrade, EquityPoint, drawdown, performance
+from tradingd.portfolio.equity_curve import EquityPoint, drawdown_of
+from tradingd.portfolio.performance import ClosedTrade, performance
 
 
 def a_trade(pnl: str, fees: str = "0") -> ClosedTrade:
@@ -57,7 +58,8 @@ def test_a_ratio_of_nothing_is_none() -> None:
 
 def test_the_largest_fall_in_dollars_need_not_be_the_largest_share() -> None:
     values = [Decimal(each) for each in (100, 50, 1000, 900)]
-    assert drawdown(values) == (Decimal(100), Decimal(50))
+    fall = drawdown_of(values)
+    assert (fall.max_drawdown_usd, fall.max_drawdown_pct) == (Decimal(100), Decimal(50))
 
 
 @given(st.lists(st.integers(1, 10**6), max_size=40))
@@ -67,6 +69,6 @@ def test_drawdown_is_the_worst_of_all_pairs(values: list[int]) -> None:
         for index, high in enumerate(values)
         for low in values[index:]
     ]
-    usd, pct = drawdown(Decimal(value) for value in values)
-    assert usd == max([Decimal(0), *(fall for fall, _ in falls)])
-    assert pct == max([Decimal(0), *(share for _, share in falls)])
+    fall = drawdown_of(Decimal(value) for value in values)
+    assert fall.max_drawdown_usd == max([Decimal(0), *(fall for fall, _ in falls)])
+    assert fall.max_drawdown_pct == max([Decimal(0), *(share for _, share in falls)])

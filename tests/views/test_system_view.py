@@ -83,8 +83,9 @@ def test_the_view_is_bounded_whatever_comes() -> None:
     flood = [intent(number) for number in range(2 * activity.SIGNALS_MAX)]
     view = view_of(*flood, *[marked] * (3 * activity.POINTS_MAX), step_ns=60 * SECOND)
     assert len(view.activity.signals) == activity.SIGNALS_MAX
-    assert len(view.activity.series.points) < activity.POINTS_MAX
-    first, last = view.activity.series.points[0], view.activity.series.points[-1]
+    points = view.activity.equity.points()
+    assert len(points) < activity.POINTS_MAX
+    first, last = points[0], points[-1]
     assert last.at - first.at > activity.POINTS_MAX * 60 * SECOND, "it spans the whole log"
 
 

@@ -10,7 +10,8 @@ import msgspec
 from tradingd.api.replies import plain
 from tradingd.observability.logs import rfc3339
 from tradingd.portfolio.performance import performance as results_of
-from tradingd.views.activity import FillView, SignalView, Tally
+from tradingd.portfolio.summary import TradeTotals
+from tradingd.views.activity import FillView, SignalView
 from tradingd.views.system_view import HouseView
 
 SHOWN_MAX = 200
@@ -219,8 +220,8 @@ def alerts(view: HouseView, after_seq: int = -1) -> Alerts:
 def performance(view: HouseView) -> Performance:
     """Return what trading came to."""
     trips = view.activity.trips
-    told = results_of(trips.closed, view.activity.series.points, trips.earlier)
-    tallies = view.activity.tallies
+    curve, days = view.activity.equity, view.activity.days.values()
+    told = results_of(trips.closed, curve.points(), trips.earlier, curve.drawdown)
     equity = view.equity
     return Performance(
         trades=told.trades,
@@ -235,25 +236,23 @@ def performance(view: HouseView) -> Performance:
         realized_usd=f"{equity.realized_usd if equity else ZERO:.2f}",
         unrealized_usd=f"{equity.unrealized_usd if equity else ZERO:.2f}",
         fees_usd=f"{equity.fees_usd if equity else ZERO:.2f}",
-        by_day=_sums((key[0], tally) for key, tally in tallies.items())[-DAYS_SHOWN_MAX:],
-        by_symbol=_sums((key[2], tally) for key, tally in tallies.items()),
-        by_strategy=_sums((key[1], tally) for key, tally in tallies.items()),
+        by_day=_sums((d.date, row) for d in days for row in d.strategies.values())[
+            -DAYS_SHOWN_MAX:
+        ],
+        by_symbol=_sums(row for day in days for row in day.symbols.items()),
+        by_strategy=_sums(row for day in days for row in day.strategies.items()),
     )
 
 
-def _sums(named: Iterable[tuple[str, Tally]]) -> tuple[Sum, ...]:
-    sums: dict[str, Tally] = {}
-    for name, tally in named:
-        into = sums.setdefault(name, Tally())
-        into.fills += tally.fills
-        into.volume_usd += tally.volume_usd
-        into.realized_usd += tally.realized_usd
-        into.fees_usd += tally.fees_usd
+def _sums(named: Iterable[tuple[str, TradeTotals]]) -> tuple[Sum, ...]:
+    sums: dict[str, TradeTotals] = {}
+    for name, totals in named:
+        sums.setdefault(name, TradeTotals()).add(totals)
     return tuple(
         Sum(
             name=name,
             fills=one.fills,
-            volume_usd=f"{one.volume_usd:.2f}",
+            volume_usd=f"{one.traded_usd:.2f}",
             realized_usd=f"{one.realized_usd:.2f}",
             fees_usd=f"{one.fees_usd:.2f}",
             pnl_usd=f"{one.realized_usd - one.fees_usd:.2f}",

@@ -53,6 +53,7 @@ from tradingd.log.sqlite_store import SqliteStore, StoreError
 from tradingd.log.tape import MarketTape
 from tradingd.messages import Core, RunStarted
 from tradingd.notify import Notify, NotifyRefused, build_notify
+from tradingd.notify.day import TOLD
 from tradingd.observability import logs
 from tradingd.observability.meters import Meters
 from tradingd.observability.metrics import Metrics
@@ -168,7 +169,7 @@ class Daemon:
             self._metrics.attach(SystemSamples(house, ends.clock, tape, files))
             await check_account(self._settings, house.broker)
             notify = await self._build_notify(house, ends.clock, network)
-            readers = ((self._view, self._view.kinds), (notify, notify.day.kinds))
+            readers = ((self._view, self._view.kinds), (notify, TOLD))
             await recall(store, recovered, house.broker, cores, readers)
             stream = Stream(self._view)
             session = Session(

@@ -7,7 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from tradingd.instruments.money import cents
+from tradingd.portfolio.summary import DaySummary
 from tradingd.views.system_view import HouseView
+
+COUNTED = ("intents", "approved", "orders", "fills", "partial_fills", "canceled", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +25,8 @@ class Books:
 class Summary:
     """What a session came to."""
 
-    intents: int
-    approved: int
-    refused: dict[str, int]
-    orders: int
-    fills: int
-    partial_fills: int
-    canceled: int
-    rejected: int
+    counts: DaySummary
+    """Of the session."""
     pnl_usd: Decimal
     broker_pnl_usd: Decimal
     realized_usd: Decimal
@@ -48,29 +45,36 @@ class Summary:
 
     def record(self) -> dict[str, Any]:
         """Return the summary as the fields of one log record."""
-        words = {name: getattr(self, name) for name in self.__slots__}
-        return {**words, "agrees": self.agrees}
+        words = {name: getattr(self, name) for name in self.__slots__ if name != "counts"}
+        counts = {name: getattr(self.counts, name) for name in COUNTED}
+        return {**counts, "refused": self.refused, **words, "agrees": self.agrees}
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Return how often each rule refused, the most frequent first."""
+        return dict(self.counts.refusals_by_count())
 
     def line(self) -> str:
         """Return the summary in one line."""
         kept = "positions kept" if self.is_kept else "NOT FLAT"
         flat = "flat" if self.is_flat else kept
         check = "the broker agrees" if self.agrees else "THE BROKER DIFFERS"
-        return f"{self.fills} fills, profit {cents(self.pnl_usd):+} USD, {check}, {flat}"
+        return f"{self.counts.fills} fills, profit {cents(self.pnl_usd):+} USD, {check}, {flat}"
 
     def text(self) -> str:
         """Return the summary for people."""
+        counts = self.counts
         refused = ", ".join(f"{rule} {count}" for rule, count in self.refused.items()) or "none"
         verdict = "equal to the cent" if self.agrees else "THEY DIFFER"
         lines = [
             "",
             f"session ended: {self.reason}",
             (
-                f"  intents    {self.intents}, approved {self.approved}, "
+                f"  intents    {counts.intents}, approved {counts.approved}, "
                 f"refused {sum(self.refused.values())} ({refused})"
             ),
-            f"  orders     {self.orders} sent, {self.canceled} canceled, {self.rejected} rejected",
-            f"  fills      {self.fills}, {self.partial_fills} of them partial",
+            f"  orders     {counts.orders} sent, {counts.canceled} canceled, {counts.rejected} rejected",
+            f"  fills      {counts.fills}, {counts.partial_fills} of them partial",
             (
                 f"  profit     {cents(self.pnl_usd):+} USD (realized {cents(self.realized_usd):+}, "
                 f"fees {cents(self.fees_usd)})"
@@ -91,18 +95,10 @@ def summarize(
     view: HouseView, start: Books, end: Books, *, is_flat: bool, is_kept: bool, reason: str
 ) -> Summary:
     """Return what the view and both ends of both books come to."""
-    counts = view.counts
     equity = view.equity
     zero = Decimal(0)
     return Summary(
-        intents=counts.intents,
-        approved=counts.approved,
-        refused=dict(counts.refused.most_common()),
-        orders=counts.submitted,
-        fills=counts.fills,
-        partial_fills=counts.partial,
-        canceled=counts.canceled,
-        rejected=counts.rejected,
+        counts=view.counts,
         pnl_usd=end.ours - start.ours,
         broker_pnl_usd=end.theirs - start.theirs,
         realized_usd=equity.realized_usd if equity else zero,

@@ -22,7 +22,7 @@ from tradingd.messages import (
 )
 from tradingd.notify.alert import Alert
 from tradingd.notify.channel import Channel
-from tradingd.notify.day import DayBook
+from tradingd.notify.day import TOLD, DayBook
 from tradingd.notify.limits import Repeats
 from tradingd.notify.ping import DeadMan
 from tradingd.notify.rules import SERIOUS, SPEAKER, Rules
@@ -86,7 +86,7 @@ class Notify:
         self._tasks: list[asyncio.Task[None]] = []
         self._senders: list[asyncio.Task[None]] = []
         own: set[type[Message]] = {AlertRaised, m.SessionChanged}
-        kinds = own | self.rules.kinds | self.day.kinds
+        kinds = own | self.rules.kinds | TOLD
         self._queue = bus.watch(WATCH, kinds, WATCH_MAX)
 
     def restore(self, envelopes: Sequence[Envelope]) -> None:

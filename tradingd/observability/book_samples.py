@@ -13,7 +13,6 @@ from tradingd.observability.meters import gauge_of
 from tradingd.views.limits import Limits, risk
 from tradingd.views.system_view import HouseView, value_of
 
-ZERO = Decimal(0)
 _BROKER = ("alpaca",)
 _OF_EQUITY = {
     "equity_dollars": "equity_usd",
@@ -33,11 +32,6 @@ class BookSamples(Collector):
     def __init__(self, view: HouseView, limits: Limits | None) -> None:
         self._view = view
         self._limits = limits
-        self._peak = ZERO
-
-    def mark(self, equity: Decimal) -> None:
-        """Follow the highest equity."""
-        self._peak = max(self._peak, equity)
 
     def collect(self) -> Iterator[Metric]:
         """Return all families, empty ones too, so that each name is always on the page."""
@@ -70,11 +64,8 @@ class BookSamples(Collector):
         values: dict[str, Decimal | None] = {
             name: getattr(said, field) for name, field in _OF_EQUITY.items() if field
         }
-        values["drawdown_ratio"] = self._drawdown(said.equity_usd)
+        values["drawdown_ratio"] = self._view.counts.share(said.equity_usd)
         return values
-
-    def _drawdown(self, equity: Decimal) -> Decimal:
-        return (self._peak - equity) / self._peak if self._peak > 0 else ZERO
 
     def _positions(self) -> Iterator[Metric]:
         quantities: dict[tuple[str, ...], float] = {}

@@ -51,8 +51,7 @@ class Metrics:
         self._days: tuple[m.TradingDay, ...] = ()
         self._unexplained: set[tuple[str, str]] = set()
         self._orders = OrderMeters(meters, view.marks)
-        self._books = BookSamples(view, limits)
-        self._registry.register(self._books)
+        self._registry.register(BookSamples(view, limits))
         self._bind(meters)
         self._begin(strategies, markets)
         self._count: dict[type[Message], Callable[[Any], None]] = {
@@ -62,7 +61,6 @@ class Metrics:
             m.OrderApproved: self._approved,
             m.OrderRefused: self._refused,
             m.StrategyStopped: self._strategy_stopped,
-            m.EquityMarked: lambda said: self._books.mark(said.equity_usd),
             m.LevelChanged: self._level_changed,
             m.FeedConnected: lambda said: self._streams[(said.market.value,)].set(1),
             m.FeedLost: lambda said: self._lost(said.market.value),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
+from tradingd.portfolio.equity_curve import Drawdown, EquityPoint, drawdown_of
+
 ZERO = Decimal(0)
 _HUNDRED = Decimal(100)
 
@@ -59,15 +61,6 @@ class TradeSums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EquityPoint:
-    """The account at one moment."""
-
-    at: int
-    equity_usd: Decimal
-    exposure_usd: Decimal = ZERO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
     """Plain results. Ratios of nothing are None, never 0 or infinity."""
 
@@ -103,13 +96,17 @@ def performance(
     trades: Iterable[ClosedTrade],
     series: Sequence[EquityPoint] = (),
     earlier: TradeSums | None = None,
+    drawdown: Drawdown | None = None,
 ) -> Performance:
-    """Return the results of closed trades, those `earlier` that are kept as sums only, and an equity series."""
+    """Return the results of closed trades, those `earlier` that are kept as sums only, and an equity series.
+
+    A series that was thinned hides falls: `drawdown` is that of every mark, where it was followed.
+    """
     sums = TradeSums() if earlier is None else replace(earlier)
     for trade in trades:
         sums.add(trade)
     earned, lost = sums.earned_usd, sums.lost_usd
-    fall_usd, fall_pct = drawdown(point.equity_usd for point in series)
+    fall = drawdown or drawdown_of(point.equity_usd for point in series)
     first = series[0].equity_usd if series else ZERO
     pnl = series[-1].equity_usd - first if series else earned + lost
     return Performance(
@@ -122,25 +119,11 @@ def performance(
         average_win_usd=_ratio(earned, Decimal(sums.wins)),
         average_loss_usd=_ratio(lost, Decimal(sums.losses)),
         profit_factor=_ratio(earned, -lost),
-        max_drawdown_usd=fall_usd,
-        max_drawdown_pct=fall_pct,
+        max_drawdown_usd=fall.max_drawdown_usd,
+        max_drawdown_pct=fall.max_drawdown_pct,
         fees_usd=sums.fees_usd,
         exposure_pct=_exposure(series),
     )
-
-
-def drawdown(equity: Iterable[Decimal]) -> tuple[Decimal, Decimal]:
-    """Return the largest fall from a running peak, in dollars and in percent of its peak."""
-    peak: Decimal | None = None
-    worst_usd = worst_pct = ZERO
-    for value in equity:
-        if peak is None or value > peak:
-            peak = value
-        elif value < peak:
-            worst_usd = max(worst_usd, peak - value)
-            if peak > 0:
-                worst_pct = max(worst_pct, _HUNDRED * (peak - value) / peak)
-    return worst_usd, worst_pct
 
 
 def _exposure(series: Sequence[EquityPoint]) -> Decimal | None:

@@ -94,7 +94,7 @@ class Records:
         if envelope.seq <= day.last_seq:
             return
         day.last_seq = envelope.seq
-        day.hear(envelope.message)
+        day.apply(envelope.message)
         is_due = envelope.at - self._written_at >= _SUMMARY_INTERVAL_NS
         if is_due or isinstance(envelope.message, _AT_ONCE):
             self._write(day, envelope.at)
@@ -105,13 +105,13 @@ class Records:
     def _read(self, date: str) -> DaySummary:
         path = self._path(date)
         if not path.exists():
-            return DaySummary(date)
+            return DaySummary(date=date)
         try:
             return msgspec.json.decode(path.read_bytes(), type=DaySummary)
         except msgspec.MsgspecError:
             # Somebody edited it: keep what is theirs and count on from here.
             path.replace(path.with_suffix(".unreadable"))
-            return DaySummary(date)
+            return DaySummary(date=date)
 
     def _write(self, day: DaySummary, at: int) -> None:
         """Replace the file as a whole: a reader sees the old one or the new one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from tradingd.instruments.money import cents
@@ -79,9 +79,8 @@ class BacktestReport:
 
 def make_report(collected: Collector, digest: str, events: int) -> BacktestReport:
     """Return the report of a finished run."""
-    series = collected.equity.series()
-    result = performance(collected.trips.closed, series)
-    line = collected.equity
+    series = collected.equity.points()
+    result = performance(collected.trips.closed, series, drawdown=collected.equity.drawdown)
     return BacktestReport(
         digest=digest,
         events=events,
@@ -89,9 +88,7 @@ def make_report(collected: Collector, digest: str, events: int) -> BacktestRepor
         refusals=dict(sorted(collected.refusals.items())),
         start_equity_usd=series[0].equity_usd if series else Decimal(0),
         end_equity_usd=series[-1].equity_usd if series else Decimal(0),
-        result=replace(
-            result, max_drawdown_usd=line.drawdown_usd, max_drawdown_pct=line.drawdown_pct
-        ),
+        result=result,
         trades=collected.trips.closed,
         open_positions=tuple(
             (strategy, symbol, position.quantity)

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tradingd import messages as m
 from tradingd.instruments.calendar import trading_day
 from tradingd.messages import Message, Role, Side
-from tradingd.portfolio.performance import EquityPoint
+from tradingd.portfolio.equity_curve import EquityCurve
+from tradingd.portfolio.summary import SUMMED, DaySummary
 from tradingd.portfolio.trades import RoundTrips
 from tradingd.state.ids import number_of
 
 FILLS_MAX = 500
 SIGNALS_MAX = 500
-TALLIES_MAX = 4096
+DAYS_MAX = 512
 POINTS_MAX = 2048
 TRADES_KEPT_MAX = 4096
 """Closed trades kept one by one; of those before only their sums, which stay exact."""
-MINUTE_NS = 60 * 10**9
-ZERO = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -68,33 +67,6 @@ class StrategyView:
     changed_at: int
 
 
-@dataclass(slots=True)
-class Tally:
-    """Sums of one (day, strategy, symbol)."""
-
-    fills: int = 0
-    volume_usd: Decimal = ZERO
-    realized_usd: Decimal = ZERO
-    fees_usd: Decimal = ZERO
-
-
-@dataclass(slots=True)
-class Series:
-    """Equity over time: thinned by half whenever it is full, so it always spans the whole log."""
-
-    points: list[EquityPoint] = field(default_factory=list)
-    step_ns: int = MINUTE_NS
-
-    def add(self, point: EquityPoint) -> None:
-        """Take a point if one is due."""
-        if self.points and point.at - self.points[-1].at < self.step_ns:
-            return
-        self.points.append(point)
-        if len(self.points) >= POINTS_MAX:
-            self.points = self.points[::2]
-            self.step_ns *= 2
-
-
 class Activity:
     """Folds what happened."""
 
@@ -102,8 +74,8 @@ class Activity:
         self.fills: deque[FillView] = deque(maxlen=FILLS_MAX)
         self.signals: OrderedDict[str, SignalView] = OrderedDict()
         self.strategies: dict[str, StrategyView] = {}
-        self.tallies: OrderedDict[tuple[str, str, str], Tally] = OrderedDict()
-        self.series = Series()
+        self.days: OrderedDict[str, DaySummary] = OrderedDict()
+        self.equity = EquityCurve(POINTS_MAX)
         self.trips = RoundTrips(TRADES_KEPT_MAX)
         self.sent: deque[int] = deque(maxlen=1000)
         """When the latest orders left: the use of the order rate."""
@@ -116,22 +88,35 @@ class Activity:
             m.IntentApproved: self._approved, m.IntentRefused: self._refused,
             m.IntentClosed: self._closed, m.OrderProposed: lambda _: None,
             m.OrderFilled: self._filled, m.OrderSent: self._sent,
-            m.PositionChanged: self._position, m.EquityMarked: self._equity,
+            m.PositionChanged: lambda _: None,
+            m.EquityMarked: lambda said: self.equity.apply(said, self._at),
             m.StrategyStarted: self._started, m.StrategyStopped: self._stopped,
         }  # fmt: skip
 
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types this wants to hear."""
-        return frozenset(self._fold)
+        return frozenset(self._fold) | SUMMED
 
     def apply(self, message: Message, seq: int, at: int) -> None:
         """Fold one message; unknown types are passed over."""
-        fold = self._fold.get(type(message))
+        kind = type(message)
+        if kind in SUMMED:
+            self._day(at).apply(message)
+        fold = self._fold.get(kind)
         if fold is not None:
             self._seq, self._at = seq, at
             fold(message)
             self.trips.hear(message)
+
+    def _day(self, at: int) -> DaySummary:
+        date = trading_day(at)
+        day = self.days.get(date)
+        if day is None:
+            day = self.days[date] = DaySummary(date=date)
+            if len(self.days) > DAYS_MAX:
+                self.days.popitem(last=False)
+        return day
 
     def _intent(self, said: m.Intent) -> None:
         self._signal(said, said.strategy, said.confidence, said.quantity)
@@ -180,30 +165,9 @@ class Activity:
 
     def _filled(self, said: m.OrderFilled) -> None:
         self.fills.append(FillView(self._seq, self._at, said))
-        tally = self._tally(said.strategy, said.symbol)
-        tally.fills += 1
-        tally.volume_usd += said.price * said.quantity
 
     def _sent(self, _: m.OrderSent) -> None:
         self.sent.append(self._at)
-
-    def _position(self, said: m.PositionChanged) -> None:
-        if said.realized_change_usd or said.fees_change_usd:
-            tally = self._tally(said.strategy, said.symbol)
-            tally.realized_usd += said.realized_change_usd
-            tally.fees_usd += said.fees_change_usd
-
-    def _tally(self, strategy: str, symbol: str) -> Tally:
-        key = (trading_day(self._at), strategy, symbol)
-        tally = self.tallies.get(key)
-        if tally is None:
-            tally = self.tallies[key] = Tally()
-            if len(self.tallies) > TALLIES_MAX:
-                self.tallies.popitem(last=False)
-        return tally
-
-    def _equity(self, said: m.EquityMarked) -> None:
-        self.series.add(EquityPoint(at=self._at, equity_usd=said.equity_usd, exposure_usd=said.exposure_usd))  # fmt: skip
 
     def _started(self, said: m.StrategyStarted) -> None:
         self.strategies[said.strategy] = StrategyView(True, said.reason, self._at)

@@ -64,7 +64,7 @@ def risk(view: HouseView, limits: Limits) -> Risk:
         limits=(*_of_account(view, limits), *_of_orders(view, limits)),
         refused=tuple(
             Refused(rule=rule, count=count)
-            for rule, count in view.counts.refused.most_common(REFUSALS_SHOWN_MAX)
+            for rule, count in view.counts.refusals_by_count()[:REFUSALS_SHOWN_MAX]
         ),
     )
 

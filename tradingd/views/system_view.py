@@ -5,15 +5,16 @@ Pure and bounded. It never touches a core, so no reader can disturb a decision.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tradingd import messages as m
 from tradingd.instruments.money import decimal_of
 from tradingd.messages import Envelope, Message, OrderType, Role, Side
+from tradingd.portfolio.summary import DaySummary
 from tradingd.state.permissions import Permissions
 from tradingd.views.activity import Activity
 from tradingd.views.differing import Differing
@@ -66,21 +67,6 @@ class PositionView:
     fees_usd: Decimal = ZERO
 
 
-@dataclass(slots=True)
-class Counts:
-    """What the summary counts, since this process began."""
-
-    intents: int = 0
-    approved: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    submitted: int = 0
-    fills: int = 0
-    partial: int = 0
-    canceled: int = 0
-    rejected: int = 0
-    expired: int = 0
-
-
 class HouseView:
     """Everything a reader may ask, as of the last message folded."""
 
@@ -98,7 +84,8 @@ class HouseView:
         self.is_broker_connected = False
         self.day: m.DayStarted | None = None
         self.alerts: deque[tuple[int, int, m.AlertRaised]] = deque(maxlen=ALERTS_MAX)
-        self.counts = Counts()
+        self.counts = DaySummary()
+        """Since this process began."""
         self.activity = Activity()
         self.differing = Differing()
         self.seq = -1
@@ -111,9 +98,7 @@ class HouseView:
             m.PositionChanged: self._position, m.SessionChanged: self.permissions.apply,
             m.FeedConnected: self._feed_connected, m.FeedLost: self._feed_lost,
             m.BrokerConnected: self._broker_connected, m.BrokerLost: self._broker_lost,
-            m.DayStarted: self._day_started, m.AlertRaised: self._alert, m.Intent: self._intent,
-            m.IntentApproved: self._approved, m.IntentRefused: self._refused,
-            m.OrderRefused: self._refused, m.OrderApproved: self._order_approved,
+            m.DayStarted: self._day_started, m.AlertRaised: self._alert, m.OrderApproved: self._order_approved,
             m.OrderSent: self._sent, m.OrderAccepted: self._accepted, m.OrderFilled: self._filled,
             m.OrderCanceled: self._canceled, m.OrderExpired: self._expired,
             m.OrderRejected: self._rejected, m.OrderReplaced: self._replaced,
@@ -129,6 +114,7 @@ class HouseView:
         """Fold one message; unknown types are passed over."""
         self.seq, self.at = envelope.seq, envelope.at
         self.activity.apply(envelope.message, envelope.seq, envelope.at)
+        self.counts.apply(envelope.message)
         self.differing.apply(envelope.message, envelope.at)
         fold = self._fold.get(type(envelope.message))
         if fold is not None:
@@ -148,7 +134,7 @@ class HouseView:
         """Take positions, orders and day from an earlier log, without counting what it did."""
         for envelope in envelopes:
             self.apply(envelope)
-        self.counts = Counts()
+        self.counts = DaySummary()
         self.stopped = self.snapshot = None  # the broker's books are read anew
         self.is_broker_connected = False
         self.feeds.clear()
@@ -201,15 +187,6 @@ class HouseView:
     def _alert(self, message: m.AlertRaised) -> None:
         self.alerts.append((self.seq, self.at, message))
 
-    def _intent(self, message: m.Intent) -> None:
-        self.counts.intents += 1
-
-    def _approved(self, message: m.IntentApproved) -> None:
-        self.counts.approved += 1
-
-    def _refused(self, message: m.IntentRefused | m.OrderRefused) -> None:
-        self.counts.refused[message.rule] += 1
-
     def _order_approved(self, message: m.OrderApproved) -> None:
         self.orders[message.order_id] = OrderView(
             message.order_id,
@@ -229,7 +206,6 @@ class HouseView:
         )
 
     def _sent(self, message: m.OrderSent) -> None:
-        self.counts.submitted += 1
         self._to(message.order_id, "submitted")
 
     def _accepted(self, message: m.OrderAccepted) -> None:
@@ -243,9 +219,7 @@ class HouseView:
                 self._to(message.order_id, "accepted")
 
     def _filled(self, message: m.OrderFilled) -> None:
-        self.counts.fills += 1
         is_whole = message.cumulative >= message.order_quantity
-        self.counts.partial += not is_whole
         order = self.orders.get(message.order_id)
         if order is None:
             return
@@ -255,15 +229,12 @@ class HouseView:
         self._to(message.order_id, "filled" if is_whole else "partially_filled")
 
     def _canceled(self, message: m.OrderCanceled) -> None:
-        self.counts.canceled += 1
         self._to(message.order_id, "canceled", message.reason)
 
     def _expired(self, message: m.OrderExpired) -> None:
-        self.counts.expired += 1
         self._to(message.order_id, "expired")
 
     def _rejected(self, message: m.OrderRejected) -> None:
-        self.counts.rejected += 1
         self._to(message.order_id, "rejected", message.reason)
 
     def _replaced(self, message: m.OrderReplaced) -> None:
