@@ -7,8 +7,10 @@ import random
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Sequence
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from hypothesis import strategies as st
 
 from tradingd.log.journal import Journal
 from tradingd.log.memory_tape import NullTape
-from tradingd.log.sqlite_store import SqliteStore, StoreCorrupt, StoreError, StoreTooNew
+from tradingd.log.order_log import OrderLog
+from tradingd.log.sqlite_store import LogThread, SqliteStore, StoreCorrupt, StoreError, StoreTooNew
 from tradingd.log.verify import verify
 from tradingd.messages import (
     CashMoved,
@@ -112,6 +115,26 @@ async def test_looking_for_a_store_that_is_not_there_does_not_make_one(tmp_path:
     with pytest.raises(StoreError, match="unable to open"):
         await reader.open()
     assert not (tmp_path / "orders.db").exists()
+
+
+async def test_what_is_private_in_aiosqlite_is_as_in_the_version_pinned(tmp_path: Path) -> None:
+    assert version("aiosqlite").startswith("0.22.")
+    thread = LogThread(OrderLog(tmp_path / "orders.db"))
+    await thread.begin()
+    assert await thread.do(threading.current_thread) is thread._thread, "work runs where it lives"
+    first, second = thread.do(threading.get_ident), thread.do(threading.get_ident)
+    assert {*await asyncio.gather(first, second)} == {thread._thread.ident}
+    await thread.close()
+    await asyncio.to_thread(thread._thread.join, 5)
+    assert not thread._thread.is_alive()
+
+
+async def test_an_opening_that_fails_leaves_no_thread_behind(tmp_path: Path) -> None:
+    (tmp_path / "orders.db").write_bytes(b"no database at all" * 99)
+    thread = LogThread(OrderLog(tmp_path / "orders.db"))
+    with pytest.raises(StoreCorrupt):
+        await thread.begin()
+    assert not thread._thread.is_alive()
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -195,6 +195,18 @@ def level_of(cores: Mapping[str, Core], recovered: Recovered) -> tuple[str, ...]
     return tuple(each for each in level.causes if each == "halt")
 
 
+def test_an_answer_read_without_its_question_says_the_same(name: str, tmp_path: Path) -> None:
+    log = OrderLog(unpack(name, tmp_path), is_read_only=True)
+    log.open()
+    answers = (m.IntentApproved, m.IntentRefused, m.OrderApproved, m.OrderRefused)
+    expected = [each for each in log.read() if isinstance(each.message, answers)]
+    assert expected
+    assert log.read_types(answers) == expected
+    half = len(expected) // 2
+    assert log.read_types(answers, expected[half].seq) == expected[half + 1 :]
+    log.close()
+
+
 @pytest.mark.parametrize("died", POSITIONS)
 async def test_what_the_old_release_had_saved_is_passed_over_and_the_log_read(
     died: str, tmp_path: Path

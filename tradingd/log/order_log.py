@@ -15,7 +15,7 @@ from tradingd.log.chain import ENCODE, Row, digest_of, rows_of
 from tradingd.log.log_file import LogFile
 from tradingd.log.segments import Due, Segment, file_of, register, select, sync_folder
 from tradingd.log.store_errors import UNREADABLE, StoreBeginsLater, StoreCorrupt
-from tradingd.log.versions import OldRows, decode, names_of
+from tradingd.log.versions import QUESTIONS, OldRows, decode, names_of
 from tradingd.messages import Envelope, Message
 from tradingd.runtime import codec
 from tradingd.runtime.ports import Checkpoint
@@ -185,23 +185,37 @@ class OrderLog(LogFile):
         after_seq: int,
         is_wanted: Callable[[Segment], bool],
     ) -> list[Envelope]:
-        sql = f"{_COLUMNS} WHERE {where} seq > ? ORDER BY seq"
-        raw: list[_Raw] = []
         try:
-            with self.one_moment():
-                for segment in self.segments:
-                    if segment.last_seq > after_seq and is_wanted(segment):
-                        raw += select(self.path, segment, sql, (*values, after_seq))
-                live = (*values, max(after_seq, self._sealed_seq))
-                raw += self.connection.execute(sql, live).fetchall()
-            return self._decoded(raw)
+            return self._decoded(self._raw(where, values, after_seq, is_wanted))
         except UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: {error}") from error
         except codec.UNREADABLE as error:
             raise StoreCorrupt(f"{self.path}: a row is no message: {error}") from error
 
+    def _raw(
+        self,
+        where: str,
+        values: tuple[object, ...],
+        after_seq: int,
+        is_wanted: Callable[[Segment], bool],
+    ) -> list[_Raw]:
+        sql = f"{_COLUMNS} WHERE {where} seq > ? ORDER BY seq"
+        raw: list[_Raw] = []
+        with self.one_moment():
+            for segment in self.segments:
+                if segment.last_seq > after_seq and is_wanted(segment):
+                    raw += select(self.path, segment, sql, (*values, after_seq))
+            live = (*values, max(after_seq, self._sealed_seq))
+            return raw + self.connection.execute(sql, live).fetchall()
+
+    def _old_questions(self) -> Iterator[bytes]:
+        """Yield what the gate was asked in rows of an earlier version."""
+        where = f"{_any_of(QUESTIONS)} AND seq <= {self.old_until} AND"
+        for row in self._raw(where, QUESTIONS, -1, lambda segment: segment.count(QUESTIONS) > 0):
+            yield row[3]
+
     def _decoded(self, raw: Sequence[_Raw]) -> list[Envelope]:
-        old, old_until = OldRows(), self.old_until
+        old, old_until = OldRows(self._old_questions), self.old_until
         return [
             Envelope(seq, at, source, decode(body) if seq > old_until else old.decode(body))
             for seq, at, source, body in raw

@@ -31,7 +31,11 @@ _LOG = structlog.get_logger(actor="journal")
 
 
 class LogThread(aiosqlite.Connection):
-    """The connection of an order log, and the thread that it lives on."""
+    """The connection of an order log, and the thread that it lives on.
+
+    aiosqlite runs single statements; what must not be cut in half runs here as one piece. For that its
+    private `_execute` and `_thread` are used, and nothing else of it: the dependency is pinned to 0.22.
+    """
 
     def __init__(self, log: OrderLog) -> None:
         super().__init__(partial(_opened, log), iter_chunk_size=1)

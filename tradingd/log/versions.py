@@ -8,7 +8,7 @@ version of a log begins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,27 @@ tag_of = msgspec.msgpack.Decoder(Tag).decode
 _decode_raw = msgspec.msgpack.Decoder(Raw).decode
 
 
+class Questions:
+    """What the gate was asked, by id: in version 1 its answers repeated some of it, now they carry it whole."""
+
+    def __init__(self, all_of_them: Callable[[], Iterable[bytes]]) -> None:
+        self._all_of_them: Callable[[], Iterable[bytes]] | None = all_of_them
+        self._seen: dict[str, Raw] = {}
+
+    def note(self, raw: Raw) -> Raw:
+        """Keep a question that was read."""
+        self._seen[raw.get("order_id") or raw["intent_id"]] = raw
+        return raw
+
+    def get(self, name: str) -> Raw | None:
+        """Return a question; reads all of the log's where this reading passed it over. None: it was let go."""
+        if name not in self._seen and self._all_of_them is not None:
+            read, self._all_of_them = self._all_of_them, None
+            for body in read():
+                _upgraded(_decode_raw(body), self)
+        return self._seen.get(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What became of one tag of version 1."""
@@ -45,19 +66,68 @@ class Change:
     """Its name now."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Fields that have another name now."""
-    reshaped: Callable[[Raw], Raw] | None = None
+    reshaped: Callable[[Raw, Questions], Raw] | None = None
     """Makes the shape of now of the one of then, after the fields have got their names."""
 
 
-def _with_origin(raw: Raw) -> Raw:
+def _upgraded(raw: Raw, questions: Questions) -> Raw:
+    change = CHANGES.get(raw["type"])
+    if change is None:
+        return raw
+    raw = {change.fields.get(name, name): value for name, value in raw.items()}
+    raw["type"] = change.tag
+    return raw if change.reshaped is None else change.reshaped(raw, questions)
+
+
+def _asked(raw: Raw, questions: Questions) -> Raw:
+    return questions.note(raw)
+
+
+def _proposed(raw: Raw, questions: Questions) -> Raw:
     """Tell the router's own exits apart by a field: version 1 told them by their id alone."""
     parts = OrderId.parse(raw["order_id"])
     is_own = parts is not None and parts.origin in (Origin.EXIT, Origin.FLATTEN)
-    return {**raw, "is_own_exit": is_own}
+    return questions.note({**raw, "is_own_exit": is_own})
 
+
+def _order_answer(raw: Raw, questions: Questions) -> Raw:
+    order = questions.get(raw["order_id"]) or _proposed({**_UNKNOWN_ORDER, **raw}, questions)
+    return {**raw, "order": {**order, "type": "OrderProposed"}}
+
+
+def _intent_answer(raw: Raw, questions: Questions) -> Raw:
+    """Nest the intent; of an operator's order the one that the gate makes of it, with the owner it named."""
+    asked = {**_UNKNOWN_INTENT, **(questions.get(raw["intent_id"]) or raw)}
+    if asked["type"] != "Intent":
+        asked |= {
+            "type": "Intent",
+            "strategy": raw["strategy"],
+            "quoted_at": raw.get("quoted_at", 0),
+        }
+    return {**raw, "intent": asked}
+
+
+_UNKNOWN_ORDER: Raw = {
+    "side": "buy", "quantity": "0", "order_type": "market", "limit_price": None,
+    "time_in_force": "day", "quoted_at": 0,
+}  # fmt: skip
+_UNKNOWN_INTENT: Raw = {
+    "side": "buy", "quantity": None, "confidence": 1.0, "bid": 0.0, "ask": 0.0, "quoted_at": 0,
+    "reason": "",
+}  # fmt: skip
+"""What an answer of version 1 does not repeat, where its question was let go with the days before it."""
+
+QUESTIONS = ("Intent", "OperatorOrder", "OrderProposed")
+"""Tags of version 1 that the gate answered."""
 
 CHANGES: Mapping[str, Change] = {
-    "OrderProposed": Change("OrderProposed", reshaped=_with_origin),
+    "Intent": Change("Intent", reshaped=_asked),
+    "OperatorOrder": Change("OperatorOrder", reshaped=_asked),
+    "IntentApproved": Change("IntentApproved", reshaped=_intent_answer),
+    "IntentRefused": Change("IntentRefused", reshaped=_intent_answer),
+    "OrderProposed": Change("OrderProposed", reshaped=_proposed),
+    "OrderApproved": Change("OrderApproved", reshaped=_order_answer),
+    "OrderRefused": Change("OrderRefused", reshaped=_order_answer),
 }
 """By the tag in version 1."""
 
@@ -65,16 +135,15 @@ CHANGES: Mapping[str, Change] = {
 class OldRows:
     """Reads rows of version 1, ascending, for one reading of a log."""
 
+    def __init__(self, questions: Callable[[], Iterable[bytes]]) -> None:
+        self._questions = Questions(questions)
+
     def decode(self, body: bytes) -> AnyMessage:
-        """Return what a row says, as this version says it."""
-        change = CHANGES.get(tag_of(body).type)
-        if change is None:
+        """Return what a row says, as this version says it; raises what `codec.UNREADABLE` names."""
+        if tag_of(body).type not in CHANGES:
             return decode(body)
-        raw = {change.fields.get(name, name): value for name, value in _decode_raw(body).items()}
-        raw["type"] = change.tag
-        message: AnyMessage = msgspec.convert(
-            raw if change.reshaped is None else change.reshaped(raw), AnyMessage
-        )
+        raw = _upgraded(_decode_raw(body), self._questions)
+        message: AnyMessage = msgspec.convert(raw, AnyMessage)
         return message
 
 
