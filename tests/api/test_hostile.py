@@ -17,6 +17,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.api.flood import CLIENTS, REQUESTS, flood
 from tests.api.kit import CANARY, Kit, served
 from tests.support.counting import Turns
 from tradingd import messages as m
@@ -29,8 +30,6 @@ from tradingd.observability import logs
 
 WHY = {"reason": "test"}
 PAUSE, HALT = "/api/control/pause", "/api/risk/emergency-stop"
-FLOODING = 16
-"""Clients of the flood, each with one request at a time."""
 
 
 def port_of(kit: Kit) -> int:
@@ -226,25 +225,9 @@ async def test_fault_87_a_flood_does_not_hold_the_loop(kit: Kit) -> None:
     """Each client has one answer a turn at most, so others get turns; `bench.responsiveness` has the milliseconds."""
     turns = Turns()
     answered: Counter[int] = Counter()
-
-    async def flood(session: aiohttp.ClientSession, number: int) -> None:
-        headers = {"Authorization": f"Bearer {kit.tokens[Access.READ]}"} if number % 2 else {}
-        for _ in range(60):
-            path = ("/api/orders", "/metrics", "/api/performance", PAUSE)[number % 4]
-            method = "POST" if path == PAUSE else "GET"
-            try:
-                async with session.request(
-                    method, kit.api.address + path, headers=headers, data=b"x" * 500
-                ) as reply:
-                    await reply.read()
-                answered[turns.count] += 1
-            except aiohttp.ClientError:
-                pass  # a place too many, or hung up on
-
-    async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(flood(session, number) for number in range(FLOODING)))
-    assert sum(answered.values()) > 30 * FLOODING
-    assert max(answered.values()) <= FLOODING
+    await flood(kit, lambda: answered.update([turns.count]))
+    assert sum(answered.values()) > CLIENTS * REQUESTS / 2
+    assert max(answered.values()) <= CLIENTS
     assert await turns.end() > len(answered)
     assert verify(kit.folder / "audit.jsonl").rows <= 40, "a flood does not fill the disk"
 

@@ -179,3 +179,12 @@ def story() -> tuple[Message, ...]:
         m.FeedLost(Market.CRYPTO, "closed"),
         m.LevelChanged(Level.HALTED, ("daily_loss", "failure:risk")),
     )  # fmt: skip
+
+
+def holding(metrics: Metrics, view: HouseView, positions: range) -> None:
+    """Tell of a position and a resting order of each number."""
+    for number in positions:
+        symbol = f"S{number}"
+        held = m.PositionChanged("sma", symbol, D(10), D("99.5"), D(0), D(0), "fill")
+        resting = order(f"g-e-sma-{number}-1", symbol=symbol)
+        tell(view, metrics, (m.Mark(symbol, 99.0, 101.0, AT), held, *resting))

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.observability.house import AT, WALL, attached, built, fill, order, story, tell
+from tests.observability.house import WALL, attached, built, fill, holding, order, story, tell
 from tests.support.counting import calls_of
 from tradingd import messages as m
 from tradingd.messages import Level, Severity
 from tradingd.observability.meters import FAMILIES
 from tradingd.observability.metrics import HALTING, Metrics
 from tradingd.supervisor.levels import CAUSES
-from tradingd.views.system_view import HouseView
 
 D = Decimal
 SECOND = 1_000_000_000
@@ -182,14 +181,6 @@ async def test_the_house_is_read_from_its_own_counters(tmp_path: Path) -> None:
     labels = '{stream="us_equity"}'
     assert seen[f"tradingd_stream_last_message_timestamp_seconds{labels}"] == WALL - 1
     assert 'tradingd_stream_last_message_timestamp_seconds{stream="trade_updates"}' not in seen
-
-
-def holding(metrics: Metrics, view: HouseView, positions: range) -> None:
-    for number in positions:
-        symbol = f"S{number}"
-        held = m.PositionChanged("sma", symbol, D(10), D("99.5"), D(0), D(0), "fill")
-        resting = order(f"g-e-sma-{number}-1", symbol=symbol)
-        tell(view, metrics, (m.Mark(symbol, 99.0, 101.0, AT), held, *resting))
 
 
 async def test_a_scrape_costs_little_for_each_position(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
-"""How hard a property is tried: the same few examples in every run, or fifty times as many drawn anew.
+"""How hard a property is tried: the same few examples in every run, or EFFORT (50) times as many drawn anew.
 
 A failure prints `@reproduce_failure`: the example, to be pasted above the test.
 """
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 LONG = "long"
-_TIMES = 50
+_TIMES = int(os.environ.get("EFFORT", "50"))
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
