@@ -54,8 +54,9 @@ class EquityCurve:
     """The account over time. Beyond `points_max` every second point goes and the spacing doubles."""
 
     def __init__(self, points_max: int) -> None:
-        self.drawdown = Drawdown()
-        """Of every mark, the ones that were thinned out too."""
+        self._drawdown = Drawdown()
+        """Of the falls that ended; the one under way lies between peak and trough."""
+        self._peak = self._trough = Decimal("-Infinity")
         self._points_max = points_max
         self._kept: list[tuple[int, EquityMarked]] = []
         self._last: tuple[int, EquityMarked] | None = None
@@ -64,7 +65,12 @@ class EquityCurve:
 
     def apply(self, marked: EquityMarked, at: int) -> None:
         """Take one mark."""
-        self.drawdown.mark(marked.equity_usd)
+        equity = marked.equity_usd
+        if equity > self._peak:
+            self._end_fall()
+            self._peak = self._trough = equity
+        elif equity < self._trough:
+            self._trough = equity
         self._last = last = (at, marked)
         if at >= self._due_at:
             self._kept.append(last)
@@ -72,6 +78,12 @@ class EquityCurve:
                 del self._kept[1::2]
                 self._spacing_ns *= 2
             self._due_at = at + self._spacing_ns
+
+    @property
+    def drawdown(self) -> Drawdown:
+        """Return the worst falls of all marks, the ones that were thinned out too."""
+        self._end_fall()
+        return self._drawdown
 
     def points(self) -> list[EquityPoint]:
         """Return the kept points, the latest always among them."""
@@ -81,6 +93,11 @@ class EquityCurve:
             EquityPoint(at=at, equity_usd=one.equity_usd, exposure_usd=one.exposure_usd)
             for at, one in marks
         ]
+
+    def _end_fall(self) -> None:
+        if self._last is not None:
+            self._drawdown.mark(self._peak)
+            self._drawdown.mark(self._trough)
 
 
 def drawdown_of(equity: Iterable[Decimal]) -> Drawdown:
