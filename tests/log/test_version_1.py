@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from tests.log.version_1 import STATIONS, TOLD, settings, unpack
+from tests.log.version_1 import FOLDER, STATIONS, TOLD, settings, unpack
 from tradingd import messages as m
 from tradingd.app.explain import explain
 from tradingd.broker.known import KnownOrders
@@ -238,6 +240,26 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     assert held(again) == held(cores)
     assert read(log)[-1] == told
     assert verify(log).faults == ()
+
+
+SHAPES = json.loads((FOLDER / "messages.json").read_text())
+"""What version 1 knew: the fields of each message, and the values of each enumeration."""
+
+
+@pytest.mark.parametrize("tag", SHAPES["messages"])
+def test_every_field_of_version_1_is_read_into_one_of_now(tag: str) -> None:
+    """Decoding ignores what it does not know and fills in what has a default: so neither may happen unseen."""
+    change = versions.CHANGES.get(tag, versions.Change(tag))
+    fields = {field.name: field for field in structs.fields(getattr(m, change.tag))}
+    was = {change.fields.get(name, name) for name in SHAPES["messages"][tag]}
+    assert change.fields.keys() <= {*SHAPES["messages"][tag]}
+    if change.reshaped is None:
+        assert was == fields.keys()
+
+
+@pytest.mark.parametrize("name_of_it", SHAPES["enums"])
+def test_every_value_of_version_1_is_known_now(name_of_it: str) -> None:
+    assert {*SHAPES["enums"][name_of_it]} <= {each.value for each in getattr(m, name_of_it)}
 
 
 def test_a_tag_of_before_is_no_tag_of_another_message_now() -> None:

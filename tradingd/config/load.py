@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tradingd.config.checks import faults_of
 from tradingd.config.faults import ConfigError, Fault, dotted, is_secret_name, shown
+from tradingd.config.renamed import new_name
 from tradingd.config.settings import Settings
 from tradingd.config.sources import Gathered, gather
 from tradingd.instruments.settings import internal_of
@@ -113,6 +114,8 @@ def _remedy(kind: str, path: tuple[str | int, ...], error: dict[str, Any]) -> st
     if kind == "missing":
         return "Add it; config/mock.toml shows every key with its unit and safe range"
     if kind in _UNKNOWN:
+        if new := new_name(path):
+            return f"It is called {new} now: write that instead"
         if is_secret_name(str(path[-1])):
             return "Remove it; keys come from ALPACA_API_KEY and ALPACA_SECRET_KEY or credentials"
         return "Mend the spelling or remove it; config/mock.toml shows every key"
