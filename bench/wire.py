@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import multiprocessing
-import random
 import socket
 import statistics
 import struct
@@ -23,7 +22,6 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 
 import structlog
@@ -35,62 +33,13 @@ from alpaca.trading.enums import TimeInForce as TheirTime
 from alpaca.trading.requests import LimitOrderRequest
 from msgspec.msgpack import encode
 
-from bench.wire_server import DATA_PATH, SYMBOL, TRIGGER_SIZE, UPDATES_PATH, serve
-from tests.support.settings import beyond, risk_limits, router_settings, supervisor_settings
-from tradingd.app.endpoints import Ends
-from tradingd.app.system import House
-from tradingd.broker.settings import AlpacaSettings
+from bench.wire_client import KEY, trade
+from bench.wire_server import DATA_PATH, SYMBOL, TRIGGER_SIZE, serve
 from tradingd.log.memory_store import NullStore
-from tradingd.log.memory_tape import NullTape
-from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore
-from tradingd.messages import IntentClosed, Market, Quote, RunStarted, Side
-from tradingd.portfolio.core import PortfolioSettings
-from tradingd.quotes.feed_settings import FeedSettings
-from tradingd.quotes.settings import QuotesSettings
-from tradingd.reconciler.core import ReconcilerSettings
-from tradingd.runtime.clock import SystemClock
-from tradingd.runtime.network import AiohttpNetwork
-from tradingd.runtime.ports import LogStore
-from tradingd.strategy.core import StrategySettings
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
-from tradingd.wiring import WIRING, CoreSettings, build_cores
 
-KEY = "-"
 Client = Callable[[int, int], None]
 """(port, orders): answers so many triggers."""
-
-
-class Trigger(Strategy):
-    """Wishes for one coin whenever the size of the bid says so."""
-
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
-        """Look at the size."""
-        if quote.bid_size != TRIGGER_SIZE:
-            return None
-        return Wish(side=Side.BUY, reason="trigger", quantity=Decimal(1))
-
-
-STRATEGY = StrategySettings(
-    name="trigger", kind="trigger", symbols=(SYMBOL,), when="quote", refusal_wait_s=0
-)
-CORES = CoreSettings(
-    quotes=QuotesSettings(symbols=(SYMBOL,)),
-    strategies=(STRATEGY,),
-    kinds={"trigger": Trigger},
-    risk=beyond(
-        risk_limits(
-            symbols=(SYMBOL,),
-            order_value_usd_max=Decimal(1_000),
-            order_quantity_max=Decimal(1_000),
-        ),
-        orders_per_minute_max=1_000_000,
-    ),
-    router=router_settings(),
-    reconciler=ReconcilerSettings(),
-    portfolio=PortfolioSettings(),
-    supervisor=supervisor_settings(markets=(Market.CRYPTO,), reconcile_interval_s=3600),
-)
 
 
 def ours(port: int, orders: int, *, is_journaled: bool) -> None:
@@ -99,44 +48,7 @@ def ours(port: int, orders: int, *, is_journaled: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "log.sqlite3") if is_journaled else NullStore()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_house(port, orders, store))
-
-
-async def _house(port: int, orders: int, store: LogStore) -> None:
-    await store.open()
-    cores = build_cores(CORES)
-    rng = random.Random(1)
-    recovered = await recover(store, cores, WIRING, rng)
-    network = AiohttpNetwork()
-    house = House(
-        cores, recovered, _ends(port), store=store, tape=NullTape(), network=network, rng=rng
-    )
-    closed = house.bus.watch("bench", (IntentClosed,))
-    house.start()
-    house.bus.publish("daemon", RunStarted(recovered.genesis, "bench", "", "", "paper"))
-    house.open_market()
-    for _ in range(orders):
-        await closed.get()
-    await house.stop()
-    await network.close()
-    await store.close()
-
-
-def _ends(port: int) -> Ends:
-    broker = AlpacaSettings(
-        trading_url=f"http://127.0.0.1:{port}",
-        trading_stream_url=f"ws://127.0.0.1:{port}{UPDATES_PATH}",
-        key_id=KEY,
-        secret_key=KEY,
-    )
-    feed = FeedSettings(
-        symbols=(SYMBOL,),
-        key_id=KEY,
-        secret_key=KEY,
-        crypto_stream_url=f"ws://127.0.0.1:{port}{DATA_PATH}",
-        channels=("quotes",),
-    )
-    return Ends(SystemClock(), broker, feed)
+            runner.run(trade(port, orders, store))
 
 
 def theirs(port: int, orders: int) -> None:

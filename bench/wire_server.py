@@ -11,6 +11,8 @@ import itertools
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
@@ -142,9 +144,19 @@ def serve(port_to: Connection) -> None:
 
 
 async def _serve(port_to: Connection) -> None:
+    async with serving() as port:
+        port_to.send(port)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    """Serve within this process; gives the port."""
     runner = web.AppRunner(Broker().app(), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    port_to.send(runner.addresses[0][1])
-    await asyncio.Event().wait()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,31 @@
+"""The way from a quote to its order may get shorter, not longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import path
+
+WIRE_MAX = {"calls": 358, "functions": 198, "files": 60, "jumps": 202}
+"""Reached; wanted are 35 files and 110 jumps. Lower these whenever the way got shorter."""
+
+BACKTEST_MAX = {"calls": 533, "functions": 297, "files": 63, "jumps": 333}
+
+
+def over(way: path.Way, most: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """Return what is more than it may be."""
+    counts = way.counts()
+    return {name: (counts[name], bound) for name, bound in most.items() if counts[name] > bound}
+
+
+@pytest.mark.wire
+def test_from_the_socket_to_the_wire() -> None:
+    way = path.to_wire(10)
+    assert way.files[0].startswith("quotes/"), way.files
+    assert way.files[-1] == "runtime/http1.py"
+    assert not over(way, WIRE_MAX), way.files
+
+
+def test_through_a_backtest() -> None:
+    way = path.through_backtest()
+    assert not over(way, BACKTEST_MAX), way.files
