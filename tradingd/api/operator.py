@@ -14,8 +14,8 @@ from typing import Protocol
 
 from tradingd import messages as m
 from tradingd.api.bodies import OrderAsked
-from tradingd.messages import Ask, Envelope, Level, Message, Role, Side
-from tradingd.runtime.bus import Watch
+from tradingd.messages import Ask, Level, Message, Role, Side
+from tradingd.runtime.bus import Bus
 from tradingd.state.ids import Origin, intent_id
 from tradingd.views.system_view import HouseView
 
@@ -35,19 +35,6 @@ ENDS = (
 """What ends an order, but for its fills."""
 
 Verdict = m.IntentApproved | m.IntentRefused
-
-
-class BusPort(Protocol):
-    """What is needed of the bus."""
-
-    def publish(self, source: str, message: Message) -> Envelope:
-        """Say a message."""
-
-    def watch(self, name: str, kinds: Collection[type[Message]], size_max: int = 1024) -> Watch:
-        """Listen in."""
-
-    def unwatch(self, name: str) -> None:
-        """Stop listening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,7 @@ class Controls:
 class Desk:
     """What operators may do."""
 
-    def __init__(self, bus: BusPort, view: HouseView, controls: Controls) -> None:
+    def __init__(self, bus: Bus, view: HouseView, controls: Controls) -> None:
         self._bus = bus
         self._view = view
         self._controls = controls

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
+
+from tradingd.broker.desk import Desk
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-
-
-class Runner(Protocol):
-    """Who runs the work and answers for its failures."""
-
-    def spawn(self, work: Coroutine[Any, Any, None], what: str) -> object:
-        """Run beside the caller."""
-
-    async def guarded(self, work: Coroutine[Any, Any, None], what: str) -> None:
-        """Await work; its failure goes no further."""
 
 
 class Chains:
     """A task per chain that has work, and none for the others."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._queues: dict[str, deque[Work]] = {}
 
     def add(self, chain: str, work: Work) -> None:
@@ -33,12 +25,12 @@ class Chains:
             queue.append(work)
             return
         self._queues[chain] = deque([work])
-        self._runner.spawn(self._drain(chain), chain)
+        self._desk.spawn(self._drain(chain), chain)
 
     async def _drain(self, chain: str) -> None:
         queue = self._queues[chain]
         try:
             while queue:
-                await self._runner.guarded(queue.popleft()(), chain)
+                await self._desk.guarded(queue.popleft()(), chain)
         finally:
             del self._queues[chain]

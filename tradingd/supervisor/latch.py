@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from tradingd.messages import Ask, LevelChanged, Message, OperatorAsked
+from tradingd.runtime.bus import Bus
 from tradingd.supervisor.levels import cause_of
 
 FILE_NAME = "HALT"
@@ -25,13 +25,6 @@ TEXT_MAX = 200
 
 _HALTS = frozenset({Ask.HALT, Ask.FLATTEN})
 _LOG = structlog.get_logger()
-
-
-class Taps(Protocol):
-    """The bus, as the latch sees it."""
-
-    def on(self, kind: type[Message], callback: Callable[[Message], None]) -> None:
-        """Call back inside `publish`."""
 
 
 class HaltLatch:
@@ -47,7 +40,7 @@ class HaltLatch:
         """A halt was asked for in this run, and the supervisor has not yet answered."""
         self._text = ""
 
-    def attach(self, bus: Taps) -> None:
+    def attach(self, bus: Bus) -> None:
         """Follow what is asked and what the supervisor says."""
         bus.on(OperatorAsked, self._hear_ask)
         bus.on(LevelChanged, self._hear_level)
