@@ -10,6 +10,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -207,6 +208,21 @@ def test_an_answer_read_without_its_question_says_the_same(name: str, tmp_path: 
     half = len(expected) // 2
     assert log.read_types(answers, expected[half].seq) == expected[half + 1 :]
     log.close()
+
+
+ANSWERS = ("IntentApproved", "IntentRefused", "OrderApproved", "OrderRefused")
+
+
+def test_an_answer_whose_question_was_let_go_still_says_what_it_can(
+    name: str, tmp_path: Path
+) -> None:
+    for _, _, _, kind, body, _ in rows_of(unpack(name, tmp_path)):
+        if kind in ANSWERS:
+            told = msgspec.msgpack.decode(body)
+            answer = versions.OldRows(tuple).decode(body)
+            assert type(answer).__name__ == kind
+            for field in ("order_id", "rule"):
+                assert getattr(answer, field, None) == told.get(field)
 
 
 @pytest.mark.parametrize("died", POSITIONS)
