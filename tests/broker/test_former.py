@@ -13,6 +13,7 @@ from tradingd.messages import Level, SnapshotAsked
 Houses = Callable[..., House]
 OPENING = ("old-e-s-1-1", "older-e-s-4-2", "old-o-operator-3-1")
 KEPT = ("old-x-s-2-1", "old-f-s-3-1", "old-p-s-1-1", "other-e-s-1-1", "by-hand", "gone-e-s-1-1")
+WAYS_OUT = ("old-o-operator-4-1", "old-e-s-5-1")
 
 
 def alerts(house: House) -> list[str]:
@@ -23,7 +24,8 @@ async def restored(houses: Houses, level: Level = Level.HALTED) -> House:
     house = houses(former=("older", "old"))
     for order_id in (*OPENING, *KEPT):
         house.broker.make(order_id)
-    house.broker.make("old-o-operator-4-1", side="sell")
+    for order_id in WAYS_OUT:
+        house.broker.make(order_id, side="sell")
     await house.start(level)
     await house.until("BrokerConnected")
     return house
@@ -35,7 +37,7 @@ async def test_what_would_open_is_taken_back_at_the_first_reading_and_nothing_el
     house = await restored(houses)
     orders = house.broker.orders
     await house.until(lambda: all(orders[each]["status"] == "canceled" for each in OPENING))
-    assert {orders[each]["status"] for each in (*KEPT, "old-o-operator-4-1")} == {"new"}
+    assert {orders[each]["status"] for each in (*KEPT, *WAYS_OUT)} == {"new"}
     listed = {order.order_id for order in house.all("BrokerSnapshot")[0].orders}
     assert listed >= set(OPENING), "the difference is told: a person looks at it"
     house.say(SnapshotAsked("period"))

@@ -37,11 +37,14 @@ class FormerOrders:
                 self._desk.spawn(self._cancel(view), f"cancel {view.order_id}")
 
     def _is_opening(self, view: OrderView) -> bool:
+        """Tell whether an intent of a former genesis buys: an entry does, and what sells is a way out."""
         parts = OrderId.parse(view.order_id)
-        if parts is None or parts.instance not in self._geneses:
-            return False
-        is_bought = parts.origin is Origin.OPERATOR and view.side == Side.BUY.value
-        return is_bought or parts.origin is Origin.STRATEGY
+        return (
+            parts is not None
+            and parts.instance in self._geneses
+            and parts.origin in (Origin.STRATEGY, Origin.OPERATOR)
+            and view.side == Side.BUY.value
+        )
 
     async def _cancel(self, view: OrderView) -> None:
         if view.order_id not in self._told:
