@@ -79,26 +79,14 @@ async def open_ends(settings: Settings, warmup: Warmup, network: Network) -> End
 
 
 def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
-    alpaca = settings.alpaca
-    key_id, secret = settings.key.reveal(), settings.secret.reveal()
-    broker = replace(
-        _broker(settings, alpaca.trading_url, alpaca.trading_stream_url, key_id, secret),
-        account=alpaca.account_id,
+    alpaca, keys = settings.alpaca, (settings.key.reveal(), settings.secret.reveal())
+    trading = (alpaca.trading_url, alpaca.trading_stream_url)
+    data = (alpaca.data_url, alpaca.data_stream_url)
+    ends = _ends(
+        settings, warmup, SystemClock(), keys, trading=trading, data=data, feed_name=alpaca.feed
     )
-    feed = FeedSettings(
-        symbols=settings.quotes.symbols,
-        key_id=key_id,
-        secret_key=secret,
-        trading_url=alpaca.trading_url,
-        data_url=alpaca.data_url,
-        equity_stream_url=f"{alpaca.data_stream_url}/{_stream_path(alpaca.feed)}",
-        crypto_stream_url=f"{alpaca.data_stream_url}/v1beta3/crypto/us",
-        data_feed="sip" if alpaca.feed == "sip" else "iex",
-        channels=_channels(settings),
-        warmup=warmup,
-        request_s_max=alpaca.request_deadline_s,
-    )
-    return Ends(SystemClock(), broker, feed)
+    ends.broker = replace(ends.broker, account=alpaca.account_id, is_clock_compared=True)
+    return ends
 
 
 async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
@@ -148,49 +136,58 @@ async def _external(settings: Settings, warmup: Warmup, network: Network) -> End
 def _local(
     settings: Settings, warmup: Warmup, host: str, clock: Clock, keys: tuple[str, str]
 ) -> Ends:
+    rest, stream = f"http://{host}", f"ws://{host}"
+    trading = (rest, f"{stream}/stream")
+    return _ends(
+        settings, warmup, clock, keys, trading=trading, data=(rest, stream), feed_name="iex"
+    )
+
+
+def _ends(
+    settings: Settings,
+    warmup: Warmup,
+    clock: Clock,
+    keys: tuple[str, str],
+    *,
+    trading: tuple[str, str],
+    data: tuple[str, str],
+    feed_name: str,
+) -> Ends:
+    """Return both ends; `trading` and `data` are addresses of requests and of the stream."""
     key_id, secret = keys
-    broker = _broker(settings, f"http://{host}", f"ws://{host}/stream", key_id, secret)
+    alpaca = settings.alpaca
+    broker = AlpacaSettings(
+        trading_url=trading[0],
+        trading_stream_url=trading[1],
+        data_url=data[0],
+        key_id=key_id,
+        secret_key=secret,
+        quote_age_s_max=settings.risk.quote_age_s_max,
+        request_s_max=alpaca.request_deadline_s,
+        requests_per_min_max=alpaca.requests_per_min_max,
+        data_requests_per_min_max=alpaca.data_requests_per_min_max,
+        trace_folder=str(settings.state_dir / "traces"),
+    )
     feed = FeedSettings(
         symbols=settings.quotes.symbols,
         key_id=key_id,
         secret_key=secret,
-        trading_url=f"http://{host}",
-        data_url=f"http://{host}",
-        equity_stream_url=f"ws://{host}/v2/iex",
-        crypto_stream_url=f"ws://{host}/v1beta3/crypto/us",
+        trading_url=trading[0],
+        data_url=data[0],
+        equity_stream_url=f"{data[1]}/v2/{feed_name}",
+        crypto_stream_url=f"{data[1]}/v1beta3/crypto/us",
+        data_feed="sip" if feed_name == "sip" else "iex",
         channels=_channels(settings),
         warmup=warmup,
-        request_s_max=settings.alpaca.request_deadline_s,
+        request_s_max=alpaca.request_deadline_s,
     )
     return Ends(clock, broker, feed)
-
-
-def _broker(
-    settings: Settings, url: str, stream_url: str, key_id: str, secret: str
-) -> AlpacaSettings:
-    return AlpacaSettings(
-        trading_url=url,
-        trading_stream_url=stream_url,
-        data_url=url if settings.run.mode == "mock" else settings.alpaca.data_url,
-        key_id=key_id,
-        secret_key=secret,
-        quote_age_s_max=settings.risk.quote_age_s_max,
-        request_s_max=settings.alpaca.request_deadline_s,
-        requests_per_min_max=settings.alpaca.requests_per_min_max,
-        data_requests_per_min_max=settings.alpaca.data_requests_per_min_max,
-        trace_folder=str(settings.state_dir / "traces"),
-        is_clock_compared=settings.run.mode != "mock",
-    )
 
 
 def _channels(settings: Settings) -> tuple[str, ...]:
     """Ask for prints only where they are needed: bars under a minute are made of them."""
     trades = ("trades",) if any(span % MINUTE_S for span in settings.quotes.bar_spans_s) else ()
     return ("quotes", *trades, "bars", "statuses")
-
-
-def _stream_path(feed: str) -> str:
-    return f"v2/{feed}"
 
 
 async def _read_clock(network: Network, url: str) -> _ToldClock:

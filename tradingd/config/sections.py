@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tradingd.instruments.settings import Money, settings
+from tradingd.quotes.feed_settings import DATA_URL, PAPER_URL, STREAM_URL
 
 EMBEDDED = "embedded"
 
@@ -71,10 +72,10 @@ class Alpaca:
 
     account_id: str = ""
     feed: Literal["iex", "sip", "delayed_sip", "test"] = "iex"
-    trading_url: HttpUrl = "https://paper-api.alpaca.markets"
+    trading_url: HttpUrl = PAPER_URL
     trading_stream_url: SocketUrl = "wss://paper-api.alpaca.markets/stream"
-    data_url: HttpUrl = "https://data.alpaca.markets"
-    data_stream_url: SocketUrl = "wss://stream.data.alpaca.markets"
+    data_url: HttpUrl = DATA_URL
+    data_stream_url: SocketUrl = STREAM_URL
     request_deadline_s: Annotated[float, Field(ge=1, le=60)] = 10
     requests_per_min_max: Annotated[int, Field(ge=20, le=1000)] = 180
     data_requests_per_min_max: Annotated[int, Field(ge=20, le=10_000)] = 180
