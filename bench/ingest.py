@@ -27,10 +27,11 @@ from tradingd.log.memory_tape import NullTape
 from tradingd.messages import Market, StationFailed
 from tradingd.quotes.core import QuotesCore
 from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.handshake import StreamLost
 from tradingd.quotes.intake import Intake
 from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.settings import QuotesSettings
-from tradingd.quotes.stream import MarketStream, StreamLost
+from tradingd.quotes.stream import MarketStream
 from tradingd.quotes.wire import ext_of
 from tradingd.runtime.actor import Station
 from tradingd.runtime.bus import Bus

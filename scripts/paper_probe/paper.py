@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tradingd.broker.handshake import UpdatesLost, open_update_socket
 from tradingd.broker.settings import AlpacaSettings
+from tradingd.quotes.handshake import StreamRefused, open_market_socket
 from tradingd.runtime.account_wire import AccountWire
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket, SocketClosed
 from tradingd.runtime.wire_trace import Ring
@@ -146,6 +148,23 @@ class Paper:
         except NetworkError as error:
             raise Unanswered(f"{urlsplit(url).path}: {error}") from error
 
+    @property
+    def data_stream_url(self) -> str:
+        """Where the stocks' socket is."""
+        return f"{self.settings.data_stream_url.rstrip('/')}/v2/{self.settings.feed}"
+
+    async def data_socket(self) -> Socket:
+        """Return an authenticated socket of market data that speaks JSON; raises `Unanswered`."""
+        broker = self.settings.broker
+        try:
+            opened = await open_market_socket(
+                self._wire, self.data_stream_url, key_id=broker.key_id,
+                secret_key=broker.secret_key, deadline_s=10.0, headers={},
+            )  # fmt: skip
+        except (NetworkError, SocketClosed, StreamRefused, TimeoutError) as error:
+            raise Unanswered(f"not authenticated: {error}") from error
+        return opened.socket
+
     async def far_price(self, symbol: str) -> Decimal:
         """Return a limit at which a purchase rests; raises `Unanswered` when no price is known."""
         crypto = "/" in symbol
@@ -257,17 +276,15 @@ class Paper:
     @contextlib.asynccontextmanager
     async def updates(self) -> AsyncIterator[list[str | bytes]]:
         """Listen to the order stream; the frames gather in the list."""
-        socket = await self.connect(self.settings.broker.trading_stream_url)
-        frames: list[str | bytes] = []
-        keys = {
-            "key_id": self.settings.broker.key_id,
-            "secret_key": self.settings.broker.secret_key,
-        }
+        broker, frames = self.settings.broker, list[str | bytes]()
         try:
-            await socket.send(_text({"action": "authenticate", "data": keys}))
-            frames.append(await _within(socket))
-            await socket.send(_text({"action": "listen", "data": {"streams": ["trade_updates"]}}))
-            frames.append(await _within(socket))
+            socket = await open_update_socket(
+                self._wire, broker.trading_stream_url, key_id=broker.key_id,
+                secret_key=broker.secret_key, deadline_s=10.0, keep=frames.append,
+            )  # fmt: skip
+        except (NetworkError, SocketClosed, UpdatesLost, TimeoutError) as error:
+            raise Unanswered(f"the order stream: {error!r}") from error
+        try:
             reading = asyncio.create_task(_gather(socket, frames))
             try:
                 yield frames
@@ -313,14 +330,6 @@ def _without_others(line: str) -> str:
     path, _, rows = body.partition(" ")
     is_list = path.startswith(("positions", "orders?status="))
     return f"{head} GET /v2/{path} (kept back)" if is_list and len(rows) > 2 else line
-
-
-async def _within(socket: Socket) -> str | bytes:
-    try:
-        async with asyncio.timeout(10.0):
-            return await socket.receive()
-    except (TimeoutError, SocketClosed) as error:
-        raise Unanswered(f"the order stream: {error!r}") from error
 
 
 async def _gather(socket: Socket, frames: list[str | bytes]) -> None:

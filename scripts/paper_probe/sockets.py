@@ -21,11 +21,12 @@ SYMBOLS = (
 
 async def auth_timeout(paper: Paper) -> str:
     """Connect and say nothing."""
-    socket = await _connected(paper)
+    socket = await paper.connect(paper.data_stream_url)
     began = paper.clock.monotonic()
     told = []
     try:
         async with asyncio.timeout(paper.settings.patience_s):
+            await _receive(socket)  # the welcome
             while True:
                 told.append(_word(await _receive(socket)))
     except TimeoutError:
@@ -39,35 +40,32 @@ async def auth_timeout(paper: Paper) -> str:
 
 async def second_connection(paper: Paper) -> str:
     """Open two, and then one after a clean end."""
-    first = await _authenticated(paper)
-    told = []
+    first = await paper.data_socket()
     try:
-        second = await _connected(paper)
-        try:
-            await _send(paper, second)
-            told.append(f"second: {_word(await _answer(second))}")
-        except SocketClosed as closed:
-            told.append(f"second: {closed}")
-        finally:
-            await second.close()
+        second = await paper.data_socket()
+    except Unanswered as refused:
+        told = f"second: {refused}"
+    else:
+        told = "second: authenticated"
+        await second.close()
     finally:
         await first.close()
     began = paper.clock.monotonic()
     for _ in range(20):
         try:
-            third = await _authenticated(paper)
+            third = await paper.data_socket()
         except Unanswered:
             await asyncio.sleep(5.0)
             continue
         await third.close()
         took = (paper.clock.monotonic() - began) / 1e9
-        return f"{told[0]}; free again {took:.0f} s after a clean end"
-    return f"{told[0]}; not free again within 100 s"
+        return f"{told}; free again {took:.0f} s after a clean end"
+    return f"{told}; not free again within 100 s"
 
 
 async def symbol_limit(paper: Paper) -> str:
     """Subscribe to 16 symbols on two channels, then to 31 on one."""
-    socket = await _authenticated(paper)
+    socket = await paper.data_socket()
     try:
         half = list(SYMBOLS[:16])
         wants = {
@@ -86,49 +84,11 @@ async def symbol_limit(paper: Paper) -> str:
         await socket.close()
 
 
-async def _connected(paper: Paper) -> Socket:
-    """Open the data socket and read its welcome."""
-    url = f"{paper.settings.data_stream_url.rstrip('/')}/v2/{paper.settings.feed}"
-    socket = await paper.connect(url)
-    try:
-        await _answer(socket)
-    except (TimeoutError, SocketClosed) as error:
-        await socket.close()
-        raise Unanswered(f"no welcome: {error}") from error
-    return socket
-
-
-async def _authenticated(paper: Paper) -> Socket:
-    socket = await _connected(paper)
-    try:
-        await _send(paper, socket)
-        answer = await _answer(socket)
-    except (TimeoutError, SocketClosed) as error:
-        await socket.close()
-        raise Unanswered(f"not authenticated: {error}") from error
-    if answer.get("msg") != "authenticated":
-        await socket.close()
-        raise Unanswered(f"not authenticated: {_word(answer)}")
-    return socket
-
-
-async def _send(paper: Paper, socket: Socket) -> None:
-    broker = paper.settings.broker
-    await socket.send(
-        _encode({"action": "auth", "key": broker.key_id, "secret": broker.secret_key})
-    )
-
-
 async def _receive(socket: Socket) -> dict[str, Any]:
     """Return the first message of the next frame."""
     frame = await socket.receive()
     messages = msgspec.json.decode(frame, type=list[dict[str, Any]])
     return messages[0] if messages else {}
-
-
-async def _answer(socket: Socket) -> dict[str, Any]:
-    async with asyncio.timeout(10.0):
-        return await _receive(socket)
 
 
 async def _control(socket: Socket) -> dict[str, Any]:

@@ -35,10 +35,10 @@ from tests.properties.odd import (
 from tests.properties.wire import Answers, run
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import number, time_ns
+from tradingd.broker.handshake import UpdatesLost
 from tradingd.broker.outcome import Outcome, classify
 from tradingd.broker.rest import AlpacaRest, CallFailed
 from tradingd.broker.settings import KeysRefused
-from tradingd.broker.updates import StreamLost
 from tradingd.messages import Message
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
@@ -92,7 +92,7 @@ def hear(frames: list[bytes]) -> list[Message]:
         for frame in frames:
             try:
                 edge.stream._hear(frame)
-            except StreamLost:
+            except UpdatesLost:
                 break
         await asyncio.sleep(0)
         await edge.desk.stop()

@@ -39,7 +39,7 @@ from tradingd.messages import (
 from tradingd.quotes import feed as feed_module
 from tradingd.quotes.feed import AlpacaFeed
 from tradingd.quotes.feed_settings import FeedSettings
-from tradingd.quotes.stream import StreamRefused
+from tradingd.quotes.handshake import StreamRefused
 from tradingd.quotes.wire import StreamError, ext_of
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.ports import Reply

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-import msgspec
 import structlog
 
 from tradingd.broker.alpaca_wire import (
@@ -26,6 +25,7 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.gap import Gap
+from tradingd.broker.handshake import STREAM, UpdatesLost, open_update_socket
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import KeysRefused
 from tradingd.broker.snapshot import Snapshots
@@ -38,17 +38,7 @@ log = structlog.get_logger(actor="broker")
 BUFFER_FRAMES_MAX = 20_000
 """Frames that may wait while the gap is read."""
 
-STREAM = "trade_updates"
-
 _STATUS = re.compile(r"\b([45]\d\d)\b")
-
-
-class StreamLost(Exception):  # noqa: N818 - it names the state of affairs
-    """This connection is of no use any more."""
-
-    def __init__(self, reason: str, *, is_fatal: bool = False) -> None:
-        super().__init__(reason)
-        self.is_fatal = is_fatal
 
 
 class OrderStream:
@@ -83,68 +73,44 @@ class OrderStream:
             )
             await asyncio.sleep(wait_s)
 
-    async def _session_until_lost(self, why: str) -> StreamLost:
+    async def _session_until_lost(self, why: str) -> UpdatesLost:
         try:
             await self._session(why)
-        except StreamLost as loss:
+        except UpdatesLost as loss:
             return loss
         except NetworkError as error:
             match = _STATUS.search(str(error))
-            return StreamLost(str(error), is_fatal=match is not None and match[1] in {"401", "403"})
+            return UpdatesLost(
+                str(error), is_fatal=match is not None and match[1] in {"401", "403"}
+            )
         except CallFailed as failure:
-            return StreamLost(
+            return UpdatesLost(
                 f"the gap could not be read: {failure}", is_fatal=failure.status == 401
             )
         except SocketClosed as closed:
-            return StreamLost(f"closed: {closed}")
+            return UpdatesLost(f"closed: {closed}")
         except TimeoutError:
-            return StreamLost("no answer in time")
+            return UpdatesLost("no answer in time")
         except (
             Exception
         ) as error:  # quarantine: whatever broke this session must not end the stream for good
             log.exception("stream.session_failed")
             text = f"order stream: {type(error).__name__}: {error}"
             self._desk.alert(Severity.CRITICAL, "edge_stream_failed", text)
-            return StreamLost(text)
-        return StreamLost("ended")
+            return UpdatesLost(text)
+        return UpdatesLost("ended")
 
     async def _session(self, why: str) -> None:
         settings = self._desk.settings
-        socket = await self._desk.network.connect(
-            settings.trading_stream_url, headers={}, deadline_s=settings.handshake_s_max
-        )
+        self._buffer = []
+        socket = await open_update_socket(
+            self._desk.network, settings.trading_stream_url, key_id=settings.key_id,
+            secret_key=settings.secret_key, deadline_s=settings.handshake_s_max, keep=self._hear,
+        )  # fmt: skip
         try:
-            self._buffer = []
-            await self._open(socket)
             await self._live(socket, why)
         finally:
             await socket.close()
-
-    async def _open(self, socket: Socket) -> None:
-        settings = self._desk.settings
-        keys = {"key_id": settings.key_id, "secret_key": settings.secret_key}
-        await socket.send(_text({"action": "authenticate", "data": keys}))
-        answer = await self._answer(socket, "authorization")
-        if answer.status != "authorized":
-            is_refused = answer.status == "unauthorized"  # another word is no refusal of the keys
-            raise StreamLost(f"the broker says {answer.status or 'nothing'}", is_fatal=is_refused)
-        await socket.send(_text({"action": "listen", "data": {"streams": [STREAM]}}))
-        answer = await self._answer(socket, "listening")
-        if STREAM not in answer.streams:
-            raise StreamLost(f"not listening: {answer.error or answer.streams}")
-
-    async def _answer(self, socket: Socket, stream: str) -> WireStreamData:
-        """Wait for the next control message; updates that come first are kept."""
-        async with asyncio.timeout(self._desk.settings.handshake_s_max):
-            while True:
-                raw = await socket.receive()
-                try:
-                    frame = decode(raw, WireFrame)
-                    if frame.stream in {stream, "authorization"}:
-                        return decode(frame.data, WireStreamData)
-                except Unreadable as fault:
-                    raise StreamLost(f"unreadable handshake: {str(fault)[:100]}") from fault
-                self._hear(raw)
 
     async def _live(self, socket: Socket, why: str) -> None:
         reader = asyncio.create_task(self._read(socket))
@@ -167,7 +133,7 @@ class OrderStream:
         if self._buffer is None:
             self._handle(frame)
         elif len(self._buffer) >= BUFFER_FRAMES_MAX:
-            raise StreamLost("too much happened while the gap was read")
+            raise UpdatesLost("too much happened while the gap was read")
         else:
             self._buffer.append(frame)
 
@@ -191,11 +157,11 @@ class OrderStream:
         try:
             identity = await self._desk.rest.verify()
         except KeysRefused as error:
-            raise StreamLost(f"keys refused: {error}", is_fatal=True) from error
+            raise UpdatesLost(f"keys refused: {error}", is_fatal=True) from error
         wanted, shown = self._desk.settings.account, f"...{identity.account_number[-4:]}"
         if wanted and wanted not in (identity.account_number, identity.account_id):
             reason = f"the keys open account {shown}, and ...{wanted[-4:]} is configured"
-            raise StreamLost(reason, is_fatal=True)
+            raise UpdatesLost(reason, is_fatal=True)
         # A blocked account is judged with each snapshot; its stream still tells of fills.
 
     def _release(self) -> None:
@@ -223,7 +189,7 @@ class OrderStream:
             log.warning("stream.unproven", reason=str(failure))
             return
         if behind:
-            raise StreamLost(f"mute: {behind}")
+            raise UpdatesLost(f"mute: {behind}")
         self.heard_at = self._desk.clock.monotonic()
 
     def _handle(self, frame: str | bytes) -> None:
@@ -284,10 +250,6 @@ class OrderStream:
     def _control(self, message: WireFrame) -> None:
         data = decode(message.data, WireStreamData)
         if message.stream == "authorization" and data.status == "unauthorized":
-            raise StreamLost("the broker withdrew the authorization", is_fatal=True)
+            raise UpdatesLost("the broker withdrew the authorization", is_fatal=True)
         if message.stream not in {"authorization", "listening"}:
             self._desk.say(WordUnknown("stream", message.stream[:40]))
-
-
-def _text(message: object) -> str:
-    return msgspec.json.encode(message).decode()

@@ -26,10 +26,11 @@ from tradingd.messages import (
     Severity,
 )
 from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.handshake import StreamLost, StreamRefused
 from tradingd.quotes.history import History, HistoryUnread, in_time_order, timeframe_of
 from tradingd.quotes.intake import CHUNK, Intake, PublishesHere
 from tradingd.quotes.sessions import Sessions
-from tradingd.quotes.stream import MarketStream, StreamLost, StreamRefused
+from tradingd.quotes.stream import MarketStream
 from tradingd.runtime.ports import Clock, Network
 
 _LOG = structlog.get_logger(actor="feed")

@@ -16,13 +16,13 @@ import structlog
 
 from tradingd.messages import Market
 from tradingd.quotes.feed_settings import FeedSettings
+from tradingd.quotes.handshake import Encode, StreamLost, StreamRefused, open_market_socket
 from tradingd.quotes.intake import CHUNK, Intake
 from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.wire import (
     Point,
     StreamError,
     StreamSubscription,
-    StreamSuccess,
     decode_frame,
 )
 from tradingd.runtime.ports import Clock, Network, NetworkError, Socket, SocketClosed
@@ -40,18 +40,6 @@ SECOND = 1_000_000_000
 
 MUTES_MAX = 4
 """Patience doubles with each mute socket in a row, up to this often: a market may just be quiet."""
-
-
-class StreamLost(Exception):  # noqa: N818 - it names the state of affairs
-    """The socket is gone, mute, or never came to its subscription."""
-
-
-class StreamRefused(StreamLost):
-    """The broker said no, by number."""
-
-    def __init__(self, error: StreamError) -> None:
-        super().__init__(f"{error.code} {error.msg}")
-        self.code = error.code
 
 
 class MarketStream:
@@ -81,7 +69,7 @@ class MarketStream:
         """Subscriptions that the broker would not add; the socket and what it had stay."""
         self._socket: Socket | None = None
         """The authenticated socket, while there is one."""
-        self._encode: Callable[[dict[str, object]], str | bytes] = msgspec.msgpack.encode
+        self._encode: Encode = msgspec.msgpack.encode
         self._network = network
         self._clock = clock
         self._intake = intake
@@ -96,16 +84,10 @@ class MarketStream:
 
         `on_connected` is awaited before the first point is taken: what was missed comes before what follows.
         """
-        socket: Socket | None = None
         deadline = self._settings.handshake_s_max
+        socket: Socket | None = None
         try:
-            async with asyncio.timeout(deadline):
-                socket = await self._network.connect(
-                    self.url,
-                    headers={"Content-Type": "application/msgpack"},
-                    deadline_s=deadline,
-                )
-                await self._handshake(socket)
+            socket = await self._open(deadline)
             await on_connected()
             await self._listen(socket)
         except NetworkError as error:
@@ -121,50 +103,50 @@ class MarketStream:
             if socket is not None:
                 await socket.close()
 
+    def _note_unread(self, count: int) -> None:
+        self._intake.unread += count
+
     async def watch(self, symbols: tuple[str, ...]) -> None:
         """Watch these symbols from now on: an open socket is told the difference, a later one all."""
         before, self.symbols = self.symbols, symbols
+        if self._socket is not None:
+            await self._change(self._socket, before)
+
+    async def _change(self, socket: Socket, before: tuple[str, ...]) -> None:
+        symbols = self.symbols
         changes = {
             "subscribe": [each for each in symbols if each not in before],
             "unsubscribe": [each for each in before if each not in symbols],
         }
         for action, names in changes.items():
-            if names and self._socket is not None:
+            if names:
                 wanted = dict.fromkeys(self._channels, names)
                 try:
-                    await self._socket.send(self._encode({"action": action, **wanted}))
+                    await socket.send(self._encode({"action": action, **wanted}))
                 except SocketClosed:
                     return  # who reads learns of it, too, and the next socket asks for all
 
-    async def _handshake(self, socket: Socket) -> None:
-        is_text = await self._until(socket, StreamSuccess, "connected")
-        self._encode = encode = _as_text if is_text else msgspec.msgpack.encode
-        keys = {"key": self._settings.key_id, "secret": self._settings.secret_key}
-        await socket.send(encode({"action": "auth", **keys}))
-        await self._until(socket, StreamSuccess, "authenticated")
-        symbols = list(self.symbols)
-        self._socket = socket  # from here on a change is sent after what was asked for
-        wanted = dict.fromkeys(self._channels, symbols)
-        await socket.send(encode({"action": "subscribe", **wanted}))
-        await self._until(socket, StreamSubscription)
+    async def _open(self, deadline_s: float) -> Socket:
+        asked: tuple[str, ...] = ()
 
-    async def _until(self, socket: Socket, kind: type[Point], msg: str = "") -> bool:
-        """Read until the awaited control message; tell whether it came as text."""
-        while True:
-            frame = await socket.receive()
-            points, unread = decode_frame(frame)
-            self._intake.unread += unread
-            for point in points:
-                if isinstance(point, StreamError):
-                    raise StreamRefused(point)
-                if isinstance(point, StreamSubscription):
-                    self._compare(point)
-                if isinstance(point, kind) and (not msg or getattr(point, "msg", "") == msg):
-                    return isinstance(frame, str)
+        def wanted() -> dict[str, list[str]]:
+            nonlocal asked
+            asked = self.symbols
+            return {channel: list(asked) for channel in self._channels}
 
-    def _compare(self, subscription: StreamSubscription) -> None:
+        socket, self._encode, subscription = await open_market_socket(
+            self._network, self.url, key_id=self._settings.key_id, secret_key=self._settings.secret_key,
+            deadline_s=deadline_s, wanted=wanted, note_unread=self._note_unread,
+        )  # fmt: skip
+        self._compare(subscription, asked)
+        self._socket = socket
+        if self.symbols != asked:  # changed while the subscription was under way
+            await self._change(socket, asked)
+        return socket
+
+    def _compare(self, subscription: StreamSubscription, asked: tuple[str, ...]) -> None:
         for channel in self._channels:
-            missing = sorted(set(self.symbols) - set(getattr(subscription, channel)))
+            missing = sorted(set(asked) - set(getattr(subscription, channel)))
             if missing:
                 _LOG.warning(
                     "stream.error", market=self.market, channel=channel, unsubscribed=missing
@@ -260,7 +242,3 @@ class _MuteWatch:
             self._patience.reschedule(now)
             return
         self._handle = self._next()
-
-
-def _as_text(message: dict[str, object]) -> str:
-    return msgspec.json.encode(message).decode()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import msgspec
-
 from tradingd.app.preflight.check import Check, fail, ok
-from tradingd.broker.alpaca_wire import Unreadable, WireFrame, WireStreamData, decode
+from tradingd.broker.handshake import UpdatesLost, open_update_socket
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Market
 from tradingd.quotes.feed_settings import FeedSettings
-from tradingd.quotes.wire import StreamError, StreamSubscription, StreamSuccess, decode_frame
-from tradingd.runtime.ports import Network, NetworkError, Socket, SocketClosed
+from tradingd.quotes.handshake import StreamRefused, open_market_socket
+from tradingd.runtime.ports import Network, NetworkError, SocketClosed
 
 REMEDIES = {
     400: "Report it: the broker does not understand our request",
@@ -26,14 +22,6 @@ REMEDIES = {
     410: "Report it: this feed has no such channel",
 }
 """The broker's error numbers, and what a person does about them."""
-
-
-class Refused(Exception):  # noqa: N818 - it names the state of affairs
-    """The broker said no by number."""
-
-    def __init__(self, error: StreamError) -> None:
-        super().__init__(f"error {error.code}: {error.msg}")
-        self.code = error.code
 
 
 def markets_of(settings: FeedSettings) -> dict[Market, tuple[str, ...]]:
@@ -51,61 +39,24 @@ async def check_feed(network: Network, settings: FeedSettings, market: Market) -
     is_equity = market is Market.US_EQUITY
     url = settings.equity_stream_url if is_equity else settings.crypto_stream_url
     try:
-        async with asyncio.timeout(settings.handshake_s_max):
-            got = await _subscribed(network, url, settings, symbols)
-    except Refused as refused:
+        socket, _, subscription = await open_market_socket(
+            network, url, key_id=settings.key_id, secret_key=settings.secret_key,
+            deadline_s=settings.handshake_s_max, wanted=lambda: {"quotes": list(symbols)},
+        )  # fmt: skip
+        await socket.close()
+    except StreamRefused as refused:
         remedy = REMEDIES.get(refused.code, "See the broker's list of stream errors")
-        return fail(name, str(refused), remedy, code=str(refused.code))
+        return fail(name, f"error {refused.code}: {refused.text}", remedy, code=str(refused.code))
     except (NetworkError, SocketClosed) as error:
         return fail(name, f"{url}: {error}", "Look at the network and [alpaca] data_stream_url")
     except TimeoutError:
         found = f"{url} did not answer within {settings.handshake_s_max:.0f} s"
         return fail(name, found, "Look at the network and [alpaca] data_stream_url")
-    missing = sorted(set(symbols) - set(got))
+    missing = sorted(set(symbols) - set(subscription.quotes))
     if missing:
         remedy = "Remove it from [quotes] symbols: this feed does not have it"
         return fail(name, f"not subscribed: {', '.join(missing)}", remedy)
     return ok(name, f"quotes of {len(symbols)} symbols")
-
-
-async def _subscribed(
-    network: Network, url: str, settings: FeedSettings, symbols: tuple[str, ...]
-) -> list[str]:
-    headers = {"Content-Type": "application/msgpack"}
-    socket = await network.connect(url, headers=headers, deadline_s=settings.handshake_s_max)
-    try:
-        is_text = await _until(socket, StreamSuccess, "connected")
-        encode = _as_text if isinstance(is_text, str) else msgspec.msgpack.encode
-        keys = {"key": settings.key_id, "secret": settings.secret_key}
-        await socket.send(encode({"action": "auth", **keys}))
-        await _until(socket, StreamSuccess, "authenticated")
-        await socket.send(encode({"action": "subscribe", "quotes": list(symbols)}))
-        return await _subscription(socket)
-    finally:
-        await socket.close()
-
-
-async def _until(socket: Socket, kind: type[StreamSuccess], msg: str) -> str | bytes:
-    while True:
-        frame = await socket.receive()
-        for point in decode_frame(frame)[0]:
-            if isinstance(point, StreamError):
-                raise Refused(point)
-            if isinstance(point, kind) and point.msg == msg:
-                return frame
-
-
-async def _subscription(socket: Socket) -> list[str]:
-    while True:
-        for point in decode_frame(await socket.receive())[0]:
-            if isinstance(point, StreamError):
-                raise Refused(point)
-            if isinstance(point, StreamSubscription):
-                return point.quotes
-
-
-def _as_text(message: dict[str, object]) -> str:
-    return msgspec.json.encode(message).decode()
 
 
 async def check_order_stream(network: Network, settings: AlpacaSettings) -> Check:
@@ -113,33 +64,15 @@ async def check_order_stream(network: Network, settings: AlpacaSettings) -> Chec
     name, url = "order stream", settings.trading_stream_url
     remedy = "Look at the keys and [alpaca] trading_stream_url; only one program may listen"
     try:
-        async with asyncio.timeout(settings.handshake_s_max):
-            socket = await network.connect(url, headers={}, deadline_s=settings.handshake_s_max)
-            try:
-                return await _listening(socket, settings, name, remedy)
-            finally:
-                await socket.close()
-    except (NetworkError, SocketClosed, Unreadable) as error:
+        socket = await open_update_socket(
+            network, url, key_id=settings.key_id, secret_key=settings.secret_key,
+            deadline_s=settings.handshake_s_max, keep=lambda _: None,
+        )  # fmt: skip
+        await socket.close()
+    except UpdatesLost as lost:
+        return fail(name, str(lost), remedy)
+    except (NetworkError, SocketClosed) as error:
         return fail(name, f"{url}: {error}", remedy)
     except TimeoutError:
         return fail(name, f"{url} did not answer", remedy)
-
-
-async def _listening(socket: Socket, settings: AlpacaSettings, name: str, remedy: str) -> Check:
-    keys = {"key_id": settings.key_id, "secret_key": settings.secret_key}
-    await socket.send(_as_text({"action": "authenticate", "data": keys}))
-    answer = await _answer(socket)
-    if answer.status != "authorized":
-        return fail(name, f"the broker says {answer.status or 'nothing'}", remedy)
-    await socket.send(_as_text({"action": "listen", "data": {"streams": ["trade_updates"]}}))
-    answer = await _answer(socket)
-    if "trade_updates" not in answer.streams:
-        return fail(name, f"not listening: {answer.error or answer.streams}", remedy)
     return ok(name, "authorized, listening to trade_updates")
-
-
-async def _answer(socket: Socket) -> WireStreamData:
-    while True:
-        frame = decode(await socket.receive(), WireFrame)
-        if frame.stream in {"authorization", "listening"}:
-            return decode(frame.data, WireStreamData)
