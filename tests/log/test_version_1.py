@@ -119,7 +119,7 @@ def test_no_row_is_rewritten_and_the_log_of_before_is_kept(name: str, tmp_path: 
 @pytest.mark.parametrize("recorded", WITH_TAPE)
 def test_it_replays_exactly_where_the_old_release_did(recorded: str, tmp_path: Path) -> None:
     log = unpack(recorded, tmp_path)
-    told = settings(recorded)
+    told = settings(recorded, tmp_path)
     verdicts = replay(
         read(log), read_tape(log.parent / "tape"), lambda _: build_cores(told), WIRING
     )
@@ -139,7 +139,7 @@ def test_every_intent_of_it_is_explained(recorded: str, tmp_path: Path) -> None:
     log = OrderLog(unpack(recorded, tmp_path), is_read_only=True)
     log.open()
     tape = list(read_tape(log.path.parent / "tape"))
-    limits = settings(recorded).risk
+    limits = settings(recorded, tmp_path).risk
     asked = [e.message for e in log.read_types((m.Intent, m.OperatorOrder))]
     assert asked
     for intent in asked:
@@ -156,7 +156,7 @@ def test_every_intent_of_it_is_explained(recorded: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("died", POSITIONS)
 async def test_a_killed_run_is_taken_up_as_the_old_release_would(died: str, tmp_path: Path) -> None:
-    log, cores = unpack(died, tmp_path), build_cores(settings(died))
+    log, cores = unpack(died, tmp_path), build_cores(settings(died, tmp_path))
     recovered = await take_up(log, cores)
 
     assert (recovered.genesis, recovered.next_seq, recovered.at) == TAKEN_UP[died]
@@ -232,13 +232,13 @@ async def test_what_the_old_release_had_saved_is_passed_over_and_the_log_read(
     log = unpack(died, tmp_path)
     with closing(sqlite3.connect(log)) as db:
         assert db.execute("SELECT count(*) FROM checkpoints").fetchone()[0] > 0
-    recovered = await take_up(log, build_cores(settings(died)))
+    recovered = await take_up(log, build_cores(settings(died, tmp_path)))
     assert recovered.after_seq == -1
     assert len(recovered.envelopes) == TOLD[died].rows
 
 
 async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
-    log, cores = unpack("killed", tmp_path), build_cores(settings("killed"))
+    log, cores = unpack("killed", tmp_path), build_cores(settings("killed", tmp_path))
     recovered = await take_up(log, cores)
     store = SqliteStore(log)
     await store.open()
@@ -250,7 +250,7 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     await store.save_checkpoint(Checkpoint(seq, states))
     await store.close()
 
-    again = build_cores(settings("killed"))
+    again = build_cores(settings("killed", tmp_path))
     taken = await take_up(log, again)
     assert (taken.after_seq, taken.next_seq, list(taken.envelopes)) == (seq, seq + 1, [])
     assert held(again) == held(cores)

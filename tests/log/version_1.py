@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
+from tradingd.config.renamed import RENAMED
 from tradingd.wiring import CoreSettings
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "log_v1"
@@ -55,6 +56,14 @@ def unpack(name: str, to: Path) -> Path:
     return to / "state" / "orders.db"
 
 
-def settings(name: str) -> CoreSettings:
-    """Return what its cores were told."""
-    return core_settings(load(FOLDER / f"{name}.toml", {}, None))
+def settings(name: str, folder: Path) -> CoreSettings:
+    """Return what its cores were told: its configuration, with the keys by the names of now."""
+    lines, table = [], ""
+    for line in (FOLDER / f"{name}.toml").read_text().splitlines():
+        if line.startswith("["):
+            table = line.strip("[]").partition(".")[0]
+        key, is_set, value = line.partition(" = ")
+        lines.append(f"{RENAMED.get((table, key), key)}{is_set}{value}")
+    file = folder / f"{name}.toml"
+    file.write_text("\n".join(lines))
+    return core_settings(load(file, {}, None))
