@@ -86,7 +86,7 @@ def test_a_slow_flatten_earns_time_by_what_it_sells_and_not_by_waiting(
     config = with_strategy(tmp_path, "Buys", BUYS)
     with started(
         tmp_path, config,
-        mock__simulator=slow_exchange, router__order_timeout_s="600", supervisor__flatten_check_s="60",
+        mock__simulator=slow_exchange, router__order_timeout_s="90", supervisor__flatten_check_s="60",
     ) as unit:  # fmt: skip
         unit.wait_event("position.changed")
         unit.process.send_signal(signal.SIGTERM)

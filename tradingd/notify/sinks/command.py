@@ -48,7 +48,8 @@ class CommandSink:
 
 async def _feed(process: asyncio.subprocess.Process, line: bytes) -> None:
     assert process.stdin is not None
-    with suppress(ConnectionError):  # a program may end without reading; its exit code tells
+    # A program may end without reading, and its exit code tells; uvloop's word for that is RuntimeError.
+    with suppress(ConnectionError, RuntimeError):
         process.stdin.write(line)
         await process.stdin.drain()
         process.stdin.close()
