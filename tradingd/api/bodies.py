@@ -40,7 +40,7 @@ Amount = Annotated[
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every body. A pattern's `$` would let one line end through, so that is looked at here."""
+    """The base of every body; raises ValueError at a line end, which a pattern's `$` would let through."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

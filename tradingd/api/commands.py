@@ -89,7 +89,7 @@ def _judged(call: Call, verdict: str, intent_id: str, quantity: str) -> Answer:
 
 
 async def cancel_order(call: Call) -> Answer:
-    """Cancel one of our own working orders, or all of them."""
+    """Cancel one of our own working orders, or all of them; raises Refusal for any other."""
     if call.id == ALL_ORDERS:
         return told(call, await call.surface.desk.cancel_all(call.caller.who, call.reason))
     order = call.surface.view.orders.get(call.id)
@@ -125,7 +125,7 @@ async def resume(call: Call) -> Answer:
 
 
 async def flatten(call: Call) -> Answer:
-    """Sell everything, or one symbol."""
+    """Sell everything, or one symbol; raises Refusal where that symbol is not held."""
     asked = call.body
     assert isinstance(asked, bodies.FlattenAsked)
     symbol = asked.symbol or ""

@@ -249,7 +249,7 @@ def read_order(body: bytes | msgspec.Raw) -> OrderView:
 
 
 def view_of(wire: WireOrder) -> OrderView:
-    """Turn a decoded order into our types."""
+    """Turn a decoded order into our types; raises Unreadable where one has no id."""
     if not wire.id or not wire.client_order_id:
         raise Unreadable("an order without id")
     cumulative, average = number(wire.filled_qty), number(wire.filled_avg_price)

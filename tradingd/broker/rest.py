@@ -147,14 +147,14 @@ class AlpacaRest:
         return _readable(await self.read("account", "/account", Lane.LOOKUP), WireAccount)
 
     async def positions(self, lane: Lane = Lane.LOOKUP) -> list[WirePosition]:
-        """Return every position; a row that cannot be read is a failure, since it is not flat."""
+        """Return every position; raises CallFailed also at a row that cannot be read, since it is not flat."""
         rows, faults = _rows(await self.read("positions", "/positions", lane), WirePosition)
         if faults:
             raise CallFailed(f"positions: {faults[0]}")
         return rows
 
     async def open_orders(self, lane: Lane = Lane.LOOKUP) -> list[OrderView]:
-        """Return every open order of the account, all pages."""
+        """Return every open order of the account, all pages; raises CallFailed rather than a part of them."""
         found: dict[str, OrderView] = {}
         size = self._settings.page_size
         query = {"status": "open", "limit": str(size), "direction": "asc"}
@@ -174,7 +174,7 @@ class AlpacaRest:
         raise CallFailed(f"orders: more than {self._settings.pages_max} pages")
 
     async def order_by_client_id(self, order_id: str, lane: Lane = Lane.LOOKUP) -> OrderView | None:
-        """Return the order with our id, None when the broker says it has none."""
+        """Return the order with our id, None when the broker says it has none; raises CallFailed."""
         query = urlencode({"client_order_id": order_id})
         try:
             body = await self.read("lookup", f"/orders:by_client_order_id?{query}", lane)
@@ -188,7 +188,7 @@ class AlpacaRest:
         return view
 
     async def activities(self, kinds: str, after: str) -> list[WireActivity]:
-        """Return activities since `after` (RFC 3339), oldest first, all pages."""
+        """Return activities since `after` (RFC 3339), oldest first, all pages; raises CallFailed."""
         found: list[WireActivity] = []
         size = ACTIVITY_PAGE_SIZE
         query = {
@@ -208,7 +208,7 @@ class AlpacaRest:
         raise CallFailed(f"activities: more than {self._settings.pages_max} pages")
 
     async def splits(self, symbols: Sequence[str], first: str, last: str) -> list[WireSplit]:
-        """Return the splits of symbols whose ex-date is within two dates."""
+        """Return the splits of symbols whose ex-date is within two dates; raises CallFailed."""
         query = {"symbols": ",".join(symbols), "types": "forward_split,reverse_split",
                  "start": first, "end": last, "limit": "1000"}  # fmt: skip
         url = f"{self._settings.data_url.rstrip('/')}/v1/corporate-actions?{urlencode(query)}"

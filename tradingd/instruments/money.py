@@ -17,7 +17,7 @@ SHARE_STEP = Decimal("0.000000001")
 
 @lru_cache(maxsize=16_384)
 def decimal_of(value: float) -> Decimal:
-    """Return the shortest exact decimal of a market float; ValueError unless finite.
+    """Return the shortest exact decimal of a market float; raises ValueError unless it is finite.
 
     Remembered, because prices stand on a grid and come back: a hit costs a fifth of the conversion.
     """

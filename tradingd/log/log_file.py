@@ -40,7 +40,7 @@ class LogFile:
         """The last row that an earlier version wrote, and read through `versions`; -1 where there is none."""
 
     def open(self, *, is_checked: bool = True) -> None:
-        """Open, migrate and check; raises `StoreError`. Unchecked, it opens what can still be read."""
+        """Open, migrate and check; raises StoreError, or StoreCorrupt. Unchecked, it opens what can still be read."""
         if not self._is_read_only:
             # Created here, so that the file and its WAL never exist with the umask's mode.
             try:

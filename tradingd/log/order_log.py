@@ -91,7 +91,8 @@ class OrderLog(LogFile):
     def latest_checkpoint(self, before_seq: int | None = None) -> Checkpoint | None:
         """Return the newest whole checkpoint before a place; the sealed days keep one each.
 
-        What an earlier version kept is passed over: its cores had other states.
+        What an earlier version kept is passed over: its cores had other states. Raises StoreCorrupt where
+        the rows before it changed, and StoreBeginsLater where there is none and rows were let go.
         """
         for seq, states, chain, digest in self._all_checkpoints():
             is_asked = seq > self.old_until and (before_seq is None or seq < before_seq)

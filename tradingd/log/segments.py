@@ -79,7 +79,7 @@ def register(db: sqlite3.Connection, segment: Segment) -> None:
 
 
 def select(log: Path, segment: Segment, sql: str, values: tuple[object, ...]) -> list[Any]:
-    """Run one query in a sealed file."""
+    """Run one query in a sealed file; raises StoreCorrupt where it cannot be read."""
     file = file_of(log, segment.day)
     try:
         with closing(open_sealed(file)) as db:

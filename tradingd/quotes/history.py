@@ -75,7 +75,7 @@ class History:
         }
 
     async def calendar(self) -> tuple[TradingDay, ...]:
-        """Return the trading days around now, as the broker has them."""
+        """Return the trading days around now, as the broker has them; raises HistoryUnread."""
         today = date.fromisoformat(trading_day(self._clock.now()))
         query = {
             "start": (today - timedelta(days=self._settings.calendar_days_back)).isoformat(),

@@ -80,7 +80,7 @@ class MarketStream:
         self._channels = [n for n in names if n != "statuses" or market is Market.US_EQUITY]
 
     async def run(self, on_connected: Callable[[], Awaitable[None]]) -> NoReturn:
-        """Connect, subscribe, read until it ends; raises `StreamLost` in every case.
+        """Connect, subscribe, read until it ends; raises StreamLost in every case, or StreamRefused.
 
         `on_connected` is awaited before the first point is taken: what was missed comes before what follows.
         """

@@ -193,7 +193,7 @@ def _decode_text(frame: str) -> tuple[list[Point], int]:
 
 
 def ns_of_ext(stamp: Ext) -> int:
-    """Return ns UTC of a msgpack timestamp in any of its three lengths; ValueError for anything else."""
+    """Return ns UTC of a msgpack timestamp in any of its three lengths; raises ValueError for anything else."""
     data: bytes = stamp.data  # type: ignore[assignment]  # bytes, as msgspec decodes it
     if len(data) == 8:
         value = int.from_bytes(data, "big")
@@ -218,7 +218,7 @@ _RFC3339 = re.compile(
 
 
 def ns_of_text(text: str) -> int:
-    """Return ns UTC of an RFC 3339 time with up to nine digits; ValueError otherwise."""
+    """Return ns UTC of an RFC 3339 time with up to nine digits; raises ValueError otherwise."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no RFC 3339 time")

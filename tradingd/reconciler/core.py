@@ -29,7 +29,7 @@ ACCEPTED = "accepted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcilerSettings:
-    """What counts as equal, and what to make of orders that are not ours."""
+    """What counts as equal, and what to make of orders that are not ours; raises ValueError for no such policy."""
 
     cash_tolerance_usd: Decimal = Decimal("0.01")
     foreign: Policy = "halt"

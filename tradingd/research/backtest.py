@@ -71,7 +71,7 @@ class Backtest:
         )
 
     def run(self, events: Events) -> Collector:
-        """Play every event, let what is due at the last instant happen, and return what was collected."""
+        """Play all events and what is due at the last instant; return what was collected. Raises ValueError without any."""
         stream = iter(events)
         first = next(stream, None)
         if first is None:

@@ -103,7 +103,7 @@ TERMINAL = frozenset({
 
 
 def next_state(state: OrderState, message: Message) -> OrderState:
-    """Return the state after `message`; ProtocolError where the table has no entry."""
+    """Return the state after `message`; raises ProtocolError where the table has no entry."""
     try:
         return TRANSITIONS[state][type(message)]
     except KeyError:

@@ -141,7 +141,7 @@ class AccountWire:
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
-        """Pay and do one request; the deadline covers the wait. An entry does not wait, it grows old."""
+        """Pay and do one request; raises NetworkError. The deadline covers the wait; an entry does not wait, it grows old."""
         turnstile = self._turnstile(url)
         if not turnstile.try_pass(lane):
             if lane is Lane.ENTRY:

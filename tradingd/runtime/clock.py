@@ -38,7 +38,7 @@ class ScaledClock:
         self.rebase(origin_ns, monotonic_origin_ns, speed)
 
     def rebase(self, origin_ns: int, monotonic_origin_ns: int, speed: float) -> None:
-        """Follow another simulator's clock from here on; time already told is never taken back."""
+        """Follow another simulator's clock; time told is never taken back. Raises ValueError unless the speed is positive."""
         if speed <= 0:
             raise ValueError(f"a clock cannot run at speed {speed}")
         self._origin = origin_ns

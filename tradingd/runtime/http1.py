@@ -91,7 +91,7 @@ class ReplyParser:
         self.has_rest = self._reply is not None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by llhttp, for trailers as well: those are counted and dropped."""
+        """Called by llhttp, for trailers as well: those are counted and dropped; raises Garbled beyond the bound."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_BYTES_MAX:
             raise Garbled(f"more than {HEAD_BYTES_MAX} bytes of headers")
@@ -103,7 +103,7 @@ class ReplyParser:
         self._headers[key] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
-        """Called by llhttp. It refuses two lengths, and a length beside chunks, by itself."""
+        """Called by llhttp, which refuses two lengths by itself; raises Garbled at what is no reply."""
         if self._reply is not None:
             return
         status = self._http.get_status_code()
@@ -117,7 +117,7 @@ class ReplyParser:
         self._judge_length(status)
 
     def on_body(self, part: bytes) -> None:
-        """Called by llhttp."""
+        """Called by llhttp; raises Garbled beyond the bound."""
         if self._reply is not None:
             return
         self._barren = 0

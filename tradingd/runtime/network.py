@@ -61,7 +61,7 @@ class BoundedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Resolve, or fail in time."""
+        """Resolve, or fail in time; raises OSError."""
         try:
             async with asyncio.timeout(http1.CONNECT_S_MAX):
                 return await self._resolver.resolve(host, port, family)
@@ -125,7 +125,7 @@ class AiohttpSocket:
         self._socket = socket
 
     async def send(self, frame: str | bytes) -> None:
-        """Send one text or binary frame."""
+        """Send one text or binary frame; raises SocketClosed."""
         try:
             if isinstance(frame, str):
                 await self._socket.send_str(frame)
@@ -135,7 +135,7 @@ class AiohttpSocket:
             raise SocketClosed(self._socket.close_code or 1006, str(error)) from error
 
     async def receive(self) -> str | bytes:
-        """Wait for one text or binary frame."""
+        """Wait for one text or binary frame; raises SocketClosed."""
         message = await self._socket.receive()
         if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             frame: str | bytes = message.data
@@ -192,7 +192,7 @@ class AiohttpNetwork:
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
-        """Do one request, once; the deadline covers waiting for a slot, too."""
+        """Do one request, once; raises NetworkError. The deadline covers waiting for a slot, too."""
         is_on_its_way = False
         try:
             async with asyncio.timeout(deadline_s):
@@ -222,7 +222,7 @@ class AiohttpNetwork:
     async def connect(
         self, url: str, *, headers: Mapping[str, str], deadline_s: float = 10.0
     ) -> AiohttpSocket:
-        """Open a WebSocket; a refusal names its HTTP status."""
+        """Open a WebSocket; raises NetworkError, and a refusal names its HTTP status."""
         try:
             async with asyncio.timeout(deadline_s):
                 socket = await self._sockets.ws_connect(

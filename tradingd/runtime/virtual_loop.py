@@ -98,7 +98,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def run_in_executor(self, *_: object) -> NoReturn:
-        """Refuse: a thread would bring real time back."""
+        """Raises RuntimeError: a thread would bring real time back."""
         raise RuntimeError("no threads in virtual time: put a port in front")
 
     def call_soon(

@@ -49,7 +49,7 @@ _NO_DESK = Desk()
 
 
 class StrategyCore:
-    """The strategy station (`messages.Core`)."""
+    """The strategy station (`messages.Core`); raises ValueError for a strategy that cannot be made."""
 
     def __init__(
         self,

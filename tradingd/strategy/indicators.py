@@ -21,7 +21,7 @@ class Crossing:
     """Two moving averages of whole numbers and which one is above, exactly.
 
     Sums of integers do not round, so `gap` has the sign that exact arithmetic gives, after any number of
-    updates; a tie is a zero and not a matter of luck.
+    updates; a tie is a zero and not a matter of luck. Raises ValueError unless fast is below slow.
     """
 
     __slots__ = ("_at", "_fast_sum", "_lack", "_ring", "_slow_sum", "fast", "slow")
@@ -148,7 +148,7 @@ class Stdev:
 
 
 class Ema:
-    """Exponential moving average, alpha = 2 / (count + 1), begun with the mean of the first `count`."""
+    """Exponential moving average, alpha = 2 / (count + 1), begun with the mean of the first `count`; raises ValueError at 0."""
 
     __slots__ = ("_alpha", "_count", "_seen", "_value")
 

@@ -32,7 +32,7 @@ def kinds_of(names: Iterable[str]) -> tuple[dict[str, StrategyKind], dict[str, s
 
 
 def load_strategy(name: str) -> tuple[StrategyKind, str]:
-    """Load `package.module:Class` or `path/file.py:Class`; ValueError says what is wrong with it."""
+    """Load `package.module:Class` or `path/file.py:Class`; raises ValueError that says what is wrong with it."""
     place, colon, class_name = name.rpartition(":")
     if not colon or not place or not class_name.isidentifier():
         raise ValueError(

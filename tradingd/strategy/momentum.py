@@ -16,7 +16,7 @@ from tradingd.strategy.protocol import PositionView, Strategy, Wish
 
 
 class Momentum(Strategy):
-    """Mids of quotes, closes of bars, or mids at each timer tick; the rule is the same."""
+    """Mids of quotes, closes of bars, or mids at each timer tick; the rule is the same. Raises ValueError for impossible parameters."""
 
     def __init__(
         self,

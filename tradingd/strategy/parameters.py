@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 
 def quantity_of(value: object) -> Decimal | None:
-    """Return a configured quantity exactly; None leaves the size to risk."""
+    """Return a configured quantity exactly; None leaves the size to risk. Raises ValueError unless it is positive."""
     if value is None:
         return None
     try:
@@ -23,14 +23,14 @@ def quantity_of(value: object) -> Decimal | None:
 
 
 def whole(name: str, value: object) -> int:
-    """Return a configured whole number of at least 1."""
+    """Return a configured whole number; raises ValueError unless it is at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
 
 
 def number(name: str, value: object) -> float:
-    """Return a configured finite number; the configuration hands decimals over as `Decimal`."""
+    """Return a configured number, a decimal as `Decimal`; raises ValueError unless it is finite."""
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     found = float(value) if is_number else math.nan  # type: ignore[arg-type]
     if not math.isfinite(found):
@@ -42,7 +42,7 @@ class Confidence:
     """`min(1, gap / (k * stdev))`: how far a signal stands out of the symbol's own noise.
 
     `mode = "full"` says 1 always, for benches and tests. Without any noise a gap is certain: 1. A purchase
-    is not wished for below `at_least`, so a signal at its very beginning does not knock at the gate.
+    is not wished for below `at_least`, so a signal at its very beginning does not knock at the gate. Raises ValueError for a value out of its range.
     """
 
     __slots__ = ("_at_least", "_is_full", "_k")

@@ -35,7 +35,7 @@ class Seat:
         self.wait_ns = 0
 
     def sit(self, kind: StrategyKind) -> None:
-        """Put a fresh instance on the seat; ValueError when its parameters are impossible."""
+        """Put a fresh instance on the seat; raises ValueError when its parameters are impossible."""
         try:
             self.mind = kind(**self.settings.arguments())
             self.cold = self.mind.warmup

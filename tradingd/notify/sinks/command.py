@@ -26,7 +26,7 @@ class CommandSink:
         self._argv = argv
 
     async def send(self, alert: Alert) -> None:
-        """Run the program to its end."""
+        """Run the program to its end; raises SinkFailed unless it ends with 0."""
         line = orjson.dumps(alert.record(), option=orjson.OPT_APPEND_NEWLINE)
         process = await asyncio.create_subprocess_exec(
             *self._argv,

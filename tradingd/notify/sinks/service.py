@@ -39,7 +39,7 @@ class ServiceSink:
         await self._thread.call(self._understand)
 
     async def send(self, alert: Alert) -> None:
-        """Have the service take it."""
+        """Have the service take it; raises SinkFailed when it does not."""
         if not await self._thread.call(lambda: self._notify(alert)):
             raise SinkFailed("the service did not take it (apprise's own line in the log says why)")
 

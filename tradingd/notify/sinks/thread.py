@@ -29,7 +29,7 @@ class SinkThread:
         self._is_busy = False
 
     async def call(self, work: Callable[[], Returned]) -> Returned:
-        """Return what `work` returns or raise what it raises, from the thread."""
+        """Return what `work` returns or raise what it raises, from the thread; raises SinkFailed while one hangs."""
         if self._is_busy:
             raise SinkFailed("the call before this one still hangs")
         self._start()

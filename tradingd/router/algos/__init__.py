@@ -30,7 +30,7 @@ _Make = Callable[[Sequence[str], RouterSettings], Algorithm]
 
 
 def algorithm_of(parent: Parent, settings: RouterSettings) -> Algorithm:
-    """Return what works `parent`, by its own facts and the settings; ValueError where it names nonsense."""
+    """Return what works `parent`, by its own facts and the settings; raises ValueError where it names nonsense."""
     spec = parent.algorithm or _chosen(parent, settings)
     if spec == "immediate":
         return _IMMEDIATE
