@@ -301,7 +301,7 @@ def test_decimal_fields_never_mix_with_floats_of_the_market() -> None:
 
 DUPLICATED = {
     "Activity", "Alert", "Answer", "Api", "Body", "Book", "Call", "Change", "Desk", "Door",
-    "Fault", "Holding", "InFlight", "Ledger", "Level", "Line", "Order", "OrderView", "Outcome",
+    "Fault", "Holding", "Ledger", "Level", "Line", "Order", "OrderView", "Outcome",
     "Outlet", "Performance", "Place", "Plan", "PositionView", "Refusal", "Refused", "Reply",
     "Route", "Row", "Session", "Sessions", "Side", "Stage", "Status", "Strategy", "Tape",
     "Throttle", "Verdict", "Verified", "_Run", "_Saved",

@@ -26,8 +26,7 @@ from tradingd.broker.alpaca_wire import (
 )
 from tradingd.broker.facts import disagreement, facts_of
 from tradingd.broker.known import KnownOrders, Record
-from tradingd.broker.outcome import Verdict, classify, error_text
-from tradingd.broker.waits import retry_after_s
+from tradingd.broker.outcome import Verdict, classify, error_text, retry_after_s
 from tradingd.messages import (
     Message,
     OrderAccepted,

@@ -89,7 +89,7 @@ def attached(metrics: Metrics, folder: Path) -> SimpleNamespace:
     counts = {"crossed": 1, "conflated": 2}
     budget = SimpleNamespace(
         lanes={"exit": 3}, rooms={"exit": 20}, waiting={"poll": 1}, waits={"poll": 2},
-        kept_back={"entry": 1}, refused=1,
+        dropped={"entry": 1}, refused=1,
     )  # fmt: skip
     intake = SimpleNamespace(
         quotes=5, trades=0, bars=0, statuses=0, ignored=0, unread=0, unknown=0,

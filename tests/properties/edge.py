@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -16,14 +15,15 @@ from tradingd import messages as m
 from tradingd.broker.desk import Desk
 from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
-from tradingd.broker.orders import OrderPath
+from tradingd.broker.order_path import OrderPath
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.broker.snapshot import Snapshots
 from tradingd.broker.teller import Teller
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import Envelope, Message, OrderType, Role, Side, TimeInForce
+from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.mailbox import Inbox
+from tradingd.wiring import WIRING
 
 D = Decimal
 NOW = 1_709_649_000_000_000_000
@@ -37,22 +37,15 @@ SETTINGS = AlpacaSettings(
 )
 
 
-class Bus:
-    """Stamps what is said, and looks at it as the log would."""
+class Said:
+    """What was said, looked at as the log would."""
 
     def __init__(self) -> None:
         self.said: list[Message] = []
 
-    def inbox(self, station: str) -> Inbox:
-        raise AssertionError(station)
-
-    def on(self, kind: type[Message], callback: Callable[[Message], None]) -> None:
-        raise AssertionError(kind)
-
-    def publish(self, source: str, message: Message) -> Envelope:
-        check_message(message)
-        self.said.append(message)
-        return Envelope(len(self.said), NOW, source, message)  # type: ignore[arg-type]
+    def append(self, envelope: Envelope) -> None:
+        check_message(envelope.message)
+        self.said.append(envelope.message)
 
     async def durable(self, seq: int) -> None:
         """Everything is."""
@@ -62,10 +55,9 @@ class Edge:
     """The parts of the edge that read, with two orders at the broker."""
 
     def __init__(self, network: Answers, settings: AlpacaSettings = SETTINGS) -> None:
-        self.bus = Bus()
-        self.desk = Desk(
-            network, ManualClock(NOW), self.bus, self.bus, settings=settings, rng=random.Random(1)
-        )
+        self.bus, clock = Said(), ManualClock(NOW)
+        bus = Bus(clock, self.bus, WIRING)
+        self.desk = Desk(network, clock, bus, self.bus, settings=settings, rng=random.Random(1))
         path = OrderPath(self.desk)
         gap = Gap(self.desk, path)
         self.snapshots = Snapshots(self.desk, gap, path, FormerOrders(self.desk, ()))

@@ -43,7 +43,7 @@ from tradingd.messages import Message
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
 from tradingd.runtime.ports import Reply
-from tradingd.runtime.quota_headers import quota_said
+from tradingd.runtime.rate_budget import quota_said
 
 
 def update(event: str, shown: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def test_every_reply_to_an_order_is_judged(status: int, body: bytes) -> None:
     )
 )  # fmt: skip
 def test_no_header_says_more_than_a_number(headers: dict[str, str]) -> None:
-    said = quota_said(Reply(200, b"", headers), NOW)
+    said = quota_said(headers, NOW)
     for value in (said.limit, said.remaining, said.resets_at):
         assert value is None or 0 <= value <= 10**22
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tradingd.runtime.account_wire import AccountWire, Turnstile
+from tradingd.runtime.account_wire import SLOTS_FOR_CANCELS, SLOTS_MAX, AccountWire, RequestLimiter
 from tradingd.runtime.clock import ManualClock, ScaledClock
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
 from tradingd.runtime.rate_budget import RateBudget
@@ -41,15 +41,22 @@ class Line:
         return
 
 
+def drain(limiter: RequestLimiter, *lanes: Lane) -> None:
+    """Spend the minute of these lanes, and end each request at once."""
+    for lane in lanes:
+        while slot := limiter.try_acquire(lane):
+            with slot:
+                pass
+
+
 async def test_the_urgent_pass_first_and_each_lane_in_its_order() -> None:
-    turnstile = Turnstile(RateBudget(20), ScaledClock(NOW, time.monotonic_ns(), 600.0))
-    while turnstile.try_pass(Lane.EXIT) or turnstile.try_pass(Lane.CANCEL):
-        pass
+    limiter = RequestLimiter(RateBudget(20), ScaledClock(NOW, time.monotonic_ns(), 600.0))
+    drain(limiter, Lane.EXIT, Lane.CANCEL)
     order: list[str] = []
 
     async def go(name: str, lane: Lane) -> None:
-        await turnstile.pass_through(lane)
-        order.append(name)
+        with await limiter.acquire(lane):
+            order.append(name)
 
     lanes = [("poll", Lane.POLL), ("a", Lane.CANCEL), ("exit", Lane.EXIT), ("b", Lane.CANCEL)]
     async with asyncio.TaskGroup() as group:
@@ -57,32 +64,57 @@ async def test_the_urgent_pass_first_and_each_lane_in_its_order() -> None:
             group.create_task(go(name, lane))
             await asyncio.sleep(0)
     assert order == ["exit", "a", "b", "poll"]
-    assert turnstile.waits == {"exit": 1, "cancel": 2, "lookup": 0, "entry": 0, "poll": 1}
-    assert not any(turnstile.waiting.values())
-    turnstile.close()
+    assert limiter.waits == {"exit": 1, "cancel": 2, "lookup": 0, "entry": 0, "poll": 1}
+    assert not any(limiter.waiting.values())
+    limiter.close()
+
+
+async def test_a_slot_goes_to_the_most_urgent_and_comes_back_from_who_gives_up() -> None:
+    limiter = RequestLimiter(RateBudget(180), ManualClock(NOW))
+    held = [limiter.try_acquire(Lane.CANCEL) for _ in range(SLOTS_MAX)]
+    assert None not in held
+    assert limiter.try_acquire(Lane.CANCEL) is None
+    assert limiter.try_acquire(Lane.EXIT) is not None, "an exit needs none"
+    order: list[Lane] = []
+
+    async def come(lane: Lane) -> None:
+        with await limiter.acquire(lane):
+            order.append(lane)
+
+    lanes = (Lane.POLL, Lane.ENTRY, Lane.CANCEL, Lane.LOOKUP)
+    tasks = [asyncio.create_task(come(lane)) for lane in lanes]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    for _ in held:
+        limiter.release(Lane.CANCEL)
+    tasks[1].cancel()  # in the very moment in which its slot is handed over
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [Lane.CANCEL, Lane.POLL]
+    others = [limiter.try_acquire(Lane.ENTRY) for _ in range(SLOTS_MAX)]
+    assert len(others) - others.count(None) == SLOTS_MAX - SLOTS_FOR_CANCELS, "none was lost"
+    assert limiter.try_acquire(Lane.CANCEL) is not None
+    limiter.close()
 
 
 async def test_who_gives_up_waiting_leaves_no_trace_in_the_queue() -> None:
     clock = ManualClock(NOW)
     wire = AccountWire(Line(), clock, per_min_max=20)
-    while wire.trading.try_pass(Lane.POLL):
-        pass
-    with pytest.raises(NetworkError, match="kept back") as kept:
+    drain(wire.trading, Lane.POLL)
+    with pytest.raises(NetworkError, match="dropped") as kept:
         await wire.request("GET", "http://x/v2/clock", headers={}, deadline_s=0.01)
     assert not kept.value.was_sent
-    assert (wire.trading.kept_back["poll"], wire.trading.waiting["poll"]) == (1, 0)
+    assert (wire.trading.dropped["poll"], wire.trading.waiting["poll"]) == (1, 0)
     clock.advance(61_000_000_000)
     assert (await wire.request("GET", "http://x/v2/clock", headers={})).status == 200
     await wire.close()
 
 
-async def test_an_entry_without_room_is_kept_back_at_once() -> None:
+async def test_an_entry_without_room_is_dropped_at_once() -> None:
     wire = AccountWire(Line(), ManualClock(NOW), per_min_max=20)
-    while wire.trading.try_pass(Lane.ENTRY):
-        pass
-    with pytest.raises(NetworkError, match="kept back"):
+    drain(wire.trading, Lane.ENTRY)
+    with pytest.raises(NetworkError, match="dropped"):
         await wire.request("POST", "http://x/v2/orders", headers={}, lane=Lane.ENTRY)
-    assert wire.trading.kept_back["entry"] == 1
+    assert wire.trading.dropped["entry"] == 1
     assert (await wire.request("POST", "http://x/v2/orders", headers={}, lane=Lane.EXIT)).status
 
 
@@ -94,11 +126,11 @@ async def test_market_data_has_a_budget_of_its_own() -> None:
     assert (wire.data.budget.sent[Lane.POLL], wire.trading.budget.sent[Lane.POLL]) == (2, 1)
 
 
-async def test_a_429_closes_the_turnstile_for_all_callers() -> None:
+async def test_a_429_closes_the_limiter_for_all_callers() -> None:
     reset = str(NOW // 1_000_000_000 + 30)
     wire = AccountWire(Line(429, {"x-ratelimit-reset": reset}), ManualClock(NOW))
     await wire.request("GET", "http://x/v2/clock", headers={})
-    assert not wire.trading.try_pass(Lane.LOOKUP)
+    assert not wire.trading.try_acquire(Lane.LOOKUP)
     assert wire.trading.budget.refused == 1
 
 

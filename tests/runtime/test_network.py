@@ -10,8 +10,9 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from tradingd.runtime import http1
-from tradingd.runtime import network as module
-from tradingd.runtime.network import AiohttpNetwork, LaneGate
+from tradingd.runtime.account_wire import AccountWire
+from tradingd.runtime.clock import SystemClock
+from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import Lane, NetworkError, SocketClosed
 
 pytestmark = pytest.mark.wire
@@ -161,42 +162,21 @@ async def test_exits_pass_while_every_shared_slot_is_taken(
         return web.Response(text="done")
 
     server.handler = hang_polls
+    wire = AccountWire(network, SystemClock())
     polls = [
-        asyncio.create_task(network.request("GET", server.url, headers={}, deadline_s=5))
+        asyncio.create_task(wire.request("GET", server.url, headers={}, deadline_s=5))
         for _ in range(40)
     ]
     await asyncio.sleep(0)
     for lane in (Lane.EXIT, Lane.CANCEL):
-        reply = await network.request("POST", server.url, headers={}, lane=lane, deadline_s=2)
+        reply = await wire.request("POST", server.url, headers={}, lane=lane, deadline_s=2)
         assert reply.body == b"done"
     with pytest.raises(NetworkError) as caught:
-        await network.request("POST", server.url, headers={}, lane=Lane.POLL, deadline_s=0.05)
+        await wire.request("POST", server.url, headers={}, lane=Lane.POLL, deadline_s=0.05)
     assert not caught.value.was_sent, "it was still waiting for its slot"
     gone.set()
     await asyncio.gather(*polls)
-
-
-async def test_the_gate_lets_the_most_urgent_in_first() -> None:
-    gate = LaneGate()
-    for _ in range(module.SLOTS_MAX):
-        await gate.enter(Lane.CANCEL)
-    order: list[Lane] = []
-
-    async def come(lane: Lane) -> None:
-        await gate.enter(lane)
-        order.append(lane)
-
-    lanes = (Lane.POLL, Lane.ENTRY, Lane.CANCEL, Lane.LOOKUP)
-    tasks = [asyncio.create_task(come(lane)) for lane in lanes]
-    await asyncio.sleep(0)
-    tasks[3].cancel()
-    for _ in range(module.SLOTS_MAX):
-        gate.leave()
-    await asyncio.gather(*tasks[:3])
-    assert order == [Lane.CANCEL, Lane.ENTRY, Lane.POLL]
-    for _ in range(3):
-        gate.leave()
-    assert gate._busy == 0
+    await wire.close()
 
 
 async def test_a_websocket_carries_text_and_binary_and_tells_its_end(

@@ -5,9 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingd.runtime.ports import Lane, Reply
-from tradingd.runtime.quota_headers import quota_said
-from tradingd.runtime.rate_budget import PER_MIN_MIN, SECOND_NS, SPAN_NS, QuotaSaid, RateBudget
+from tradingd.runtime.ports import Lane
+from tradingd.runtime.rate_budget import (
+    PER_MIN_MIN,
+    SECOND_NS,
+    SPAN_NS,
+    QuotaSaid,
+    RateBudget,
+    quota_said,
+)
 
 LANES = st.sampled_from(list(Lane))
 ASKS = st.lists(st.tuples(LANES, st.integers(0, 3 * SECOND_NS)), max_size=600)
@@ -112,4 +118,4 @@ def test_any_header_is_read_or_passed_over(limit: str, remaining: str, reset: st
         "x-ratelimit-limit": limit, "x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset,
         "retry-after": reset,
     }  # fmt: skip
-    RateBudget(180).hear(quota_said(Reply(200, b"", headers), NOW), NOW)
+    RateBudget(180).hear(quota_said(headers, NOW), NOW)

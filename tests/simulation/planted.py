@@ -20,8 +20,7 @@ from tests.simulation.ground import CANARY
 from tests.simulation.wishes import Restless
 from tradingd import messages as m
 from tradingd.app import system
-from tradingd.broker import orders as order_path
-from tradingd.broker import outcome, teller
+from tradingd.broker import order_path, outcome, teller
 from tradingd.broker.alpaca_wire import order_body
 from tradingd.broker.edge import AlpacaBroker
 from tradingd.broker.facts import facts_of

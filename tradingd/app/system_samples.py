@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from tradingd.app.system import House
 from tradingd.observability.meters import counter_of, gauge_of, histogram_of
 from tradingd.observability.metrics import TRADE_UPDATES
-from tradingd.runtime.account_wire import Turnstile
+from tradingd.runtime.account_wire import RequestLimiter
 from tradingd.runtime.ports import Clock, Tape
 from tradingd.runtime.tally import SECOND_NS
 
@@ -160,9 +160,9 @@ def _size(path: Path) -> int:
     return total
 
 
-def _budgets(budgets: Mapping[str, Turnstile]) -> Iterator[Metric]:
+def _budgets(budgets: Mapping[str, RequestLimiter]) -> Iterator[Metric]:
     def by_lane(
-        counts: Callable[[Turnstile], Mapping[str, int]],
+        counts: Callable[[RequestLimiter], Mapping[str, int]],
     ) -> dict[tuple[str, ...], float]:
         return {
             (name, lane): n
@@ -174,6 +174,6 @@ def _budgets(budgets: Mapping[str, Turnstile]) -> Iterator[Metric]:
     yield gauge_of("broker_budget_room", by_lane(lambda budget: budget.rooms))
     yield gauge_of("broker_budget_waiting", by_lane(lambda budget: budget.waiting))
     yield counter_of("broker_budget_waits_total", by_lane(lambda budget: budget.waits))
-    yield counter_of("broker_budget_kept_back_total", by_lane(lambda budget: budget.kept_back))
+    yield counter_of("broker_budget_kept_back_total", by_lane(lambda budget: budget.dropped))
     refused = {(name,): budget.refused for name, budget in budgets.items()}
     yield counter_of("broker_rate_limited_total", refused)

@@ -7,7 +7,7 @@ the order is read.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -15,9 +15,8 @@ from tradingd.broker.alpaca_wire import TERMINAL_STATUSES, OrderView
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import Record
-from tradingd.broker.outcome import error_text, is_keys_refusal
+from tradingd.broker.outcome import error_text, is_keys_refusal, retry_after_s
 from tradingd.broker.rest import CallFailed
-from tradingd.broker.waits import retry_after_s
 from tradingd.messages import CancelRejected, Severity
 from tradingd.runtime.ports import NetworkError, Reply
 
@@ -27,19 +26,13 @@ _AGAIN = frozenset({408, 425, 429, 499})
 """4xx that say nothing about the order."""
 
 
-class InFlight(Protocol):
-    """Who knows whether an order's own request is on the wire."""
-
-    async def settled(self, order_id: str) -> None:
-        """Wait until it is not."""
-
-
 class Cancels:
     """One cancel at a time per order, repeated until proven."""
 
-    def __init__(self, desk: Desk, in_flight: InFlight) -> None:
+    def __init__(self, desk: Desk, settled: Callable[[str], Awaitable[None]]) -> None:
         self._desk = desk
-        self._in_flight = in_flight
+        self._settled = settled
+        """Waits until no request for this order is on the wire."""
         self._running: set[str] = set()
 
     def ask(self, order_id: str) -> None:
@@ -51,7 +44,7 @@ class Cancels:
         self._desk.spawn(self._when_settled(record), f"cancel {order_id}")
 
     async def _when_settled(self, record: Record) -> None:
-        await self._in_flight.settled(record.order.order_id)
+        await self._settled(record.order.order_id)
         if record.is_live and record.broker_order_id:
             await self._cancel(record.order.order_id, record.broker_order_id)
         # Not sent: the last look keeps it back. Unknown: adoption cancels it.

@@ -7,18 +7,16 @@ import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from tradingd.broker.alpaca_wire import ZERO, OrderView, WireAccount, why_blocked
 from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.broker.facts import disagreement, fee_of
-from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.known import KnownOrders, Record
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
-from tradingd.broker.words import ACCOUNT_STATUSES
 from tradingd.messages import (
     AlertRaised,
     BrokerConnected,
@@ -29,6 +27,7 @@ from tradingd.messages import (
     Severity,
     WordUnknown,
 )
+from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock, Network
 
 log = structlog.get_logger(actor="broker")
@@ -40,6 +39,22 @@ CLOCK_SKEW_NS_MAX = 5_000_000_000
 """How much earlier than our approval the broker may say our order was made."""
 
 
+ACCOUNT_STATUSES = frozenset({
+    "ACCOUNT_CLOSED", "ACCOUNT_CLOSED_PENDING", "ACCOUNT_UPDATED", "ACTION_REQUIRED", "ACTIVE", "AML_REVIEW",
+    "APPROVAL_PENDING", "APPROVED", "DISABLED", "DISABLE_PENDING", "EDITED", "INACTIVE", "KYC_SUBMITTED",
+    "LIMITED", "ONBOARDING", "PAPER_ONLY", "REAPPROVAL_PENDING", "REJECTED", "RESUBMITTED", "SIGNED_UP",
+    "SUBMISSION_FAILED", "SUBMITTED",
+})  # fmt: skip
+"""Statuses of an account; which of them keep it from trading says `alpaca_wire.why_blocked`."""
+
+
+class JournalPort(Protocol):
+    """The journal, as the edge sees it."""
+
+    async def durable(self, seq: int) -> None:
+        """Wait until everything up to `seq` is on the disk; raises `JournalFailed`."""
+
+
 class Desk:
     """The one place that publishes for the edge, so that what was said is always also known."""
 
@@ -47,7 +62,7 @@ class Desk:
         self,
         network: Network,
         clock: Clock,
-        bus: BusPort,
+        bus: Bus,
         journal: JournalPort,
         *,
         settings: AlpacaSettings,

@@ -1,6 +1,6 @@
 """The Alpaca edge: station "broker". It carries out what was approved and states what happened, nothing else.
 
-    orders     approved -> durable -> last look -> on the wire -> the truth about it
+    order_path approved -> durable -> last look -> on the wire -> the truth about it
     cancels    asked until proven
     updates    the order stream: one connection, kept for ever; teller says what its news means
     gap        what happened while nobody listened
@@ -22,14 +22,13 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from tradingd.broker.clock_skew import ClockSkew
-from tradingd.broker.desk import Desk
+from tradingd.broker.desk import Desk, JournalPort
 from tradingd.broker.emergency import Emergency
 from tradingd.broker.entry_interlock import EntryInterlock
-from tradingd.broker.floor import BusPort, JournalPort
 from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
 from tradingd.broker.known import Record
-from tradingd.broker.orders import OrderPath
+from tradingd.broker.order_path import OrderPath
 from tradingd.broker.postmortem import PostMortem
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings
@@ -47,7 +46,8 @@ from tradingd.messages import (
     Severity,
     SnapshotAsked,
 )
-from tradingd.runtime.account_wire import AccountWire, Turnstile
+from tradingd.runtime.account_wire import AccountWire, RequestLimiter
+from tradingd.runtime.bus import Bus
 from tradingd.runtime.mailbox import heard
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 from tradingd.runtime.tally import Tally
@@ -62,7 +62,7 @@ class AlpacaBroker:
         self,
         network: Network,
         clock: Clock,
-        bus: BusPort,
+        bus: Bus,
         journal: JournalPort,
         *,
         settings: AlpacaSettings,
@@ -124,7 +124,7 @@ class AlpacaBroker:
         return self._desk.rest.wire
 
     @property
-    def budgets(self) -> Mapping[str, Turnstile]:
+    def budgets(self) -> Mapping[str, RequestLimiter]:
         """What is budgeted -> its request budget, with its counters."""
         return {"trading": self.wire.trading, "data": self.wire.data}
 

@@ -10,7 +10,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
@@ -27,8 +26,8 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.desk import Desk
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import Record
+from tradingd.broker.order_path import OrderPath
 from tradingd.broker.rest import CallFailed
-from tradingd.broker.watch import WatchList
 from tradingd.instruments.presumed import RESTART
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
@@ -41,37 +40,16 @@ SETTLE_S = 1.0
 """Real time the stream is given to tell what REST shows already."""
 
 
-class Resolver(Protocol):
-    """Who finds out about orders whose fate is unknown."""
-
-    unproven: list[Record]
-    """Approved before the restart and not known to have left."""
-    watch: WatchList
-    """Orders that may turn up late."""
-
-    def adopt(self, record: Record, view: OrderView) -> None:
-        """Take over what the broker has."""
-
-    def resolve(self, record: Record, reason: str) -> None:
-        """Ask until it is known."""
-
-    def is_in_flight(self, order_id: str) -> bool:
-        """Tell whether the order's own request is still on the wire."""
-
-    def finish_cancel(self, record: Record) -> None:
-        """Cancel an order whose cancel was asked and may not have reached the broker."""
-
-
 class Gap:
     """Finds and says what the stream did not."""
 
-    def __init__(self, desk: Desk, resolver: Resolver) -> None:
+    def __init__(self, desk: Desk, orders: OrderPath) -> None:
         self.vanished: set[str] = set()
         """Orders that were accepted and that the broker does not know any more."""
         self.counts = {"read": 0, "unread": 0}
         """How gaps of the stream ended, the one before the first connection included."""
         self._desk = desk
-        self._resolver = resolver
+        self._orders = orders
 
     async def read(self) -> None:
         """Say what happened while the stream was away; counts how that went."""
@@ -89,7 +67,7 @@ class Gap:
         found: list[tuple[Record, OrderView]] = []
         for record in list(self._desk.known.live()):
             order_id = record.order.order_id
-            if self._resolver.is_in_flight(order_id):
+            if self._orders.is_in_flight(order_id):
                 continue
             view = listed.get(order_id) or await self._desk.rest.order_by_client_id(order_id)
             if view is not None:
@@ -97,19 +75,19 @@ class Gap:
             elif record.is_accepted:
                 self._vanish(order_id)
             else:
-                self._resolver.resolve(record, "the broker does not list it")
+                self._orders.resolve(record, "the broker does not list it")
         executions = await self._missed_executions(found)
         for record, view in found:
             self._say_missed(record, view, executions[view.broker_order_id])
-            self._resolver.finish_cancel(record)
+            self._orders.finish_cancel(record)
         for view in listed.values():  # an order presumed refused may have turned up
             late = self._desk.known.get(view.order_id)
             if late is not None and late.is_presumed:
-                self._resolver.adopt(late, view)
+                self._orders.adopt(late, view)
 
     async def _prove(self, listed: Mapping[str, OrderView]) -> None:
         """Say of each order approved before a restart whether it left: the broker knows, the log may not."""
-        unproven = self._resolver.unproven
+        unproven = self._orders.unproven
         while unproven:
             record = unproven[-1]
             order_id = record.order.order_id
@@ -121,7 +99,7 @@ class Gap:
                 self._desk.say(OrderSent(order_id))
                 continue
             self._desk.say(OrderNotSent(order_id, RESTART))
-            self._resolver.watch.add(record)
+            self._orders.watch.add(record)
 
     def _vanish(self, order_id: str) -> None:
         """An order the broker once confirmed and does not know any more is for the reconciler to say."""
@@ -151,7 +129,7 @@ class Gap:
         """Say each missed execution at its own price as far as they join up, then the rest and the end."""
         now = self._desk.clock.now()
         if not record.is_accepted:
-            self._resolver.adopt(record, replace(view, cumulative=record.cumulative, status="new"))
+            self._orders.adopt(record, replace(view, cumulative=record.cumulative, status="new"))
             if not record.is_accepted:
                 return  # it is not ours
         for row in sorted(executions, key=lambda row: number(row.cum_qty) or ZERO):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tradingd.broker.alpaca_wire import OrderView, Unreadable, WireError, decode, read_order
-from tradingd.runtime.ports import NetworkError, Reply
+from tradingd.runtime.clock import SECOND_NS
+from tradingd.runtime.ports import Clock, NetworkError, Reply
 
 TEXT_MAX = 300
 """Characters of the broker's text that we keep."""
@@ -105,3 +106,16 @@ def of_failure(error: NetworkError) -> Outcome:
     """Judge a request that brought no reply."""
     verdict = Verdict.UNKNOWN if error.was_sent else Verdict.UNSENT
     return Outcome(verdict, verdict.value, _clean(str(error)))
+
+
+def retry_after_s(reply: Reply, clock: Clock, s_max: float) -> float:
+    """Return real seconds until the quota changes by the reply's headers, 0 when they do not say; at most `s_max`."""
+    after = reply.headers.get("retry-after", "")
+    reset = reply.headers.get("x-ratelimit-reset", "")
+    if after.isdecimal():
+        wait_ns = int(after) * SECOND_NS
+    elif reset.isdecimal() and reply.status == 429:
+        wait_ns = int(reset) * SECOND_NS - clock.now()
+    else:
+        return 0.0
+    return min(max(clock.real_seconds(wait_ns), 0.0), s_max)

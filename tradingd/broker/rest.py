@@ -95,11 +95,11 @@ class AlpacaRest:
         lane: Lane,
         body: bytes | None = None,
         *,
-        is_paid: bool = False,
+        has_slot: bool = False,
     ) -> Reply:
-        """Do one request and count it; raises `NetworkError`. `is_paid`: its turn was waited for."""
+        """Do one request and count it; raises `NetworkError`. `has_slot`: the caller holds one."""
         began = self._clock.monotonic()
-        request = self.wire.send if is_paid else self.wire.request
+        request = self.wire.send if has_slot else self.wire.request
         try:
             reply = await request(
                 method,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
-from typing import Protocol
 
 import structlog
 
@@ -25,7 +24,7 @@ from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
 from tradingd.broker.former import FormerOrders
 from tradingd.broker.gap import Gap
-from tradingd.broker.known import Record
+from tradingd.broker.order_path import OrderPath
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.splits import SplitWatch
 from tradingd.messages import (
@@ -54,23 +53,13 @@ QUOTA_WAITS_MAX = 15
 """How often a reading that can wait is put off: the quota's minute."""
 
 
-class InFlight(Protocol):
-    """Who knows whether an order's own request is on the wire."""
-
-    unproven: list[Record]
-    """Approved before the restart and not known to have left."""
-
-    def is_in_flight(self, order_id: str) -> bool:
-        """Tell whether it is."""
-
-
 class Snapshots:
     """One reading at a time; who asks meanwhile shares the next one."""
 
-    def __init__(self, desk: Desk, gap: Gap, in_flight: InFlight, former: FormerOrders) -> None:
+    def __init__(self, desk: Desk, gap: Gap, orders: OrderPath, former: FormerOrders) -> None:
         self._desk = desk
         self._gap = gap
-        self._in_flight = in_flight
+        self._orders = orders
         self._former = former
         self._cash = CashWatch(desk)
         self._splits = SplitWatch(desk)
@@ -170,7 +159,7 @@ class Snapshots:
         listed, absent = {view.order_id for view in orders}, set()
         for record in list(self._desk.known.live()):
             order_id = record.order.order_id
-            is_unknown = not record.is_accepted and not self._in_flight.is_in_flight(order_id)
+            is_unknown = not record.is_accepted and not self._orders.is_in_flight(order_id)
             if is_unknown and order_id not in listed:
                 if await self._desk.rest.order_by_client_id(order_id) is None:
                     absent.add(order_id)
@@ -180,7 +169,7 @@ class Snapshots:
 
     def _agrees(self, orders: list[OrderView], absent: Container[str]) -> bool:
         """Tell whether all that these orders show has been said, and none can be hidden from them."""
-        if self._in_flight.unproven:  # one of them may have left, and the account shows its fill
+        if self._orders.unproven:  # one of them may have left, and the account shows its fill
             return False
         known = self._desk.known
         listed = {view.order_id: view for view in orders}

@@ -8,7 +8,7 @@ readings that can wait, and ever rarer; the order stream and each listing of ope
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
 
 import structlog
 
@@ -27,19 +27,12 @@ INTERVAL_FACTOR_MAX = 10
 """How much rarer than at first the looks become."""
 
 
-class Adopter(Protocol):
-    """Who takes over what the broker turns out to have."""
-
-    def adopt(self, record: Record, view: OrderView) -> None:
-        """Say what it shows, and cancel it if nobody wants it any more."""
-
-
 class WatchList:
     """One task for all orders on the list, and none while it is empty."""
 
-    def __init__(self, desk: Desk, adopter: Adopter) -> None:
+    def __init__(self, desk: Desk, adopt: Callable[[Record, OrderView], None]) -> None:
         self._desk = desk
-        self._adopter = adopter
+        self._adopt = adopt
         self._records: dict[str, Record] = {}
         self._is_running = False
 
@@ -90,5 +83,5 @@ class WatchList:
             return False
         if view is None:
             return False
-        self._adopter.adopt(record, view)
+        self._adopt(record, view)
         return status_of(view) in TERMINAL_STATUSES

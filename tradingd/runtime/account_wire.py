@@ -1,4 +1,4 @@
-"""The account's wire: every request of every caller pays the one budget here, and leaves a redacted trace.
+"""The account's wire: every request of every caller passes one limiter here, and leaves a redacted trace.
 
 It is a network itself, so the feed and the preflight use it like any other. Trading and market data have
 quotas of their own at the broker, told apart by the path.
@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket
-from tradingd.runtime.quota_headers import quota_said
-from tradingd.runtime.rate_budget import RateBudget
+from tradingd.runtime.rate_budget import RateBudget, quota_said
 from tradingd.runtime.wire_trace import Ring, TracedSocket
 
 DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
@@ -21,20 +20,47 @@ DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
 
 WAIT_S_MIN = 0.001
 
+SLOTS_MAX = 16
+"""Requests beside the exits that may be on the wire at once."""
+
+SLOTS_FOR_CANCELS = 4
+"""Slots that only cancels may take, so that they never wait for what matters less."""
+
 LANES = tuple(lane.name.lower() for lane in Lane)
 """The lanes' names, as metrics call them."""
 
 
-class Turnstile:
-    """Lets requests through as the budget allows, the most urgent first, each lane in its order."""
+class Slot:
+    """The right to one request, from `acquire` to its end; to be used as a context."""
+
+    __slots__ = ("_lane", "_limiter")
+
+    def __init__(self, limiter: RequestLimiter, lane: Lane) -> None:
+        self._limiter = limiter
+        self._lane = lane
+
+    def __enter__(self) -> None:
+        """Send within."""
+
+    def __exit__(self, *_: object) -> None:
+        self._limiter.release(self._lane)
+
+
+class RequestLimiter:
+    """Lets requests through as the minute's budget and the slots allow: the urgent first, each lane in its order.
+
+    Exits need no slot, and some slots only cancels may take, so that neither waits for what matters less.
+    """
 
     def __init__(self, budget: RateBudget, clock: Clock) -> None:
         self.budget = budget
         self.waits = dict.fromkeys(LANES, 0)
         """Lane -> requests that had to wait."""
-        self.kept_back = dict.fromkeys(LANES, 0)
+        self.dropped = dict.fromkeys(LANES, 0)
         """Lane -> requests that were not sent for want of room."""
         self._clock = clock
+        self._busy = 0
+        self._slots = {lane: Slot(self, lane) for lane in Lane}
         self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -45,7 +71,7 @@ class Turnstile:
 
     @property
     def rooms(self) -> dict[str, int]:
-        """Lane -> requests that could leave now."""
+        """Lane -> requests that the minute's budget would let through now."""
         now = self._clock.now()
         return {LANES[lane]: max(self.budget.room(lane, now), 0) for lane in Lane}
 
@@ -59,31 +85,52 @@ class Turnstile:
         """Replies with HTTP 429."""
         return self.budget.refused
 
-    def try_pass(self, lane: Lane) -> bool:
-        """Pass now or not at all; nobody overtakes who waits with as much right."""
+    def try_acquire(self, lane: Lane) -> Slot | None:
+        """Return a slot now or not at all; nobody overtakes who waits with as much right."""
         is_behind = any(self._waiting[each] for each in Lane if each <= lane)
-        return not is_behind and self.budget.take(lane, self._clock.now())
+        if is_behind or not self._take(lane, self._clock.now()):
+            return None
+        return self._slots[lane]
 
-    async def pass_through(self, lane: Lane) -> None:
-        """Pass, or wait for the turn."""
-        if self.try_pass(lane):
-            return
+    async def acquire(self, lane: Lane) -> Slot:
+        """Return a slot, after the wait for it; whoever gives up waiting leaves nothing behind."""
+        slot = self.try_acquire(lane)
+        if slot is not None:
+            return slot
         self.waits[LANES[lane]] += 1
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[lane].append(turn)
         self._serve()
         try:
             await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release(lane)  # it was handed over in the very moment of giving up
+            raise
         finally:
             if turn in self._waiting[lane]:
                 self._waiting[lane].remove(turn)
+        return self._slots[lane]
 
-    def keep_back(self, lane: Lane) -> None:
+    def release(self, lane: Lane) -> None:
+        """Give a slot back and let in whoever is next."""
+        if lane is Lane.EXIT:
+            return
+        self._busy -= 1
+        if any(self._waiting.values()):
+            self._serve()
+
+    def drop(self, lane: Lane) -> None:
         """Count a request that is not sent."""
-        self.kept_back[LANES[lane]] += 1
+        self.dropped[LANES[lane]] += 1
 
-    def wake(self) -> None:
-        """Look again: the budget has learned something."""
+    def learn(self, reply: Reply) -> None:
+        """Take what a reply says about the quota."""
+        now = self._clock.now()
+        said = quota_said(reply.headers, now)
+        self.budget.hear(said, now)
+        if reply.status == 429:
+            self.budget.refuse(said, now)
         if self._alarm is not None:
             self._serve()
 
@@ -93,17 +140,30 @@ class Turnstile:
             self._alarm.cancel()
             self._alarm = None
 
+    def _take(self, lane: Lane, now: int) -> bool:
+        if not self._has_slot(lane) or not self.budget.take(lane, now):
+            return False
+        self._busy += lane is not Lane.EXIT
+        return True
+
+    def _has_slot(self, lane: Lane) -> bool:
+        if lane is Lane.EXIT:
+            return True
+        return self._busy < (SLOTS_MAX if lane is Lane.CANCEL else SLOTS_MAX - SLOTS_FOR_CANCELS)
+
     def _serve(self) -> None:
         self.close()
         now = self._clock.now()
         for lane, turns in self._waiting.items():
-            while turns and (turns[0].done() or self.budget.take(lane, now)):
+            while turns and (turns[0].done() or self._take(lane, now)):
                 turn = turns.popleft()
                 if not turn.done():
                     turn.set_result(None)
+        # Who lacks a slot only is served by `release`; who lacks budget, by the clock.
         waits = [self.budget.wait_ns(lane, now) for lane, turns in self._waiting.items() if turns]
-        if waits:
-            wait_s = max(self._clock.real_seconds(min(waits)), WAIT_S_MIN)
+        timed = [wait for wait in waits if wait]
+        if timed:
+            wait_s = max(self._clock.real_seconds(min(timed)), WAIT_S_MIN)
             self._alarm = asyncio.get_running_loop().call_later(wait_s, self._serve)
 
 
@@ -119,17 +179,13 @@ class AccountWire:
         data_per_min_max: int = 180,
         secrets: tuple[str, ...] = (),
     ) -> None:
-        self.trading = Turnstile(RateBudget(per_min_max), clock)
-        self.data = Turnstile(RateBudget(data_per_min_max), clock)
+        self.trading = RequestLimiter(RateBudget(per_min_max), clock)
+        self.data = RequestLimiter(RateBudget(data_per_min_max), clock)
         self.ring = Ring(clock, secrets)
         self.hear_date: Callable[[str, int, int], None] | None = None
         """Called with the date of each reply, and our time when it was asked for and when it came."""
         self._network = network
         self._clock = clock
-
-    async def pay(self, lane: Lane) -> None:
-        """Wait for the turn of a request to the trading API that is then sent with `send`."""
-        await self.trading.pass_through(lane)
 
     async def request(
         self,
@@ -141,24 +197,29 @@ class AccountWire:
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
-        """Pay and do one request; raises NetworkError. The deadline covers the wait; an entry does not wait, it grows old."""
-        turnstile = self._turnstile(url)
-        if not turnstile.try_pass(lane):
+        """Acquire a slot and do one request; the deadline covers the wait. An entry does not wait, it grows old.
+
+        Raises NetworkError.
+        """
+        limiter = self._limiter(url)
+        slot = limiter.try_acquire(lane)
+        if slot is None:
             if lane is Lane.ENTRY:
-                turnstile.keep_back(lane)
-                raise NetworkError("kept back: the rate budget is spent", was_sent=False)
+                limiter.drop(lane)
+                raise NetworkError("dropped: the request budget is spent", was_sent=False)
             started = self._clock.monotonic()
             try:
                 async with asyncio.timeout(deadline_s):
-                    await turnstile.pass_through(lane)
+                    slot = await limiter.acquire(lane)
             except TimeoutError as error:
-                turnstile.keep_back(lane)
-                text = f"kept back: the rate budget left no room within {deadline_s} s"
+                limiter.drop(lane)
+                text = f"dropped: the request budget left no room within {deadline_s} s"
                 raise NetworkError(text, was_sent=False) from error
-            deadline_s -= (self._clock.monotonic() - started) / 1e9
-        return await self.send(
-            method, url, headers=headers, body=body, lane=lane, deadline_s=max(deadline_s, 1.0)
-        )
+            deadline_s = max(deadline_s - (self._clock.monotonic() - started) / 1e9, 1.0)
+        with slot:
+            return await self.send(
+                method, url, headers=headers, body=body, lane=lane, deadline_s=deadline_s
+            )
 
     async def send(
         self,
@@ -170,7 +231,7 @@ class AccountWire:
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
-        """Do one request that has been paid for."""
+        """Do one request whose slot is held by the caller."""
         target = urlsplit(url)
         asked = f"{method} {target.path}{'?' if target.query else ''}{target.query}"
         self.ring.note(">", asked, body or b"")
@@ -183,7 +244,7 @@ class AccountWire:
             self.ring.note("!", asked, str(error).encode())
             raise
         self.ring.note("<", f"{reply.status} {asked}", reply.body)
-        self._hear(self._turnstile(url), reply)
+        self._limiter(url).learn(reply)
         if self.hear_date is not None:
             self.hear_date(reply.headers.get("date", ""), asked_at, self._clock.now())
         return reply
@@ -207,13 +268,5 @@ class AccountWire:
         self.trading.close()
         self.data.close()
 
-    def _hear(self, turnstile: Turnstile, reply: Reply) -> None:
-        now = self._clock.now()
-        said = quota_said(reply, now)
-        turnstile.budget.hear(said, now)
-        if reply.status == 429:
-            turnstile.budget.refuse(said, now)
-        turnstile.wake()
-
-    def _turnstile(self, url: str) -> Turnstile:
+    def _limiter(self, url: str) -> RequestLimiter:
         return self.data if urlsplit(url).path.startswith(DATA_PREFIXES) else self.trading

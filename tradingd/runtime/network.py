@@ -8,8 +8,6 @@ failure besides its text: whether the bytes can have left this machine.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
@@ -26,11 +24,8 @@ from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 """A larger WebSocket message ends its socket with code 1009."""
 
-SLOTS_MAX = 16
-"""Requests of the shared lanes that may be on the wire at once."""
-
-SLOTS_FOR_CANCELS = 4
-"""Slots that only cancels may take, so that they never wait for what matters less."""
+READINGS_MAX = 32
+"""Connections of readings at once: those of trading and of market data, whose limiters come before."""
 
 PING_INTERVAL_S = 10.0
 """A peer that answers no ping for half as long again is gone (half-open TCP within 15 s)."""
@@ -71,49 +66,6 @@ class BoundedResolver(AbstractResolver):
     async def close(self) -> None:
         """Release the resolver."""
         await self._resolver.close()
-
-
-class LaneGate:
-    """Lets a bounded number of requests through, the most urgent first; exits do not pass here."""
-
-    __slots__ = ("_busy", "_tickets", "_waiting")
-
-    def __init__(self) -> None:
-        self._busy = 0
-        self._tickets = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    def _has_slot(self, lane: int) -> bool:
-        reserved = 0 if lane <= Lane.CANCEL else SLOTS_FOR_CANCELS
-        return self._busy < SLOTS_MAX - reserved
-
-    async def enter(self, lane: Lane) -> None:
-        """Take a slot, or wait behind those that are more urgent or came earlier."""
-        if self._has_slot(lane) and not (self._waiting and self._waiting[0][0] <= lane):
-            self._busy += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (lane, next(self._tickets), turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave()  # the slot was handed over in the very moment of giving up
-            raise
-
-    def leave(self) -> None:
-        """Give the slot back and let in whoever is next."""
-        self._busy -= 1
-        while self._waiting:
-            lane, _, turn = self._waiting[0]
-            if turn.done():
-                heapq.heappop(self._waiting)
-                continue
-            if not self._has_slot(lane):
-                return
-            heapq.heappop(self._waiting)
-            self._busy += 1
-            turn.set_result(None)
 
 
 class AiohttpSocket:
@@ -172,7 +124,7 @@ class AiohttpNetwork:
         self._exits = Direct(bounded, KEEP_S_MAX)
         self._orders = Direct(bounded, OTHERS_KEEP_S_MAX)
         self._others = _session(
-            aiohttp.TCPConnector(limit=SLOTS_MAX, ttl_dns_cache=300, resolver=bounded)
+            aiohttp.TCPConnector(limit=READINGS_MAX, ttl_dns_cache=300, resolver=bounded)
         )
         self._sockets = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, resolver=bounded),
@@ -180,7 +132,6 @@ class AiohttpNetwork:
             trust_env=False,
             middlewares=(_refuse_redirects,),
         )
-        self._gate = LaneGate()
 
     async def request(
         self,
@@ -192,24 +143,16 @@ class AiohttpNetwork:
         lane: Lane = Lane.POLL,
         deadline_s: float = 10.0,
     ) -> Reply:
-        """Do one request, once; raises NetworkError. The deadline covers waiting for a slot, too."""
-        is_on_its_way = False
+        """Do one request, once; raises NetworkError. Whoever calls bounds how many run at once (`RequestLimiter`)."""
         try:
             async with asyncio.timeout(deadline_s):
                 if lane is Lane.EXIT:
-                    is_on_its_way = True
                     return await self._exits.request(method, url, headers, body)
-                await self._gate.enter(lane)
-                try:
-                    is_on_its_way = True
-                    if lane in _DIRECT:
-                        return await self._orders.request(method, url, headers, body)
-                    return await _do(self._others, method, url, headers, body)
-                finally:
-                    self._gate.leave()
+                if lane in _DIRECT:
+                    return await self._orders.request(method, url, headers, body)
+                return await _do(self._others, method, url, headers, body)
         except TimeoutError as error:
-            text = f"no reply within {deadline_s} s"
-            raise NetworkError(text, was_sent=is_on_its_way) from error
+            raise NetworkError(f"no reply within {deadline_s} s", was_sent=True) from error
 
     async def warm(self, url: str) -> None:
         """Open the exit lane's connection ahead of need; a failure is left to the first real request."""

@@ -9,6 +9,7 @@ never take the way out of a position.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradingd.runtime.ports import Lane
@@ -133,3 +134,19 @@ class RateBudget:
             self._counts[window.popleft()[1]] -= 1
         if self._left is not None and now >= self._resets_at:
             self._left = None
+
+
+def quota_said(headers: Mapping[str, str], now: int) -> QuotaSaid:
+    """Return what a reply's headers tell, read leniently; `now` is market time. Each may be missing or nonsense."""
+    retry_after = _whole(headers, "retry-after")
+    reset = _whole(headers, "x-ratelimit-reset")
+    resets_at = None if reset is None else reset * SECOND_NS
+    if retry_after is not None:
+        resets_at = now + retry_after * SECOND_NS
+    limit, remaining = "x-ratelimit-limit", "x-ratelimit-remaining"
+    return QuotaSaid(_whole(headers, limit), _whole(headers, remaining), resets_at)
+
+
+def _whole(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None

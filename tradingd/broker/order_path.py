@@ -7,19 +7,18 @@ or the question cannot do harm. Nothing here decides to trade; it only carries o
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import structlog
 
 from tradingd.broker.alpaca_wire import OPEN_STATUSES, OrderView, order_body
 from tradingd.broker.cancels import Cancels
-from tradingd.broker.chains import Chains
 from tradingd.broker.desk import Desk
 from tradingd.broker.entry_interlock import refusal
 from tradingd.broker.facts import facts_of, status_of
 from tradingd.broker.known import Record
-from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure
+from tradingd.broker.outcome import Outcome, Verdict, classify, of_failure, retry_after_s
 from tradingd.broker.rest import CallFailed, keys_refused
-from tradingd.broker.waits import retry_after_s
 from tradingd.broker.watch import WatchList
 from tradingd.instruments.presumed import NOT_FOUND
 from tradingd.log.journal import JournalFailed
@@ -41,10 +40,12 @@ class OrderPath:
     """Every order of ours between its approval and its first proven fact."""
 
     def __init__(self, desk: Desk) -> None:
-        self.cancels = Cancels(desk, self)
-        self.watch = WatchList(desk, self)
+        self.cancels = Cancels(desk, self.settled)
+        self.watch = WatchList(desk, self.adopt)
         self._desk = desk
-        self._chains = Chains(desk)
+        self._limiter = desk.rest.wire.trading
+        self._chains: dict[str, deque[tuple[Record, int]]] = {}
+        """Parent -> its orders that have not left yet: serial within a parent, concurrent between parents."""
         self._in_flight: dict[str, asyncio.Event] = {}
         self._resolving: set[str] = set()
         self.unproven: list[Record] = []
@@ -52,7 +53,13 @@ class OrderPath:
 
     def approved(self, record: Record, seq: int) -> None:
         """Take an approved order; it leaves after those of its parent that came before."""
-        self._chains.add(record.order.intent_id, lambda: self._submit(record, seq))
+        parent = record.order.intent_id
+        waiting = self._chains.get(parent)
+        if waiting is None:
+            self._chains[parent] = deque([(record, seq)])
+            self._desk.spawn(self._submit_all(parent), parent)
+        else:
+            waiting.append((record, seq))
 
     async def settled(self, order_id: str) -> None:
         """Wait until no request for this order is on the wire."""
@@ -72,6 +79,14 @@ class OrderPath:
         self.unproven = [each for each in self._desk.known.unfinished() if not each.is_sent]
         self.watch.recall()
 
+    async def _submit_all(self, parent: str) -> None:
+        waiting = self._chains[parent]
+        try:
+            while waiting:
+                await self._desk.guarded(self._submit(*waiting.popleft()), parent)
+        finally:
+            del self._chains[parent]
+
     async def _submit(self, record: Record, seq: int) -> None:
         desk, order_id = self._desk, record.order.order_id
         try:
@@ -79,18 +94,26 @@ class OrderPath:
         except JournalFailed:
             desk.say(OrderNotSent(order_id, "journal"))
             return
-        await desk.rest.wire.pay(_lane(record))  # before the last look: it may take a while
-        why = self._why_not(record)
-        if why:
-            desk.say(OrderNotSent(order_id, why))
-            return
-        event = self._in_flight[order_id] = asyncio.Event()
-        desk.say(OrderSent(order_id))
         try:
-            await self._offer(record)
+            answer = await self._first_post(record)
+            if answer is not None:
+                await self._until_certain(record, *answer)
         finally:
-            event.set()
-            del self._in_flight[order_id]
+            event = self._in_flight.pop(order_id, None)
+            if event is not None:
+                event.set()
+
+    async def _first_post(self, record: Record) -> tuple[Outcome, float] | None:
+        """Offer an order for the first time; None where the check before the write kept it back."""
+        order_id = record.order.order_id
+        with await self._limiter.acquire(_lane(record)):  # before the check: it may take a while
+            why = self._why_not(record)
+            if why:
+                self._desk.say(OrderNotSent(order_id, why))
+                return None
+            self._in_flight[order_id] = asyncio.Event()
+            self._desk.say(OrderSent(order_id))
+            return await self._post(record, has_slot=True)
 
     def _why_not(
         self, record: Record, age_s_max: float | None = None, *, is_proof: bool = False
@@ -100,37 +123,35 @@ class OrderPath:
             record, desk.interlock, desk.clock, desk.settings, age_s_max, is_proof=is_proof
         )
 
-    async def _offer(self, record: Record) -> None:
-        """Post until the broker has answered for sure, or nobody can tell."""
+    async def _until_certain(self, record: Record, outcome: Outcome, wait_s: float) -> None:
+        """Post again until the broker has answered for sure, or nobody can tell."""
         attempt = 0
-        while True:
-            outcome, wait_s = await self._post(record, is_paid=True)
-            if outcome.verdict not in {Verdict.LIMITED, Verdict.UNSENT}:
-                self._conclude(record, outcome)
-                return
+        while outcome.verdict in {Verdict.LIMITED, Verdict.UNSENT}:
             await asyncio.sleep(wait_s or self._desk.back_off_s(attempt))
             attempt += 1
-            why = await self._why_not_again(record)
-            if why:
-                reason = f"{outcome.reason}; then {why}"
+            answer = await self._post_again(record)
+            if isinstance(answer, str):
+                reason = f"{outcome.reason}; then {answer}"
                 self._refused(record, Outcome(outcome.verdict, outcome.code, reason))
                 return
+            outcome, wait_s = answer
+        self._conclude(record, outcome)
 
-    async def _why_not_again(self, record: Record) -> str:
-        """Return why an order must not be offered once more; if it may, its turn has been waited for."""
+    async def _post_again(self, record: Record) -> tuple[Outcome, float] | str:
+        """Offer an order once more, or return why it must not be."""
         age_s_max = self._desk.settings.retry_age_s_max
         why = self._why_not(record, age_s_max)
-        if not why:
-            await self._desk.rest.wire.pay(_lane(record))
-            why = self._why_not(record, age_s_max)
-        return why
+        if why:
+            return why
+        with await self._limiter.acquire(_lane(record)):
+            return self._why_not(record, age_s_max) or await self._post(record, has_slot=True)
 
-    async def _post(self, record: Record, *, is_paid: bool = False) -> tuple[Outcome, float]:
+    async def _post(self, record: Record, *, has_slot: bool = False) -> tuple[Outcome, float]:
         order, body = record.order, order_body(record.order)
         started = self._desk.clock.monotonic()
         try:
             reply = await self._desk.rest.call(
-                "submit", "POST", "/orders", _lane(record), body, is_paid=is_paid
+                "submit", "POST", "/orders", _lane(record), body, has_slot=has_slot
             )
         except NetworkError as error:
             outcome, wait_s, status = of_failure(error), 0.0, 0
