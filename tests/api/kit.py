@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.settings import risk_limits, supervisor_settings
+from tests.support.verdicts import order_approved
 from tradingd import messages as m
 from tradingd.api.auth import ROLES, Access, token_file
 from tradingd.api.guard import new_request_id
@@ -56,7 +57,7 @@ LIMITS = Limits(RISK, supervisor_settings())
 
 
 def approved(order_id: str = "g-e-sma-1-1", quantity: str = "10") -> m.OrderApproved:
-    return m.OrderApproved(
+    return order_approved(
         order_id, order_id.rpartition("-")[0], "sma", "IBM", Side.BUY, Role.ENTRY, D(quantity),
         OrderType.LIMIT, D("100.50"), TimeInForce.DAY, AT,
     )  # fmt: skip

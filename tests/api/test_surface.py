@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.api.kit import AT, D, approved, filled
+from tests.support.verdicts import intent_refused
 from tradingd import messages as m
 from tradingd.app.summary import Books, Summary, summarize
 from tradingd.messages import Envelope, Level, Market, Message, Role, Side
@@ -23,7 +24,7 @@ STORY: tuple[Message, ...] = (
     m.BrokerConnected(),
     m.Mark("IBM", 101.0, 103.0, AT),
     m.Intent("g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, None, "cross", 0.9, 99.0, 100.0, AT),
-    m.IntentRefused("g-e-sma-0", "sma", "IBM", Role.ENTRY, "exposure", "90", "80", "too much"),
+    intent_refused("g-e-sma-0", "sma", "IBM", Role.ENTRY, "exposure", "90", "80", "too much"),
     approved(),
     m.OrderSent("g-e-sma-1-1"),
     m.OrderAccepted("g-e-sma-1-1", "b1"),

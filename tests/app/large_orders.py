@@ -59,7 +59,7 @@ class Family:
 
     def hear(self, message: Message) -> None:
         if isinstance(message, OrderApproved):
-            self.live[message.order_id] = message.quantity
+            self.live[message.order_id] = message.order.quantity
         elif isinstance(message, OrderFilled):
             self.live[message.order_id] -= message.quantity
             self.filled += message.quantity
@@ -72,7 +72,7 @@ class Family:
         quantity = self.approved.quantity
         shown = sum(self.live.values(), Decimal(0))
         assert self.filled + shown <= quantity
-        kind, *numbers = (self.approved.algorithm or "").split(":")
+        kind, *numbers = (self.approved.intent.algorithm or "").split(":")
         if kind == "iceberg":
             assert shown <= int(numbers[0])
         if kind == "twap":

@@ -172,7 +172,7 @@ class Life:
 
     def entries_sent(self, after_seq: int = -1) -> list[str]:
         """Return the opening orders that left after an event."""
-        entries = {o.order_id for o in self.said(OrderApproved) if o.role is Role.ENTRY}
+        entries = {o.order_id for o in self.said(OrderApproved) if o.order.role is Role.ENTRY}
         return [o.order_id for o in self.said(OrderSent, after_seq) if o.order_id in entries]
 
     def say(self, source: str, message: Message) -> int:

@@ -66,7 +66,7 @@ async def said(town: Town, kind: type[M]) -> list[M]:
 
 
 def entry_children(life: Life) -> list[OrderApproved]:
-    return [order for order in life.said(OrderApproved) if order.role is Role.ENTRY]
+    return [order for order in life.said(OrderApproved) if order.order.role is Role.ENTRY]
 
 
 @pytest.mark.parametrize("down_s", [0.5, 4.0])
@@ -127,7 +127,7 @@ def with_a_stop(told: CoreSettings) -> CoreSettings:
 
 
 def leaving(life: Life) -> list[OrderApproved]:
-    return [order for order in life.said(OrderApproved) if order.role is Role.EXIT]
+    return [order for order in life.said(OrderApproved) if order.order.role is Role.EXIT]
 
 
 @pytest.mark.parametrize("turns", [0, 3, 10, 30, 100])

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from tests.support.verdicts import order_approved
 from tradingd.app.endpoints import Ends
 from tradingd.app.recorder import Recorder
 from tradingd.app.session import Session
@@ -22,7 +23,6 @@ from tradingd.messages import (
     Level,
     LevelChanged,
     Message,
-    OrderApproved,
     OrderSent,
     OrderType,
     PositionChanged,
@@ -45,7 +45,7 @@ NOW = 1_709_649_000_000_000_000
 CEILING_S = 0.05
 RUN = RunStarted("gen", "run", "build", "hash", "mock")
 BOUGHT = PositionChanged("s", "IBM", D(100), D(10), D(0), D(0), "fill")
-ORDER = OrderApproved(
+ORDER = order_approved(
     "gen-e-s-1-1", "gen-e-s-1", "s", "IBM", Side.BUY, Role.ENTRY, D(100), OrderType.LIMIT, D(10),
     TimeInForce.DAY, NOW,
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from tests.app.large_orders import SYMBOL, check_children, wishing
 from tests.app.virtual import Act, Recorded, again, play
+from tests.support.verdicts import order_refused
 from tradingd.log.replay import Outcome
 from tradingd.messages import (
     Ask,
@@ -23,7 +24,6 @@ from tradingd.messages import (
     OrderApproved,
     OrderCanceled,
     OrderProposed,
-    OrderRefused,
     Role,
     RunStarted,
     TimerFired,
@@ -59,7 +59,7 @@ def check(session: Recorded) -> None:
 
 
 def children(session: Recorded, role: Role = Role.ENTRY) -> list[OrderApproved]:
-    return [each for each in session.said(OrderApproved) if each.role is role]
+    return [each for each in session.said(OrderApproved) if each.order.role is role]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -68,7 +68,7 @@ def test_a_twap_buys_in_slices_and_sums_to_its_parent(seed: int) -> None:
     check(session)
     assert (entry(session).filled, entry(session).reason) == (Decimal(400), "filled")
     assert len(children(session)) >= 20
-    assert max(each.quantity for each in children(session)) <= 40
+    assert max(each.order.quantity for each in children(session)) <= 40
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -76,7 +76,7 @@ def test_an_iceberg_buys_display_by_display(seed: int) -> None:
     session = run("iceberg:50:40", seed=seed)
     check(session)
     assert (entry(session).filled, entry(session).reason) == (Decimal(400), "filled")
-    assert len({each.quantity for each in children(session)}) > 3
+    assert len({each.order.quantity for each in children(session)}) > 3
 
 
 def test_an_exit_in_slices_leaves_as_it_came() -> None:
@@ -110,7 +110,7 @@ def test_a_stop_in_the_middle_takes_the_plan_and_ends_flat(algorithm: str, secon
     last = max(
         e.at
         for e in session.log
-        if isinstance(e.message, OrderApproved) and e.message.role is Role.ENTRY
+        if isinstance(e.message, OrderApproved) and e.message.order.role is Role.ENTRY
     )
     stop = next(e.at for e in session.log if isinstance(e.message, OperatorAsked))
     assert last <= stop
@@ -186,7 +186,7 @@ def _restart(core: RouterCore, now: int) -> list[OrderProposed]:
     said += core.handle(LevelChanged(Level.NO_ENTRIES, ("starting",)), now)
     for order in list(core.desk.orders.values()):
         if order.state is OrderState.PROPOSED:
-            refused = OrderRefused(
+            refused = order_refused(
                 order.order_id, order.intent_id, order.strategy, order.symbol, order.role,
                 "restart", "", "", "restarted",
             )  # fmt: skip

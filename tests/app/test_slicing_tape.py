@@ -153,8 +153,8 @@ def test_ten_thousand_ibm_by_twap(algorithm: str) -> None:
     assert closed.filled >= 9_500
     slices = int(algorithm.rpartition(":")[2])
     assert slices <= len(children) <= slices + 3
-    assert max(each.quantity for each in children) <= 2 * 10_000 // slices + 1
-    limits = [each.limit_price for each in children]
+    assert max(each.order.quantity for each in children) <= 2 * 10_000 // slices + 1
+    limits = [each.order.limit_price for each in children]
     assert all(price is not None and price <= played.approved.limit_price for price in limits)
     assert len(set(limits)) > 5, "each slice is priced from its own mark"
     interval = int(algorithm.split(":")[1]) / slices
@@ -169,8 +169,8 @@ def test_five_thousand_aig_by_iceberg(algorithm: str) -> None:
     display = int(algorithm.split(":")[1])
 
     assert (closed.filled, closed.reason) == (Decimal(5_000), "filled")
-    assert max(each.quantity for each in children) <= display
-    assert sum(each.quantity for each in children) >= 5_000
+    assert max(each.order.quantity for each in children) <= display
+    assert sum(each.order.quantity for each in children) >= 5_000
     assert len(children) >= 5_000 // display
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.broker.twin import TwinBroker
 from tests.support.loops import PLAIN, LoopFactories
+from tests.support.verdicts import order_approved
 from tradingd.broker import AlpacaBroker, AlpacaSettings
 from tradingd.messages import (
     Envelope,
@@ -181,7 +182,7 @@ def approved(
 ) -> OrderApproved:
     letter = {Role.ENTRY: "e", Role.EXIT: "x", Role.FLATTEN: "f", Role.PROTECT: "p"}[role]
     parent = f"gen-{letter}-s-{n}"
-    return OrderApproved(
+    return order_approved(
         order_id=f"{parent}-{k}", intent_id=parent, strategy="s", symbol=symbol, side=side,
         role=role, quantity=D(quantity),
         order_type=OrderType.LIMIT if limit else OrderType.MARKET,

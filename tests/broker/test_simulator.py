@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import House, LoopClock
+from tests.support.verdicts import order_approved
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     BooksAgreed,
     CancelOrder,
     Envelope,
-    OrderApproved,
     OrderType,
     Quote,
     Role,
@@ -78,7 +78,7 @@ class Simulated(House):
         role = Role.ENTRY if side is Side.BUY else Role.EXIT
         parent = f"gen-{role.value[0]}-s-{n}"
         kind = OrderType.LIMIT if limit else OrderType.MARKET
-        self.say(OrderApproved(
+        self.say(order_approved(
             f"{parent}-1", parent, "s", symbol, side, role, D(quantity), kind,
             D(limit) if limit else None, TimeInForce.GTC, self.clock.now(),
         ))  # fmt: skip

@@ -140,9 +140,9 @@ def _orders(verdict: Verdict, records: Mapping[str, Record], account: Account) -
 
 def _is_same(approved: OrderApproved, row: Mapping[str, str]) -> bool:
     return (
-        row["symbol"].replace("/", "") == approved.symbol.replace("/", "")
-        and row["side"] == approved.side.value
-        and Decimal(row["qty"]) == approved.quantity
+        row["symbol"].replace("/", "") == approved.order.symbol.replace("/", "")
+        and row["side"] == approved.order.side.value
+        and Decimal(row["qty"]) == approved.order.quantity
     )
 
 

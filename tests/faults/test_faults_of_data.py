@@ -66,7 +66,7 @@ def test_fault_28_a_halted_symbol_gets_no_orders_and_its_flattening_waits_with_a
         scene.life.ask(Ask.FLATTEN)
         await pause(60)
         assert scene.held() == 10
-        assert not [o for o in scene.life.said(OrderApproved) if o.role is Role.FLATTEN]
+        assert not [o for o in scene.life.said(OrderApproved) if o.order.role is Role.FLATTEN]
         assert scene.life.alerts().count("flatten_waits") == 1
         await scene.until(lambda: scene.held() == 0, 300)
 
@@ -325,11 +325,11 @@ def test_fault_47_fractions_leave_as_they_were_meant_and_never_as_zero(tmp_path:
             scene.life.order(100 + len(quantity), "BTC/USD", quantity, "0.01")
         await pause(30)
         sent = {o.client_order_id: o for o in scene.town.exchange.orders()}
-        approved = [o for o in scene.life.said(OrderApproved) if o.symbol == "BTC/USD"]
+        approved = [o for o in scene.life.said(OrderApproved) if o.order.symbol == "BTC/USD"]
         assert approved
         for order in approved:
-            assert order.quantity > 0
-            assert sent[order.order_id].qty == order.quantity, "exact text, no float between"
+            assert order.order.quantity > 0
+            assert sent[order.order_id].qty == order.order.quantity, "exact text, no float between"
 
     day(tmp_path, story)
 

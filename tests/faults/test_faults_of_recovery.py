@@ -515,8 +515,10 @@ def test_an_empty_state_directory_adopts_and_protects_and_enters_nothing_until_a
         low = float(protected.price) * 0.9
         scene.life.say("quotes", Mark(SYMBOL, low, low, scene.town.clock.now()))
         await scene.until(lambda: scene.held() == 0, 60)
-        stops = [o for o in scene.life.said(OrderApproved) if o.role is Role.EXIT]
-        assert {(order.strategy, order.symbol) for order in stops} == {("external", SYMBOL)}
+        stops = [o for o in scene.life.said(OrderApproved) if o.order.role is Role.EXIT]
+        assert {(order.order.strategy, order.order.symbol) for order in stops} == {
+            ("external", SYMBOL)
+        }
         await scene.normal(200)
         await scene.life.stop(300)
 

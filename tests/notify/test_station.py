@@ -19,6 +19,7 @@ from tests.notify.stage import (
     in_virtual_time,
     raised,
 )
+from tests.support.verdicts import intent_refused
 from tradingd import messages as m
 from tradingd.messages import Envelope, Level, Market, Message, Role, Session, Severity, Side
 from tradingd.notify.settings import NotifySettings, Route
@@ -243,7 +244,7 @@ def test_the_day_is_summed_up_at_its_hour_every_day() -> None:
         stage.notify.start()
         stage.bus.publish("portfolio", m.DayStarted("2024-03-05", D(100_000)))
         stage.bus.publish("broker", FILLED)
-        refused = m.IntentRefused("g-e-sma-2", "sma", "IBM", Role.ENTRY, "exposure", "9", "8", "no")
+        refused = intent_refused("g-e-sma-2", "sma", "IBM", Role.ENTRY, "exposure", "9", "8", "no")
         stage.bus.publish("risk", refused)
         stage.bus.publish(
             "portfolio", m.PositionChanged("sma", "IBM", D(10), D("101.5"), D(0), D(0), "fill")

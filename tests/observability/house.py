@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from tests.support.settings import risk_limits, supervisor_settings
+from tests.support.verdicts import intent_approved, intent_refused, order_approved
 from tradingd import messages as m
 from tradingd.app.system import House
 from tradingd.app.system_samples import SystemSamples
@@ -133,7 +134,7 @@ def order(
         order_id, intent_id, "sma", symbol, Side.BUY, Role.ENTRY, D(quantity), OrderType.LIMIT,
         D("100.50"), TimeInForce.DAY, AT,
     )  # fmt: skip
-    return m.OrderProposed(*shared, slice_number=slice_number), m.OrderApproved(*shared)
+    return m.OrderProposed(*shared, slice_number=slice_number), order_approved(*shared)
 
 
 def fill(order_id: str, quantity: str, price: str, whole: str | None = None) -> m.OrderFilled:
@@ -146,7 +147,7 @@ def fill(order_id: str, quantity: str, price: str, whole: str | None = None) -> 
 
 def story() -> tuple[Message, ...]:
     """Return messages that move every counter at least once."""
-    approved = m.IntentApproved(
+    approved = intent_approved(
         "g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, D(10), D("100.5"), 0.9, AT,
         algorithm="twap:600:20",
     )  # fmt: skip
@@ -161,7 +162,7 @@ def story() -> tuple[Message, ...]:
         m.Mark("IBM", 99.0, 101.0, AT),
         m.DayStarted("2024-03-05", D(100_000)),
         m.Intent("g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, None, "cross", 0.9, 99.0, 101.0, AT),
-        m.IntentRefused("g-e-sma-0", "sma", "IBM", Role.ENTRY, "exposure_pct", "90", "80", "much"),
+        intent_refused("g-e-sma-0", "sma", "IBM", Role.ENTRY, "exposure_pct", "90", "80", "much"),
         approved,
         *order(slice_number=1),
         m.OrderSent("g-e-sma-1-1"),

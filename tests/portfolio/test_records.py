@@ -12,6 +12,7 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.verdicts import intent_refused
 from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     AnyMessage,
@@ -23,7 +24,6 @@ from tradingd.messages import (
     FeeCharged,
     Intent,
     IntentClosed,
-    IntentRefused,
     Mark,
     Message,
     OrderFilled,
@@ -76,7 +76,7 @@ def a_log() -> list[Envelope]:
         a_fill(1, *buy, "100"),
         an_intent(2, *sell, "IBM", "fell"),
         a_fill(2, *sell, "103"),
-        IntentRefused("gen-e-one-3", "one", "IBM", Role.ENTRY, "position", "3", "2", "too much"),
+        intent_refused("gen-e-one-3", "one", "IBM", Role.ENTRY, "position", "3", "2", "too much"),
         a_fill(4, *buy, "1000", symbol="BTC/USD"),
         FeeCharged("fee1", "gen-e-one-4-1", "one", "BTC/USD", "BTC", Decimal("0.005"), NOON),
         OrderProposed(

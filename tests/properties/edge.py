@@ -11,6 +11,7 @@ from tests.properties.odd import (
     check_message,
 )
 from tests.properties.wire import Answers
+from tests.support.verdicts import order_approved
 from tradingd import messages as m
 from tradingd.broker.desk import Desk
 from tradingd.broker.former import FormerOrders
@@ -85,7 +86,7 @@ class Edge:
 
 
 def approved(order_id: str, symbol: str, quantity: str, price: str) -> m.OrderApproved:
-    return m.OrderApproved(
+    return order_approved(
         order_id, order_id.rpartition("-")[0], "sma", symbol, Side.BUY, Role.ENTRY, D(quantity),
         OrderType.LIMIT, D(price), TimeInForce.DAY, NOW,
     )  # fmt: skip

@@ -120,12 +120,12 @@ class GateMachine(RuleBasedStateMachine):
         ours = self.parents[name]
         approved = ours.approved
         ours.children += 1
-        lot = D("1e-9") if "/" in approved.symbol else D(1)
+        lot = D("1e-9") if "/" in approved.intent.symbol else D(1)
         quantity = max((approved.quantity * share / 4).quantize(lot), lot)
         limit = approved.limit_price + (1 if is_worse else 0)
         order = kit.order(
-            f"{name}-{ours.children}", approved.side, approved.role, quantity, limit,
-            strategy=approved.strategy, symbol=approved.symbol,
+            f"{name}-{ours.children}", approved.intent.side, approved.intent.role, quantity, limit,
+            strategy=approved.intent.strategy, symbol=approved.intent.symbol,
         )  # fmt: skip
         taken = ours.told + sum(
             (c.may_add for c in self.orders.values() if c.order.intent_id == name), ZERO
@@ -134,7 +134,7 @@ class GateMachine(RuleBasedStateMachine):
         if isinstance(verdict, m.OrderApproved):
             assert not ours.is_closed, "a closed parent draws on"
             assert taken + quantity <= approved.quantity, "too many children"
-            assert approved.role is not Role.ENTRY or not is_worse
+            assert approved.intent.role is not Role.ENTRY or not is_worse
             self.orders[order.order_id] = Child(order)
 
     @precondition(lambda self: any(self.held.values()))
@@ -241,7 +241,7 @@ class GateMachine(RuleBasedStateMachine):
         said = ours.approved
         self.tell(
             m.IntentClosed(
-                name, said.strategy, said.symbol, said.side, said.role, said.quantity, ours.told,
+                name, said.intent.strategy, said.intent.symbol, said.intent.side, said.intent.role, said.quantity, ours.told,
                 ZERO, "test",
             )
         )  # fmt: skip
@@ -275,8 +275,8 @@ class GateMachine(RuleBasedStateMachine):
         for (_, symbol), quantity in self.held.items():
             worst[symbol] += quantity * PRICES[symbol]
         for name, ours in self.parents.items():
-            if ours.approved.role is Role.ENTRY:
-                worst[ours.approved.symbol] += self.may_add(name) * ours.approved.limit_price
+            if ours.approved.intent.role is Role.ENTRY:
+                worst[ours.approved.intent.symbol] += self.may_add(name) * ours.approved.limit_price
         assert all(value <= POSITION_MOST for value in worst.values()), worst
         assert sum(worst.values()) <= EXPOSURE_MOST, worst
 
@@ -299,7 +299,7 @@ class GateMachine(RuleBasedStateMachine):
             (
                 self.may_add(name) * ours.approved.limit_price
                 for name, ours in self.parents.items()
-                if ours.approved.role is Role.ENTRY
+                if ours.approved.intent.role is Role.ENTRY
             ),
             ZERO,
         )

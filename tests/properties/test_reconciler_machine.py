@@ -18,6 +18,7 @@ from tests.properties.edge import ACCOUNT, LISTED, NOW, SETTINGS, Edge
 from tests.properties.effort import effort
 from tests.properties.odd import as_json
 from tests.properties.wire import Answers
+from tests.support.verdicts import order_approved
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import read_order
 from tradingd.broker.facts import facts_of
@@ -74,7 +75,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
         self.ids += 1
         name = f"g-e-sma-{self.ids}-1"
         self.tell(
-            m.OrderApproved(
+            order_approved(
                 name, name[:-2], "sma", symbol, Side.BUY, Role.ENTRY, quantity, OrderType.LIMIT,
                 price, TimeInForce.DAY, NOW,
             )

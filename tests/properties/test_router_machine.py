@@ -53,17 +53,17 @@ class Truth:
     @property
     def may_add(self) -> Decimal:
         return (
-            self.order.quantity - self.filled
+            self.order.order.quantity - self.filled
             if self.status in ("new", "partially_filled")
             else ZERO
         )
 
     def view(self) -> OrderView:
         order = self.order
-        price = D(str(PRICES[order.symbol])) if self.filled else ZERO
+        price = D(str(PRICES[order.order.symbol])) if self.filled else ZERO
         return OrderView(
-            order.order_id, "b-" + order.order_id, order.symbol, order.side.value, self.status,
-            order.order_type.value, order.quantity, self.filled, price, order.limit_price, 0, "",
+            order.order_id, "b-" + order.order_id, order.order.symbol, order.order.side.value, self.status,
+            order.order.order_type.value, order.order.quantity, self.filled, price, order.order.limit_price, 0, "",
         )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ class RouterMachine(RuleBasedStateMachine):
         truth = self.line.truth[data.draw(st.sampled_from(self.working()))]
         part = max((truth.may_add * share / 3).quantize(D(1)), D(1))
         truth.filled += min(part, truth.may_add)
-        is_whole = truth.filled == truth.order.quantity
+        is_whole = truth.filled == truth.order.order.quantity
         truth.status = "filled" if is_whole else "partially_filled"
         self.stream.append(truth.view())
 
@@ -263,7 +263,7 @@ class RouterMachine(RuleBasedStateMachine):
             children = [
                 each
                 for each in self.line.truth.values()
-                if each.order.intent_id == parent.intent_id
+                if each.order.order.intent_id == parent.intent_id
             ]
             live = sum((each.may_add for each in children), ZERO)
             filled = sum((each.filled for each in children), ZERO)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.verdicts import order_approved
 from tradingd.messages import (
     AlertRaised,
     Ask,
@@ -55,7 +56,7 @@ def snapshot(
 def approved(
     order_id: str = "g-e-s-1-1", quantity: str = "10", symbol: str = "IBM"
 ) -> OrderApproved:
-    return OrderApproved(
+    return order_approved(
         order_id, "g-e-s-1", "s", symbol, Side.BUY, Role.ENTRY, D(quantity), OrderType.LIMIT,
         D(10), TimeInForce.DAY, 0,
     )  # fmt: skip

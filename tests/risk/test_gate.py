@@ -13,6 +13,7 @@ import pytest
 import tradingd
 from tests.risk import kit
 from tests.risk.kit import ask, fill, gate, holding, intent, order
+from tests.support.verdicts import intent_approved
 from tradingd import messages as m
 from tradingd.messages import Level, Role, Side
 from tradingd.risk.gate import RiskCore
@@ -23,7 +24,7 @@ def test_an_intent_is_approved_reserved_and_priced_inside_the_collar() -> None:
 
     verdict = ask(core, intent(quantity=10))
 
-    assert verdict == m.IntentApproved(
+    assert verdict == intent_approved(
         intent_id="g-e-sma-1",
         strategy="sma",
         symbol="IBM",
@@ -294,7 +295,7 @@ def test_an_operator_passes_the_same_gate() -> None:
     )
     approved = ask(core, wish)
     assert isinstance(approved, m.IntentApproved)
-    assert (approved.strategy, approved.limit_price) == ("operator", Decimal(99))
+    assert (approved.intent.strategy, approved.limit_price) == ("operator", Decimal(99))
 
     too_far = ask(core, _with(wish, intent_id="g-o-operator-2", limit_price=Decimal(103)))
     assert isinstance(too_far, m.IntentRefused)
@@ -317,7 +318,7 @@ def test_an_operator_exit_reduces_whoever_holds_the_symbol() -> None:
     approved = ask(core, wish)
 
     assert isinstance(approved, m.IntentApproved)
-    assert (approved.strategy, approved.limit_price) == ("sma", Decimal(98))
+    assert (approved.intent.strategy, approved.limit_price) == ("sma", Decimal(98))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1", "0"])

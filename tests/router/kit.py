@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.settings import router_settings
+from tests.support.verdicts import intent_approved, order_approved
 from tradingd import messages as m
 from tradingd.messages import Level, Market, Message, Role, Session, Side
 from tradingd.router.core import RouterCore
@@ -33,13 +34,13 @@ def approved(
         "confidence": 0.9,
         "quoted_at": NOW,
     }
-    return m.IntentApproved(
+    return intent_approved(
         intent_id=intent_id, role=role, quantity=Decimal(quantity), **{**given, **changes}
     )
 
 
 def pass_gate(order: m.OrderProposed) -> m.OrderApproved:
-    return m.OrderApproved(
+    return order_approved(
         order_id=order.order_id,
         intent_id=order.intent_id,
         strategy=order.strategy,

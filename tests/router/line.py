@@ -215,14 +215,14 @@ class Line:
         self.say("broker", m.OrderUnknown(order_id=order.order.order_id, reason="time-out"))
 
     def _fill(self, order: AtBroker) -> None:
-        left = order.order.quantity - order.filled
+        left = order.order.order.quantity - order.filled
         part = (
             left if self.rng.random() < 0.5 else (left * Decimal("0.5")).quantize(Decimal("0.001"))
         )
         if part > 0:
             order.filled += part
             self._tell(order)
-        order.is_live = order.filled < order.order.quantity
+        order.is_live = order.filled < order.order.order.quantity
 
     def _tell(self, order: AtBroker) -> None:
         asked, quantity = order.order, order.filled - order.told
@@ -230,31 +230,31 @@ class Line:
             return
         order.told = order.filled
         order.executions += 1
-        price = Decimal(str(self.prices[asked.symbol]))
-        self._move(asked, quantity if asked.side is Side.BUY else -quantity)
+        price = Decimal(str(self.prices[asked.order.symbol]))
+        self._move(asked, quantity if asked.order.side is Side.BUY else -quantity)
         self.say(
             "broker",
             m.OrderFilled(
-                order_id=asked.order_id, broker_order_id="b", intent_id=asked.intent_id,
-                execution_id=f"{asked.order_id}/{order.executions}", strategy=asked.strategy,
-                symbol=asked.symbol, side=asked.side, role=asked.role, quantity=quantity,
-                price=price, cumulative=order.filled, order_quantity=asked.quantity,
+                order_id=asked.order_id, broker_order_id="b", intent_id=asked.order.intent_id,
+                execution_id=f"{asked.order_id}/{order.executions}", strategy=asked.order.strategy,
+                symbol=asked.order.symbol, side=asked.order.side, role=asked.order.role, quantity=quantity,
+                price=price, cumulative=order.filled, order_quantity=asked.order.quantity,
                 filled_at=self.now,
             ),
         )  # fmt: skip
-        if asked.symbol == "BTC/USD" and asked.side is Side.BUY:
+        if asked.order.symbol == "BTC/USD" and asked.order.side is Side.BUY:
             fee = quantity * Decimal("0.0025")
             self._move(asked, -fee)
             self.say(
                 "broker",
                 m.FeeCharged(
-                    fee_id=asked.order_id, order_id=asked.order_id, strategy=asked.strategy,
-                    symbol=asked.symbol, asset="BTC", amount=fee, charged_at=self.now,
+                    fee_id=asked.order_id, order_id=asked.order_id, strategy=asked.order.strategy,
+                    symbol=asked.order.symbol, asset="BTC", amount=fee, charged_at=self.now,
                 ),
             )  # fmt: skip
 
     def _move(self, asked: m.OrderApproved, signed: Decimal) -> None:
-        key = (asked.strategy, asked.symbol)
+        key = (asked.order.strategy, asked.order.symbol)
         self.positions[key] = self.positions.get(key, Decimal(0)) + signed
         assert self.positions[key] >= 0, f"{key} was sold short"
 
@@ -276,9 +276,9 @@ class Line:
             self.say("broker", m.CancelRejected(order_id=order.order.order_id, reason="pending"))
             return
         order.is_live = False
-        is_entry = order.order.role is Role.ENTRY
+        is_entry = order.order.order.role is Role.ENTRY
         if is_entry and self.rng.random() < 0.3:  # filled in part before, told after
-            order.filled += (order.order.quantity - order.filled).quantize(Decimal(1)) / 2
+            order.filled += (order.order.order.quantity - order.filled).quantize(Decimal(1)) / 2
         self.say("broker", m.OrderCanceled(order_id=order.order.order_id, cumulative=order.filled))
         self._tell(order)
 
@@ -299,11 +299,11 @@ class Line:
         for (strategy, symbol), held in self.positions.items():
             leaving = sum(
                 (
-                    each.order.quantity - each.filled
+                    each.order.order.quantity - each.filled
                     for each in self.at_broker.values()
                     if each.is_live
-                    and each.order.role is not Role.ENTRY
-                    and (each.order.strategy, each.order.symbol) == (strategy, symbol)
+                    and each.order.order.role is not Role.ENTRY
+                    and (each.order.order.strategy, each.order.order.symbol) == (strategy, symbol)
                 ),
                 Decimal(0),
             )
@@ -316,12 +316,14 @@ class Line:
             worst[symbol] += held * Decimal(str(PRICES[symbol]))
         for each in self.at_broker.values():
             order = each.order
-            if each.is_live and order.role is Role.ENTRY:
-                assert order.limit_price is not None
-                worst[order.symbol] += (order.quantity - each.filled) * order.limit_price
-            elif order.role is Role.ENTRY:
-                worst[order.symbol] += (each.filled - each.told) * Decimal(
-                    str(PRICES[order.symbol])
+            if each.is_live and order.order.role is Role.ENTRY:
+                assert order.order.limit_price is not None
+                worst[order.order.symbol] += (
+                    order.order.quantity - each.filled
+                ) * order.order.limit_price
+            elif order.order.role is Role.ENTRY:
+                worst[order.order.symbol] += (each.filled - each.told) * Decimal(
+                    str(PRICES[order.order.symbol])
                 )
         for symbol, value in worst.items():
             assert value <= equity / 10, f"{symbol}: worst case {value}"
@@ -338,7 +340,7 @@ class Line:
             for each in live:
                 if not each.is_sent:
                     self._send(each)
-                elif each.order.role is Role.FLATTEN:
+                elif each.order.order.role is Role.FLATTEN:
                     self._fill(each)
             for _ in range(len(self.cancels)):
                 self._cancel()

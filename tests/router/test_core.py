@@ -10,6 +10,7 @@ import pytest
 from tests.router import kit
 from tests.router.kit import Desk, approved, asked, canceled, fill, level, mark, of_kind, rejected
 from tests.support.settings import router_settings
+from tests.support.verdicts import order_refused
 from tradingd import messages as m
 from tradingd.messages import Ask, Level, Market, OrderType, Role, Session, Side, TimeInForce
 from tradingd.router.core import RouterCore
@@ -365,7 +366,7 @@ def test_an_operators_order_rests_until_he_takes_it_back() -> None:
 def test_a_refused_child_closes_its_parent_with_the_rule() -> None:
     desk = Desk()
     order = desk.propose(approved())
-    refused = m.OrderRefused(
+    refused = order_refused(
         order_id=order.order_id, intent_id=order.intent_id, strategy="sma", symbol="IBM",
         role=Role.ENTRY, rule="stale", value="", limit="", reason="the quote is old",
     )  # fmt: skip

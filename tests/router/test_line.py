@@ -58,9 +58,11 @@ def check_plans(line: Line) -> None:
     for parent in router.desk.parents.values():
         kind, *numbers = (parent.algorithm or "").split(":")
         children = [
-            each for each in line.at_broker.values() if each.order.intent_id == parent.intent_id
+            each
+            for each in line.at_broker.values()
+            if each.order.order.intent_id == parent.intent_id
         ]
-        live = sum(each.order.quantity - each.filled for each in children if each.is_live)
+        live = sum(each.order.order.quantity - each.filled for each in children if each.is_live)
         if kind == "iceberg":
             assert live <= int(numbers[0]), parent.intent_id
         if kind == "twap":

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tests.support.verdicts import intent_approved, intent_refused, order_approved
 from tradingd.log.journal import Journal
 from tradingd.log.memory_store import MemoryStore
 from tradingd.log.memory_tape import MemoryTape
@@ -23,7 +24,6 @@ from tradingd.messages import (
     Envelope,
     Intent,
     IntentApproved,
-    IntentRefused,
     Mark,
     Message,
     OrderApproved,
@@ -136,13 +136,13 @@ class Risk(Toy):
             return (self._judge(message),)
         if isinstance(message, OrderProposed):
             fields = {f: getattr(message, f) for f in OrderApproved.__struct_fields__}
-            return (OrderApproved(**fields),)
+            return (order_approved(**fields),)
         return NOTHING
 
     def _judge(self, intent: Intent) -> Message:
         seen = f"{self.state[0]} in flight, position {self.position()}"
         if self.state[0] >= EXPOSURE_MAX:
-            return IntentRefused(
+            return intent_refused(
                 intent.intent_id,
                 intent.strategy,
                 intent.symbol,
@@ -152,7 +152,7 @@ class Risk(Toy):
                 "3",
                 "",
             )
-        return IntentApproved(
+        return intent_approved(
             intent.intent_id, intent.strategy, intent.symbol, intent.side, intent.role, Decimal(1),
             Decimal(1 + abs(self.position())), 0.5, intent.quoted_at,
         )  # fmt: skip
@@ -169,9 +169,9 @@ class Router(Toy):
             return NOTHING
         return (
             OrderProposed(
-                f"{message.intent_id}-1", message.intent_id, message.strategy, message.symbol,
-                message.side, message.role, message.quantity, OrderType.LIMIT, message.limit_price,
-                TimeInForce.DAY, message.quoted_at,
+                f"{message.intent_id}-1", message.intent_id, message.intent.strategy, message.intent.symbol,
+                message.intent.side, message.intent.role, message.quantity, OrderType.LIMIT, message.limit_price,
+                TimeInForce.DAY, message.intent.quoted_at,
             ),
         )  # fmt: skip
 
@@ -222,9 +222,9 @@ async def broker(bus: Bus, journal: Journal, rng: random.Random) -> None:
         bus.publish(
             "broker",
             OrderFilled(
-                order.order_id, f"b{n}", f"x{n}", order.intent_id, order.strategy, order.symbol,
-                order.side, order.role, order.quantity, Decimal(1), order.quantity,
-                order.quantity, bus.at,
+                order.order_id, f"b{n}", f"x{n}", order.order.intent_id, order.order.strategy, order.order.symbol,
+                order.order.side, order.order.role, order.order.quantity, Decimal(1), order.order.quantity,
+                order.order.quantity, bus.at,
             ),
         )  # fmt: skip
 

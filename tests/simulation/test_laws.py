@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.laws.finding import Findings
 from tests.simulation.laws.orders import OrderLaws
+from tests.support.verdicts import order_approved
 from tradingd.messages import (
     CancelOrder,
     Message,
@@ -20,7 +21,7 @@ from tradingd.messages import (
 
 
 def approved(order_id: str, side: Side, price: int, role: Role) -> OrderApproved:
-    return OrderApproved(
+    return order_approved(
         order_id=order_id, intent_id=order_id, strategy="sma", symbol="ACMX", side=side, role=role,
         quantity=Decimal(7), order_type=OrderType.LIMIT, limit_price=Decimal(price), time_in_force=TimeInForce.DAY,
         quoted_at=1,

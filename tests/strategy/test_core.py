@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.strategy import kit
+from tests.support.verdicts import intent_refused
 from tradingd.messages import (
     AlertRaised,
     Ask,
@@ -110,7 +111,7 @@ def a_fill(
 
 
 def refused(intent: Intent) -> IntentRefused:
-    return IntentRefused(
+    return intent_refused(
         intent.intent_id, intent.strategy, intent.symbol, intent.role, "rule", "1", "2", "too much"
     )
 

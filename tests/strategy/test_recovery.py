@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.strategy import kit
+from tests.support.verdicts import intent_refused
 from tradingd.messages import (
     MARKET_DATA,
     Ask,
@@ -19,7 +20,6 @@ from tradingd.messages import (
     FeedStale,
     Intent,
     IntentClosed,
-    IntentRefused,
     Level,
     LevelChanged,
     Market,
@@ -74,7 +74,7 @@ class World:
         filled = quantity if rng.random() < 0.7 else Decimal(0)
         if rng.random() < 0.3:
             return (
-                IntentRefused(intent.intent_id, intent.strategy, intent.symbol, intent.role, "r", "", "", ""),
+                intent_refused(intent.intent_id, intent.strategy, intent.symbol, intent.role, "r", "", "", ""),
             )  # fmt: skip
         closed = IntentClosed(
             intent.intent_id, intent.strategy, intent.symbol, intent.side, intent.role,
@@ -142,7 +142,7 @@ def test_ids_continue_after_a_restart_and_an_open_intent_still_blocks() -> None:
             for each in again.handle(Quote("BTC/USD", bid, 1.0, bid, 1.0, 0), 0)
         )
     again.handle(
-        IntentRefused(intent.intent_id, "sma", "BTC/USD", intent.role, "restart", "", "", ""), 0
+        intent_refused(intent.intent_id, "sma", "BTC/USD", intent.role, "restart", "", "", ""), 0
     )
     said = list(again.handle(Quote("BTC/USD", 102.0, 1.0, 102.0, 1.0, 0), 10**12))
     assert [each.intent_id for each in said if isinstance(each, Intent)] == ["gen-e-sma-2"]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.api.kit import AT, LIMITS, MORNING, D
+from tests.support.verdicts import intent_refused
 from tradingd import messages as m
 from tradingd.api import replies, reports
 from tradingd.messages import Envelope, Message, Role, Side
@@ -28,7 +29,7 @@ def intent(number: int) -> m.Intent:
 
 
 def test_a_signal_is_followed_to_its_end() -> None:
-    refused = m.IntentRefused("g-e-sma-2", "sma", "IBM", Role.ENTRY, "exposure", "90", "80", "full")
+    refused = intent_refused("g-e-sma-2", "sma", "IBM", Role.ENTRY, "exposure", "90", "80", "full")
     closed = m.IntentClosed("g-e-sma-1", "sma", "IBM", Side.BUY, Role.ENTRY, D(10), D(10), D(100), "filled")  # fmt: skip
     newest, oldest = reports.signals(view_of(intent(1), intent(2), refused, closed)).signals
     assert (newest.verdict, newest.rule, newest.value, newest.limit, newest.why_not) == ("refused", "exposure", "90", "80", "full")  # fmt: skip

@@ -264,7 +264,9 @@ def _has(cause: str) -> Callable[[Message], bool]:
 def _is_of(symbol: str) -> Callable[[Message], bool]:
     def is_it(said: Message) -> bool:
         # A cancel names only its order; whichever comes first, the router has taken the word.
-        return isinstance(said, m.CancelOrder) or getattr(said, "symbol", "") == symbol
+        if isinstance(said, m.OrderApproved):
+            return said.order.symbol == symbol
+        return isinstance(said, m.CancelOrder)
 
     return is_it
 

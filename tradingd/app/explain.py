@@ -95,7 +95,7 @@ def _collect(log: OrderLog, name: str) -> Story:
     orders: dict[str, OrderStory] = {}
     for row in rows:
         message = row.message
-        if getattr(message, "intent_id", "") == parent:
+        if _intent_id(message) == parent:
             _tell_parent(story, row)
             if isinstance(message, m.OrderProposed) and message.order_id not in orders:
                 orders[message.order_id] = OrderStory(message.order_id, row)
@@ -128,6 +128,12 @@ def _tell_order(order: OrderStory, row: Envelope) -> None:
         order.fees.append(row)
     elif isinstance(message, ON_THE_WIRE):
         order.wire.append(row)
+
+
+def _intent_id(message: Message) -> str:
+    if isinstance(message, m.OrderApproved | m.OrderRefused):
+        return message.order.intent_id
+    return str(getattr(message, "intent_id", ""))
 
 
 def _order_id(message: Message) -> str:
@@ -172,7 +178,7 @@ def _asked_again(
 
 def _key(message: Message) -> str:
     """Return what a question and its answer share: the order's own id, or the intent's."""
-    return _order_id(message) or str(getattr(message, "intent_id", ""))
+    return _order_id(message) or _intent_id(message)
 
 
 def _answers_of(asked: Envelope, core: RiskCore, limits: RiskLimits) -> Sequence[Answer]:

@@ -328,16 +328,16 @@ def plain(value: Decimal) -> str:
 def order_body(order: OrderApproved) -> bytes:
     """Return the body of POST /v2/orders: exact strings, and our own id."""
     fields = {
-        "symbol": order.symbol,
-        "qty": plain(order.quantity),
-        "side": order.side.value,
-        "type": order.order_type.value,
-        "time_in_force": order.time_in_force.value,
+        "symbol": order.order.symbol,
+        "qty": plain(order.order.quantity),
+        "side": order.order.side.value,
+        "type": order.order.order_type.value,
+        "time_in_force": order.order.time_in_force.value,
         "client_order_id": order.order_id,
     }
-    if order.order_type is OrderType.LIMIT:
-        assert order.limit_price is not None, "a limit order has a price"
-        fields["limit_price"] = plain(order.limit_price)
+    if order.order.order_type is OrderType.LIMIT:
+        assert order.order.limit_price is not None, "a limit order has a price"
+        fields["limit_price"] = plain(order.order.limit_price)
     return msgspec.json.encode(fields)
 
 

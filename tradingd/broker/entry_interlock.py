@@ -114,20 +114,20 @@ def refusal(
     if interlock.is_emergency:
         return "emergency"
     if interlock.keys_refused_at is not None and (
-        record.order.role is Role.ENTRY
+        record.order.order.role is Role.ENTRY
         or clock.monotonic() - interlock.keys_refused_at < settings.refused_interval_s * SECOND_NS
     ):
         return "keys"
-    if record.order.role is not Role.ENTRY:
+    if record.order.order.role is not Role.ENTRY:
         return ""
     if why := interlock.why_no_entry:
         return why
     if not interlock.is_stream_up:
         return "disconnected"
     now = clock.now()
-    if not interlock.permissions.is_open(market_of(record.order.symbol), now):
+    if not interlock.permissions.is_open(market_of(record.order.order.symbol), now):
         return "session"
-    if now - record.order.quoted_at > settings.quote_age_s_max * SECOND_NS:
+    if now - record.order.order.quoted_at > settings.quote_age_s_max * SECOND_NS:
         return "stale_quote"
     bound = settings.approval_age_s_max if age_s_max is None else age_s_max
     if clock.real_seconds(now - record.approved_at) > bound:

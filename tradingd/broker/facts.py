@@ -70,7 +70,7 @@ def facts_of(
         return facts
     if view.cumulative > record.cumulative:
         facts += _fill(record, view, now, execution)
-    is_filled = max(record.cumulative, view.cumulative) >= record.order.quantity
+    is_filled = max(record.cumulative, view.cumulative) >= record.order.order.quantity
     if not is_over and not is_filled and not (record.is_presumed and status == "rejected"):
         facts += _end(view, status, reason)
     return facts
@@ -86,20 +86,20 @@ def _fill(record: Record, view: OrderView, now: int, execution: Execution | None
         broker_order_id=view.broker_order_id,
         execution_id=(execution.execution_id if execution else "")
         or f"{view.broker_order_id}:{view.cumulative}",
-        intent_id=order.intent_id,
-        strategy=order.strategy,
-        symbol=order.symbol,
-        side=order.side,
-        role=order.role,
+        intent_id=order.order.intent_id,
+        strategy=order.order.strategy,
+        symbol=order.order.symbol,
+        side=order.order.side,
+        role=order.order.role,
         quantity=quantity,
         price=price,
         cumulative=view.cumulative,
-        order_quantity=order.quantity,
+        order_quantity=order.order.quantity,
         filled_at=execution.at if execution else now,
     )
     facts: list[Message] = [fill]
-    if view.cumulative > order.quantity:
-        text = f"{order.order_id}: filled {view.cumulative} of {order.quantity}"
+    if view.cumulative > order.order.quantity:
+        text = f"{order.order_id}: filled {view.cumulative} of {order.order.quantity}"
         facts.append(AlertRaised("broker", Severity.CRITICAL, "overfill", text))
     if record.is_terminal or record.is_late:
         text = f"{order.order_id}: {quantity} filled after the order had ended for us"
@@ -113,7 +113,7 @@ def missed_price(record: Record, view: OrderView, execution: Execution | None = 
     missed = (view.average * view.cumulative - record.spent) / quantity
     if 0 < missed < NUMBER_MAX:
         return missed.quantize(_PRICE_STEP, ROUND_HALF_EVEN)
-    known = execution.price if execution else record.order.limit_price
+    known = execution.price if execution else record.order.order.limit_price
     return view.average or known or _PRICE_STEP
 
 
@@ -166,17 +166,21 @@ def disagreement(record: Record, view: OrderView, clock_skew_ns: int) -> str:
     order = record.order
     if not record.is_sent and not record.is_presumed:
         return "ours has not left"
-    if view.symbol and view.symbol.replace("/", "") != order.symbol.replace("/", ""):
-        return f"symbol {view.symbol}, not {order.symbol}"
-    if view.side in SIDES and not view.side.startswith(order.side.value):
-        return f"side {view.side}, not {order.side.value}"
-    if view.quantity and view.quantity != order.quantity:
-        return f"quantity {view.quantity}, not {order.quantity}"
-    if view.order_type in ORDER_TYPES and view.order_type != order.order_type.value:
-        return f"type {view.order_type}, not {order.order_type.value}"
+    if view.symbol and view.symbol.replace("/", "") != order.order.symbol.replace("/", ""):
+        return f"symbol {view.symbol}, not {order.order.symbol}"
+    if view.side in SIDES and not view.side.startswith(order.order.side.value):
+        return f"side {view.side}, not {order.order.side.value}"
+    if view.quantity and view.quantity != order.order.quantity:
+        return f"quantity {view.quantity}, not {order.order.quantity}"
+    if view.order_type in ORDER_TYPES and view.order_type != order.order.order_type.value:
+        return f"type {view.order_type}, not {order.order.order_type.value}"
     limit = view.limit_price
-    if limit is not None and limit != order.limit_price and order.order_type.value == "limit":
-        return f"limit {limit}, not {order.limit_price}"
+    if (
+        limit is not None
+        and limit != order.order.limit_price
+        and order.order.order_type.value == "limit"
+    ):
+        return f"limit {limit}, not {order.order.limit_price}"
     if view.created_at and view.created_at < record.approved_at - clock_skew_ns:
         return "created before it was approved"
     return ""

@@ -226,7 +226,7 @@ class KnownOrders:
         record.spent += message.quantity * message.price
         if message.execution_id:
             record.executions[message.execution_id] = message
-        if record.cumulative >= record.order.quantity:
+        if record.cumulative >= record.order.order.quantity:
             self._close(record)
 
     def _closed(

@@ -53,7 +53,7 @@ class OrderPath:
 
     def approved(self, record: Record, seq: int) -> None:
         """Take an approved order; it leaves after those of its parent that came before."""
-        parent = record.order.intent_id
+        parent = record.order.order.intent_id
         waiting = self._chains.get(parent)
         if waiting is None:
             self._chains[parent] = deque([(record, seq)])
@@ -239,11 +239,11 @@ class OrderPath:
         is at the broker can be canceled and replaced within a second; what is not known can only be waited for.
         """
         is_flattening = self._desk.interlock.permissions.may(Action.FLATTEN)
-        return is_flattening and record.order.role is not Role.ENTRY
+        return is_flattening and record.order.order.role is not Role.ENTRY
 
     def _look_wait_s(self, record: Record, attempt: int) -> float:
         wait_s = self._desk.back_off_s(attempt)
-        is_exit = record.order.role is not Role.ENTRY
+        is_exit = record.order.order.role is not Role.ENTRY
         return min(wait_s, self._desk.settings.flatten_grace_s) if is_exit else wait_s
 
     async def _look_up(self, record: Record) -> OrderView | CallFailed | None:
@@ -283,8 +283,8 @@ class OrderPath:
             self.cancels.broker_order(view.order_id, view.broker_order_id)
 
     def _is_late(self, record: Record) -> bool:
-        return record.order.role is Role.ENTRY and self._desk.interlock.why_no_entry != ""
+        return record.order.order.role is Role.ENTRY and self._desk.interlock.why_no_entry != ""
 
 
 def _lane(record: Record) -> Lane:
-    return Lane.ENTRY if record.order.role is Role.ENTRY else Lane.EXIT
+    return Lane.ENTRY if record.order.order.role is Role.ENTRY else Lane.EXIT

@@ -59,29 +59,28 @@ class StrategyStopped(Message, frozen=True, gc=False, tag="StrategyStopped"):
 class IntentApproved(Message, frozen=True, gc=False, tag="IntentApproved"):
     """The gate reserved this much for the parent. The router may propose orders against it."""
 
-    intent_id: str
-    strategy: str
-    symbol: str
-    side: Side
-    role: Role
+    intent: Intent
+    """What was asked; of an operator's order the intent the gate made of it, with the owner it found."""
     quantity: Decimal
     limit_price: Decimal
     """The worst price an order of this parent may carry (the collar's edge)."""
-    confidence: float
-    quoted_at: int
-    stop_price: Decimal | None = None
-    target_price: Decimal | None = None
-    algorithm: str | None = None
+
+    @property
+    def intent_id(self) -> str:
+        """Return the id that every fact about the parent carries."""
+        return self.intent.intent_id
 
 
 class IntentRefused(Message, frozen=True, gc=False, tag="IntentRefused"):
     """The gate said no: which rule, the value it saw, the limit it holds, and a sentence."""
 
-    intent_id: str
-    strategy: str
-    symbol: str
-    role: Role
+    intent: Intent
     rule: str
     value: str
     limit: str
     reason: str
+
+    @property
+    def intent_id(self) -> str:
+        """Return the id that every fact about the parent carries."""
+        return self.intent.intent_id

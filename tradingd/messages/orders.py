@@ -32,31 +32,27 @@ class OrderProposed(Message, frozen=True, gc=False, tag="OrderProposed"):
 class OrderApproved(Message, frozen=True, gc=False, tag="OrderApproved"):
     """The only command that may reach the wire. Constructed in `risk/gate.py` and nowhere else."""
 
-    order_id: str
-    intent_id: str
-    strategy: str
-    symbol: str
-    side: Side
-    role: Role
-    quantity: Decimal
-    order_type: OrderType
-    limit_price: Decimal | None
-    time_in_force: TimeInForce
-    quoted_at: int
+    order: OrderProposed
+
+    @property
+    def order_id(self) -> str:
+        """Return the id that every fact about the order carries."""
+        return self.order.order_id
 
 
 class OrderRefused(Message, frozen=True, gc=False, tag="OrderRefused"):
     """The gate kept an order off the wire."""
 
-    order_id: str
-    intent_id: str
-    strategy: str
-    symbol: str
-    role: Role
+    order: OrderProposed
     rule: str
     value: str
     limit: str
     reason: str
+
+    @property
+    def order_id(self) -> str:
+        """Return the id of the order that was proposed."""
+        return self.order.order_id
 
 
 class CancelOrder(Message, frozen=True, gc=False, tag="CancelOrder"):

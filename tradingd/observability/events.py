@@ -62,11 +62,11 @@ ROWS: Mapping[type[Message], Row] = {
     m.Intent: Row("signal.emitted", "info", "{m.strategy} wants {m.role.value} {m.side.value} {m.symbol}, confidence {m.confidence:.2f}: {m.reason}"),
     m.StrategyStarted: Row("signal.strategy_started", "info", "{m.strategy}: {m.reason}"),
     m.StrategyStopped: Row("signal.strategy_stopped", "warning", "{m.strategy}: {m.reason}"),
-    m.IntentApproved: Row("risk.approved", "info", "{m.strategy} may {m.side.value} {m.quantity:f} {m.symbol} within {m.limit_price:f}"),
-    m.IntentRefused: Row("risk.refused", "info", "{m.strategy} {m.symbol} by {m.rule}: {m.reason}"),
+    m.IntentApproved: Row("risk.approved", "info", "{m.intent.strategy} may {m.intent.side.value} {m.quantity:f} {m.intent.symbol} within {m.limit_price:f}"),
+    m.IntentRefused: Row("risk.refused", "info", "{m.intent.strategy} {m.intent.symbol} by {m.rule}: {m.reason}"),
     m.OrderProposed: Row("order.proposed", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol} {m.reason}"),
-    m.OrderApproved: Row("risk.order_approved", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol}"),
-    m.OrderRefused: Row("risk.order_refused", "warning", "{m.symbol} {m.role.value} by {m.rule}: {m.reason}"),
+    m.OrderApproved: Row("risk.order_approved", "debug", "{m.order.role.value} {m.order.side.value} {m.order.quantity:f} {m.order.symbol}"),
+    m.OrderRefused: Row("risk.order_refused", "warning", "{m.order.symbol} {m.order.role.value} by {m.rule}: {m.reason}"),
     m.CancelOrder: Row("order.cancel_asked", "info", "{order}: {m.reason}"),
     m.OrderSent: Row("order.submitted", "info", "{order}"),
     m.OrderNotSent: Row("order.not_sent", "warning", "{order}: {m.reason}"),
@@ -178,24 +178,30 @@ class Narrator:
     def _order(self, message: Message) -> str:
         order_id = getattr(message, "order_id", "")
         if isinstance(message, m.OrderApproved):
-            price = "market" if message.limit_price is None else f"{message.limit_price:f}"
-            text = f"{message.side.value} {message.quantity:f} {message.symbol} at {price}"
+            price = (
+                "market" if message.order.limit_price is None else f"{message.order.limit_price:f}"
+            )
+            text = f"{message.order.side.value} {message.order.quantity:f} {message.order.symbol} at {price}"
             if len(self._orders) >= ORDERS_KNOWN_MAX:
                 del self._orders[next(iter(self._orders))]
-            self._orders[order_id] = f"{message.role.value} {text} ({order_id})"
+            self._orders[order_id] = f"{message.order.role.value} {text} ({order_id})"
         known = self._orders.get(order_id, order_id)
         if isinstance(message, _GONE):
             self._orders.pop(order_id, None)
         return known
 
 
+_PARENT_VERDICTS = (m.IntentApproved, m.IntentRefused)
+_VERDICTS = (*_PARENT_VERDICTS, m.OrderApproved, m.OrderRefused)
+
+
 def _fields_of(message: Message) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for attribute, name in _FIELDS.items():
-        value = getattr(message, attribute, None)
+        value = _value(message, attribute)
         if value is not None and value != "":
             fields[name] = format(value, "f") if isinstance(value, Decimal) else value
-    trace = getattr(message, "intent_id", "")
+    trace = _value(message, "intent_id")
     order_id = getattr(message, "order_id", "")
     if trace or order_id:
         fields["trace_id"] = trace or parent_of(order_id)
@@ -204,8 +210,17 @@ def _fields_of(message: Message) -> dict[str, Any]:
     return fields
 
 
+def _value(message: Message, name: str) -> Any:  # noqa: ANN401 - a field of any message
+    """Return a field of a message; of a verdict also one of what it answers."""
+    value = getattr(message, name, None)
+    if value is not None or not isinstance(message, _VERDICTS):
+        return value
+    asked = message.intent if isinstance(message, _PARENT_VERDICTS) else message.order
+    return getattr(asked, name, None)
+
+
 def _price(message: Message, name: str) -> str:
-    price = getattr(message, name, None)
+    price = _value(message, name)
     return shown_price(price) if isinstance(price, Decimal) else ""
 
 

@@ -89,7 +89,7 @@ class OrderMeters:
         self._wished_at.keep(said.intent_id, at)
 
     def _intent_approved(self, said: m.IntentApproved, at: int) -> None:
-        name = (said.algorithm or "").partition(":")[0]
+        name = (said.intent.algorithm or "").partition(":")[0]
         if name in ALGORITHMS:
             self._named.keep(said.intent_id, name)
 
@@ -99,7 +99,7 @@ class OrderMeters:
         self._flights.keep(said.order_id, flight)
 
     def _order_approved(self, said: m.OrderApproved, at: int) -> None:
-        flight, mark = self._flights.get(said.order_id), self._marks.get(said.symbol)
+        flight, mark = self._flights.get(said.order_id), self._marks.get(said.order.symbol)
         if flight is not None and mark is not None:
             flight.middle = (mark.bid + mark.ask) / 2
 

@@ -175,10 +175,10 @@ class Book:
         self.pending.pop(said.intent_id, None)
         self.reservations[said.intent_id] = Reservation(
             said.intent_id,
-            said.strategy,
-            said.symbol,
-            said.side,
-            said.role,
+            said.intent.strategy,
+            said.intent.symbol,
+            said.intent.side,
+            said.intent.role,
             said.quantity,
             said.limit_price,
         )
@@ -198,13 +198,13 @@ class Book:
             self.approved_at.append(asked[0])
         self.orders[said.order_id] = LiveOrder(
             said.order_id,
-            said.intent_id,
-            said.strategy,
-            said.symbol,
-            said.side,
-            said.role,
-            said.quantity,
-            said.limit_price,
+            said.order.intent_id,
+            said.order.strategy,
+            said.order.symbol,
+            said.order.side,
+            said.order.role,
+            said.order.quantity,
+            said.order.limit_price,
         )
 
     # Facts about orders.

@@ -70,6 +70,23 @@ def of_operator(order: OperatorOrder, book: Book, limits: RiskLimits, now: int) 
     return case
 
 
+def as_intent(order: OperatorOrder, strategy: str = OPERATOR, quoted_at: int = 0) -> Intent:
+    """Return an operator's order as an intent of its owner; a person names no quote, so there is none."""
+    return Intent(
+        intent_id=order.intent_id,
+        strategy=strategy,
+        symbol=order.symbol,
+        side=order.side,
+        role=order.role,
+        quantity=order.quantity,
+        reason=order.reason,
+        confidence=1.0,
+        bid=0.0,
+        ask=0.0,
+        quoted_at=quoted_at,
+    )
+
+
 def of_order(order: OrderProposed, book: Book, now: int) -> Case:
     """Bring an order of the router before the gate."""
     return Case(

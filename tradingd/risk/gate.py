@@ -76,7 +76,10 @@ class RiskCore:
             "restart",
             Refusal("unanswered", "answered", "the house restarted before a verdict"),
         )
-        verdicts = [_refused(question, refusal) for _, question in self.book.pending.values()]
+        verdicts = [
+            _refused(brief.as_intent(asked) if isinstance(asked, OperatorOrder) else asked, refusal)
+            for _, asked in self.book.pending.values()
+        ]
         for verdict in verdicts:
             self.apply(verdict, now)
         return verdicts
@@ -86,14 +89,15 @@ class RiskCore:
 
     def _answer_operator(self, order: OperatorOrder, now: int) -> Sequence[Message]:
         case = brief.of_operator(order, self.book, self._limits, now)
+        intent = brief.as_intent(order, case.strategy, case.quoted_at)
         refusal = self._judge_parent(case)
-        verdict = _refused(order, refusal, case) if refusal else _approved(case, None)
+        verdict = _refused(intent, refusal) if refusal else _approved(case, intent)
         return self._settle(order, verdict, now)
 
     def _answer_order(self, order: OrderProposed, now: int) -> Sequence[Message]:
         case = brief.of_order(order, self.book, now)
         refusal = judge(rules_of_order(case), case, self.book, self._limits)
-        verdict = _refused(order, refusal) if refusal else _order_approved(order)
+        verdict = _refused(order, refusal) if refusal else m.OrderApproved(order)
         return self._settle(order, verdict, now)
 
     def _settle(self, question: Question, verdict: Verdict, now: int) -> Sequence[Message]:
@@ -105,7 +109,7 @@ class RiskCore:
     def _judge_intent(self, intent: Intent, now: int) -> Verdict:
         case = brief.of_intent(intent, self.book, self._limits, now)
         refusal = self._judge_parent(case, intent)
-        return _refused(intent, refusal, case) if refusal else _approved(case, intent)
+        return _refused(intent, refusal) if refusal else _approved(case, intent)
 
     def _judge_parent(self, case: Case, intent: Intent | None = None) -> tuple[str, Refusal] | None:
         if case.role is not Role.ENTRY:
@@ -133,68 +137,19 @@ def _unpriced(case: Case) -> tuple[str, Refusal] | None:
     return None
 
 
-def _approved(case: Case, intent: Intent | None) -> m.IntentApproved:
+def _approved(case: Case, intent: Intent) -> m.IntentApproved:
     assert case.limit_price is not None, "what is approved has a worst price"
     assert case.quantity > ZERO, "what is approved has a quantity"
-    return m.IntentApproved(
-        intent_id=case.intent_id,
-        strategy=case.strategy,
-        symbol=case.symbol,
-        side=case.side,
-        role=case.role,
-        quantity=case.quantity,
-        limit_price=case.limit_price,
-        confidence=case.confidence,
-        quoted_at=case.quoted_at,
-        stop_price=intent.stop_price if intent else None,
-        target_price=intent.target_price if intent else None,
-        algorithm=intent.algorithm if intent else None,
-    )
-
-
-def _order_approved(order: OrderProposed) -> m.OrderApproved:
-    return m.OrderApproved(
-        order_id=order.order_id,
-        intent_id=order.intent_id,
-        strategy=order.strategy,
-        symbol=order.symbol,
-        side=order.side,
-        role=order.role,
-        quantity=order.quantity,
-        order_type=order.order_type,
-        limit_price=order.limit_price,
-        time_in_force=order.time_in_force,
-        quoted_at=order.quoted_at,
-    )
+    return m.IntentApproved(intent, case.quantity, case.limit_price)
 
 
 def _refused(
-    question: Question, refusal: tuple[str, Refusal], case: Case | None = None
+    question: Intent | OrderProposed, refusal: tuple[str, Refusal]
 ) -> m.IntentRefused | m.OrderRefused:
-    rule, (value, limit, reason) = refusal
+    rule, why = refusal
     if isinstance(question, OrderProposed):
-        return m.OrderRefused(
-            order_id=question.order_id,
-            intent_id=question.intent_id,
-            strategy=question.strategy,
-            symbol=question.symbol,
-            role=question.role,
-            rule=rule,
-            value=value,
-            limit=limit,
-            reason=reason,
-        )
-    named = question.strategy if isinstance(question, Intent) else brief.OPERATOR
-    return m.IntentRefused(
-        intent_id=question.intent_id,
-        strategy=case.strategy if case else named,
-        symbol=question.symbol,
-        role=question.role,
-        rule=rule,
-        value=value,
-        limit=limit,
-        reason=reason,
-    )
+        return m.OrderRefused(question, rule, *why)
+    return m.IntentRefused(question, rule, *why)
 
 
 def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:

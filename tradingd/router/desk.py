@@ -189,22 +189,22 @@ class Desk:
         parts = OrderId.parse(said.intent_id)
         self.parents[said.intent_id] = Parent(
             said.intent_id,
-            said.strategy,
-            said.symbol,
-            said.side,
-            said.role,
+            said.intent.strategy,
+            said.intent.symbol,
+            said.intent.side,
+            said.intent.role,
             said.quantity,
             said.limit_price,
-            said.quoted_at,
+            said.intent.quoted_at,
             is_approved=True,
             is_operators=parts is not None and parts.origin is Origin.OPERATOR,
-            algorithm=said.algorithm,
+            algorithm=said.intent.algorithm,
             started_at=now,
         )
-        if said.role is Role.ENTRY:
+        if said.intent.role is Role.ENTRY:
             self.holdings.plan(said)
-            if said.symbol not in self.holdings.positions:
-                self.flatten_asked.discard(said.symbol)
+            if said.intent.symbol not in self.holdings.positions:
+                self.flatten_asked.discard(said.intent.symbol)
 
     def _close(self, said: m.IntentClosed) -> None:
         self.parents.pop(said.intent_id, None)

@@ -90,9 +90,12 @@ class Holdings:
 
     def plan(self, approved: m.IntentApproved) -> None:
         """Remember the stop and target an entry named, for its fills."""
-        if approved.stop_price is None and approved.target_price is None:
+        if approved.intent.stop_price is None and approved.intent.target_price is None:
             return
-        self._plans[approved.intent_id] = (approved.stop_price, approved.target_price)
+        self._plans[approved.intent_id] = (
+            approved.intent.stop_price,
+            approved.intent.target_price,
+        )
         if len(self._plans) > PLANS_MAX:
             del self._plans[next(iter(self._plans))]
 

@@ -88,13 +88,13 @@ class GateLaws:
         self._findings.check(is_long, "I6", f"{symbol} is short: {after}")
 
     def _approved(self, said: m.IntentApproved, _: int) -> None:
-        if said.role is not Role.ENTRY:
+        if said.intent.role is not Role.ENTRY:
             return
         self._open[said.intent_id] = said
-        total, of_symbol = self._worst(said.symbol)
+        total, of_symbol = self._worst(said.intent.symbol)
         limits, equity = self._limits, self.equity * TOLERANCE
         most = equity * limits.position_pct_max / 100
-        text = f"{said.intent_id}: {said.symbol} {of_symbol:.0f} of {most:.0f} USD"
+        text = f"{said.intent_id}: {said.intent.symbol} {of_symbol:.0f} of {most:.0f} USD"
         self._findings.check(of_symbol <= most, "I6", text)
         most = equity * limits.exposure_pct_max / 100
         text = f"{said.intent_id}: exposure {total:.0f} of {most:.0f} USD"
@@ -112,11 +112,13 @@ class GateLaws:
                 left = self._orders.live(intent_id)
                 if not left:
                     del self._open[intent_id]
-            values[said.symbol] = values.get(said.symbol, ZERO) + left * said.limit_price
+            values[said.intent.symbol] = (
+                values.get(said.intent.symbol, ZERO) + left * said.limit_price
+            )
         return sum(values.values(), ZERO), values.get(symbol, ZERO)
 
     def _order(self, said: m.OrderApproved, at: int) -> None:
-        if said.role is not Role.ENTRY:
+        if said.order.role is not Role.ENTRY:
             return
         times = self._approved_at
         times.append(at)

@@ -103,8 +103,8 @@ class Laws:
         if record is not None:
             approved = record.approved
             is_same = (
-                order.symbol.replace("/", "") == approved.symbol.replace("/", "")
-                and order.side == approved.side.value
-                and Decimal(order.qty) == approved.quantity
+                order.symbol.replace("/", "") == approved.order.symbol.replace("/", "")
+                and order.side == approved.order.side.value
+                and Decimal(order.qty) == approved.order.quantity
             )
             check(is_same, "I3", f"{order_id} is not what was approved")

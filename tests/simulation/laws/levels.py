@@ -44,13 +44,13 @@ class LevelLaws:
     def leaves(self, record: Record, now: int) -> None:
         """Judge an order that is being put on the wire."""
         order = record.approved
-        if order.role is not Role.ENTRY:
+        if order.order.role is not Role.ENTRY:
             return
         check, name = self._findings.check, order.order_id
         check(not self.is_latched, "I9", f"{name} leaves a halted house")
         check(self.level is Level.NORMAL, "I8", f"{name} leaves at {self.level}")
         check(self.is_connected, "I8", f"{name} leaves while nobody hears of its fills")
-        age = now - order.quoted_at
+        age = now - order.order.quoted_at
         check(age <= QUOTE_AGE_NS_MAX, "I8", f"{name} leaves on a quote {age / 1e9:.1f} s old")
 
     def _start(self, _: m.RunStarted) -> None:

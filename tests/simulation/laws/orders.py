@@ -30,7 +30,7 @@ class Record:
     @property
     def remaining(self) -> Decimal:
         """What it may still add."""
-        return ZERO if self.is_terminal else self.approved.quantity - self.cumulative
+        return ZERO if self.is_terminal else self.approved.order.quantity - self.cumulative
 
 
 @dataclass(slots=True)
@@ -80,7 +80,9 @@ class OrderLaws:
 
     def _intent(self, said: m.IntentApproved, _: int) -> None:
         self._findings.check(
-            said.intent_id not in self.parents, "I3", f"{said.intent_id} approved twice"
+            said.intent_id not in self.parents,
+            "I3",
+            f"{said.intent_id} approved twice",
         )
         self.parents[said.intent_id] = Parent(said)
 
@@ -94,15 +96,19 @@ class OrderLaws:
         record = self.records[said.order_id] = Record(said, at)
         record.is_cancel_asked = said.order_id in self._unwanted
         self._unwanted.discard(said.order_id)
-        self.children.setdefault(said.intent_id, []).append(record)
+        self.children.setdefault(said.order.intent_id, []).append(record)
         self._meet(record)
-        parent = self.parents.get(said.intent_id)
+        parent = self.parents.get(said.order.intent_id)
         if parent is not None:
-            total = parent.filled + self.live(said.intent_id)
+            total = parent.filled + self.live(said.order.intent_id)
             most = parent.approved.quantity
             check(total <= most, "I7", f"{said.order_id}: children {total} of {most}")
         else:
-            check(said.role is not Role.ENTRY, "I7", f"{said.order_id} opens without a parent")
+            check(
+                said.order.role is not Role.ENTRY,
+                "I7",
+                f"{said.order_id} opens without a parent",
+            )
 
     def _meet(self, record: Record) -> None:
         """Judge whether an order would trade with one of ours.
@@ -110,11 +116,13 @@ class OrderLaws:
         An exit may, once that one is being canceled. Two exits that face each other, after a busted trade left one
         strategy short, are let go by the house and told apart by the broker: no rule of ours traps a position.
         """
-        order, working = record.approved, self._working.setdefault(record.approved.symbol, {})
+        order, working = record.approved, self._working.setdefault(record.approved.order.symbol, {})
         for order_id, other in working.items():
-            may_go = other.is_cancel_asked or other.approved.role is not Role.ENTRY
-            is_leaving = order.role is not Role.ENTRY and may_go
-            meets = other.approved.side is not order.side and _crosses(order, other.approved)
+            may_go = other.is_cancel_asked or other.approved.order.role is not Role.ENTRY
+            is_leaving = order.order.role is not Role.ENTRY and may_go
+            meets = other.approved.order.side is not order.order.side and _crosses(
+                order, other.approved
+            )
             text = f"{order.order_id} would trade with {order_id}"
             self._findings.check(is_leaving or not meets, "I12", text)
         working[order.order_id] = record
@@ -127,7 +135,7 @@ class OrderLaws:
 
     def _over(self, record: Record) -> None:
         record.is_terminal = True
-        self._working.get(record.approved.symbol, {}).pop(record.approved.order_id, None)
+        self._working.get(record.approved.order.symbol, {}).pop(record.approved.order_id, None)
 
     def _accepted(self, said: m.OrderAccepted, _: int) -> None:
         record = self._known(said.order_id, "OrderAccepted")
@@ -138,7 +146,7 @@ class OrderLaws:
         if record.is_presumed:
             record.is_terminal = record.is_presumed = False
             record.is_cancel_asked = True  # by the edge itself
-            self._working[record.approved.symbol][said.order_id] = record
+            self._working[record.approved.order.symbol][said.order_id] = record
         record.is_accepted = True
 
     def _filled(self, said: m.OrderFilled, _: int) -> None:
@@ -149,7 +157,9 @@ class OrderLaws:
         after = record.cumulative + said.quantity
         check(after == said.cumulative, "I4", f"{said.order_id}: {after} said {said.cumulative}")
         check(said.cumulative > record.cumulative, "I11", f"{said.order_id} fills backwards")
-        check(said.cumulative <= record.approved.quantity, "I7", f"{said.order_id} overfilled")
+        check(
+            said.cumulative <= record.approved.order.quantity, "I7", f"{said.order_id} overfilled"
+        )
         is_late = record.is_terminal and not record.is_presumed
         check(not is_late, "I11", f"{said.order_id} filled after its end")
         record.cumulative = said.cumulative
@@ -178,9 +188,9 @@ class OrderLaws:
 
 
 def _crosses(order: m.OrderApproved, other: m.OrderApproved) -> bool:
-    if order.limit_price is None or other.limit_price is None:
+    if order.order.limit_price is None or other.order.limit_price is None:
         return True
-    buy, sell = (order, other) if order.side is Side.BUY else (other, order)
-    assert buy.limit_price is not None
-    assert sell.limit_price is not None
-    return buy.limit_price >= sell.limit_price
+    buy, sell = (order, other) if order.order.side is Side.BUY else (other, order)
+    assert buy.order.limit_price is not None
+    assert sell.order.limit_price is not None
+    return buy.order.limit_price >= sell.order.limit_price

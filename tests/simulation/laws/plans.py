@@ -43,9 +43,9 @@ class PlanLaws:
         parts = OrderId.parse(said.intent_id)
         assert parts is not None, said.intent_id
         parent = Parent(
-            said.intent_id, said.strategy, said.symbol, said.side, said.role, said.quantity,
-            said.limit_price, said.quoted_at, is_approved=True, is_operators=parts.origin is Origin.OPERATOR,
-            algorithm=said.algorithm, started_at=at,
+            said.intent_id, said.intent.strategy, said.intent.symbol, said.intent.side, said.intent.role, said.quantity,
+            said.limit_price, said.intent.quoted_at, is_approved=True, is_operators=parts.origin is Origin.OPERATOR,
+            algorithm=said.intent.algorithm, started_at=at,
         )  # fmt: skip
         algorithm = algorithm_of(parent, self._settings)
         progress = progress_of(parent, ZERO)
@@ -61,12 +61,16 @@ class PlanLaws:
         return max(round_quantity(progress.symbol, part), algorithm.smallest(progress))
 
     def _approved(self, said: m.OrderApproved, at: int) -> None:
-        check, live = self._findings.check, self._orders.live(said.intent_id)
-        display = self._displays.get(said.intent_id)
+        check, live = self._findings.check, self._orders.live(said.order.intent_id)
+        display = self._displays.get(said.order.intent_id)
         if display is not None:
             check(live <= display, "I7", f"{said.order_id}: shows {live} of {display}")
-        plan = self._plans.get(said.intent_id)
+        plan = self._plans.get(said.order.intent_id)
         if plan is not None:
-            total = self._orders.parents[said.intent_id].filled + live
+            total = self._orders.parents[said.order.intent_id].filled + live
             most = plan.by_end_of(plan.slot_of(at) - 1) + plan.largest
-            check(total <= most, "I7", f"{said.order_id}: {total} by now, the schedule has {most}")
+            check(
+                total <= most,
+                "I7",
+                f"{said.order_id}: {total} by now, the schedule has {most}",
+            )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.simulator.exchange.venue import CLOSE, MS, NOON, SECOND, D, exchange
+from tests.support.verdicts import order_approved
 from tradingd import messages as m
 from tradingd.messages import Message, OrderType, Role, Side, TimeInForce
 from tradingd.runtime.routing import ANYONE_SAYS
@@ -36,7 +37,7 @@ def approved(
     limit: str | None = None,
     symbol: str = "ACMX",
 ) -> m.OrderApproved:
-    return m.OrderApproved(
+    return order_approved(
         order_id=order_id,
         intent_id=order_id.rpartition("-")[0],
         strategy="sma",

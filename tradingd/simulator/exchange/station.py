@@ -102,12 +102,12 @@ class ExchangeCore:
         order_id = approved.order_id
         sent = m.OrderSent(order_id)
         request = NewOrder(
-            symbol=approved.symbol,
-            side=approved.side,
-            order_type=approved.order_type,
-            time_in_force=approved.time_in_force,
-            quantity=approved.quantity,
-            limit_price=approved.limit_price,
+            symbol=approved.order.symbol,
+            side=approved.order.side,
+            order_type=approved.order.order_type,
+            time_in_force=approved.order.time_in_force,
+            quantity=approved.order.quantity,
+            limit_price=approved.order.limit_price,
             client_order_id=order_id,
         )
         try:
@@ -181,11 +181,11 @@ class ExchangeCore:
             order_id=order.client_order_id,
             broker_order_id=order.id,
             execution_id=update.execution_id,
-            intent_id=order.client_order_id if approved is None else approved.intent_id,
-            strategy=STRANGER if approved is None else approved.strategy,
+            intent_id=order.client_order_id if approved is None else approved.order.intent_id,
+            strategy=STRANGER if approved is None else approved.order.strategy,
             symbol=order.symbol,
             side=side,
-            role=Role.FLATTEN if approved is None else approved.role,
+            role=Role.FLATTEN if approved is None else approved.order.role,
             quantity=update.qty,
             price=update.price,
             cumulative=order.filled_qty,
