@@ -211,7 +211,7 @@ def test_without_the_tape_an_explanation_says_what_is_missing(recorded: Recorded
     log.open()
     approved = said(recorded, m.IntentApproved)
     limits = core_settings(load(CONFIG / "mock.toml")).risk
-    entry = next(each for each in approved if each.role is m.Role.ENTRY)
+    entry = next(each for each in approved if each.intent.role is m.Role.ENTRY)
     story = explain(log, [], entry.intent_id, limits)
     with pytest.raises(NotInTheLog):
         explain(log, [], "nobody", limits)

@@ -185,7 +185,12 @@ def open_orders(envelopes: Sequence[Envelope]) -> list[tuple[str, str, str, str]
     for envelope in envelopes:
         known.apply(envelope.message, envelope.at)
     return [
-        (each.order.order_id, each.order.symbol, str(each.order.quantity), each.broker_order_id)
+        (
+            each.order.order_id,
+            each.order.order.symbol,
+            str(each.order.order.quantity),
+            each.broker_order_id,
+        )
         for each in known.unfinished()
     ]
 

@@ -13,7 +13,6 @@ import pytest
 import tradingd
 from tests.risk import kit
 from tests.risk.kit import ask, fill, gate, holding, intent, order
-from tests.support.verdicts import intent_approved
 from tradingd import messages as m
 from tradingd.messages import Level, Role, Side
 from tradingd.risk.gate import RiskCore
@@ -22,19 +21,9 @@ from tradingd.risk.gate import RiskCore
 def test_an_intent_is_approved_reserved_and_priced_inside_the_collar() -> None:
     core = gate()
 
-    verdict = ask(core, intent(quantity=10))
+    asked = intent(quantity=10)
 
-    assert verdict == intent_approved(
-        intent_id="g-e-sma-1",
-        strategy="sma",
-        symbol="IBM",
-        side=Side.BUY,
-        role=Role.ENTRY,
-        quantity=Decimal(10),
-        limit_price=Decimal(101),
-        confidence=0.9,
-        quoted_at=kit.NOW,
-    )
+    assert ask(core, asked) == m.IntentApproved(asked, Decimal(10), limit_price=Decimal(101))
     assert core.book.open_quantity(core.book.reservations["g-e-sma-1"]) == 10
 
 

@@ -89,8 +89,9 @@ class RiskCore:
 
     def _answer_operator(self, order: OperatorOrder, now: int) -> Sequence[Message]:
         case = brief.of_operator(order, self.book, self._limits, now)
-        intent = brief.as_intent(order, case.strategy, case.quoted_at)
         refusal = self._judge_parent(case)
+        # Only what may trade is dated by the mark it was priced at.
+        intent = brief.as_intent(order, case.strategy, 0 if refusal else case.quoted_at)
         verdict = _refused(intent, refusal) if refusal else _approved(case, intent)
         return self._settle(order, verdict, now)
 
