@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def test_a_busy_strategy_is_switched_off_until_a_person_starts_it_through_crash_
 
 
 class Sleepy(Strategy):
-    """Holds the loop, for real, at its third bar."""
+    """Holds the loop at its third bar, by virtual time."""
 
     def __init__(self) -> None:
         self.bars = 0
@@ -77,7 +76,9 @@ class Sleepy(Strategy):
     def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
         self.bars += 1
         if self.bars == 3:
-            time.sleep(0.3)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop._now_s += 0.3
         return None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +85,7 @@ class House:
         self.feed = AlpacaFeed(self.broker.wire, ends.clock, self.bus, settings=ends.feed, rng=rng)
         latch = None if halt_file is None else HaltLatch(halt_file)
         self.pulse = Pulse(self.bus, ends.clock, latch=latch)
+        self._real_ns = ends.clock.monotonic
         strategy = cores.get("strategy")
         if isinstance(strategy, StrategyCore):
             strategy.surround(self._timed)
@@ -163,7 +163,7 @@ class House:
 
     def _timed(self, name: str, mind: Strategy) -> Strategy:
         """Put a strategy under the stopwatch of the pulse."""
-        return Timed(mind, name, STRATEGY_NS_MAX, time.monotonic_ns, self._say_overran)
+        return Timed(mind, name, STRATEGY_NS_MAX, self._real_ns, self._say_overran)
 
     def _say_overran(self, name: str, took_ns: int) -> None:
         asyncio.get_running_loop().call_soon(self.pulse.overran, name, took_ns)
