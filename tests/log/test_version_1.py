@@ -19,6 +19,7 @@ from tradingd import messages as m
 from tradingd.app.explain import explain
 from tradingd.broker.known import KnownOrders
 from tradingd.log import versions
+from tradingd.log.backup import restore
 from tradingd.log.chain import Row
 from tradingd.log.order_log import OrderLog
 from tradingd.log.recovery import Recovered, recover
@@ -215,19 +216,28 @@ def test_an_answer_read_without_its_question_says_the_same(name: str, tmp_path: 
     log.close()
 
 
-ANSWERS = ("IntentApproved", "IntentRefused", "OrderApproved", "OrderRefused")
+NESTED = {
+    "IntentApproved": "intent",
+    "IntentRefused": "intent",
+    "OrderApproved": "order",
+    "OrderRefused": "order",
+}
 
 
-def test_an_answer_whose_question_was_let_go_still_says_what_it_can(
-    name: str, tmp_path: Path
+@pytest.mark.parametrize("is_let_go", [False, True])
+def test_an_answer_nests_its_question_and_loses_nothing_it_said(
+    name: str, tmp_path: Path, is_let_go: bool
 ) -> None:
-    for _, _, _, kind, body, _ in rows_of(unpack(name, tmp_path)):
-        if kind in ANSWERS:
+    rows = [row for row in rows_of(unpack(name, tmp_path)) if row[3] in NESTED or not is_let_go]
+    reader, seen = versions.OldRows(tuple), 0
+    for _, _, _, kind, body, _ in rows:
+        message = reader.decode(body)
+        if kind in NESTED:
             told = msgspec.msgpack.decode(body)
-            answer = versions.OldRows(tuple).decode(body)
-            assert type(answer).__name__ == kind
-            for field in ("order_id", "rule"):
-                assert getattr(answer, field, None) == told.get(field)
+            now = json.loads(msgspec.json.encode(message))
+            assert {**now[NESTED[kind]], **now} | told == {**now[NESTED[kind]], **now}
+            seen += 1
+    assert seen
 
 
 @pytest.mark.parametrize("died", POSITIONS)
@@ -261,6 +271,17 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     assert held(again) == held(cores)
     assert read(log)[-1] == told
     assert verify(log).faults == ()
+
+
+def test_a_backup_of_version_1_is_restored_and_read(name: str, tmp_path: Path) -> None:
+    log, place = unpack(name, tmp_path), tmp_path / "place"
+    place.mkdir()
+    restored = restore(log, place / log.name, random.Random(1))
+    assert (restored.verified.rows, restored.verified.head) == (TOLD[name].rows, TOLD[name].head)
+    taken = OrderLog(place / log.name)
+    taken.open()
+    assert taken.read() == read(log)
+    taken.close()
 
 
 SHAPES = json.loads((FOLDER / "messages.json").read_text())
