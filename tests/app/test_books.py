@@ -63,7 +63,9 @@ class Books:
         }
         rows = self.strategy._state.book.rows()
         strategy = {(who, s): Decimal(quantity) for who, s, quantity, _ in rows}
-        portfolio = {key: holding.quantity for key, holding in self.portfolio.ledger.open.items()}
+        portfolio = {
+            key: holding.quantity for key, holding in self.portfolio.ledger.positions.open.items()
+        }
         return [risk, router, strategy, portfolio]
 
     def totals(self) -> dict[str, Decimal]:

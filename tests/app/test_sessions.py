@@ -59,7 +59,7 @@ class _Peeking:
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
         said = self._honest.handle(message, now)
-        if self._portfolio.ledger.open:
+        if self._portfolio.ledger.positions.open:
             return [each for each in said if not isinstance(each, Intent)]
         return said
 

@@ -177,7 +177,7 @@ def held(cores: Mapping[str, Core]) -> tuple[Decimal, dict[Key, tuple[Decimal, .
     assert isinstance(portfolio, PortfolioCore)
     return portfolio.ledger.cash, {
         key: (each.quantity, each.cost, each.realized, each.fees)
-        for key, each in sorted(portfolio.ledger.open.items())
+        for key, each in sorted(portfolio.ledger.positions.open.items())
     }
 
 

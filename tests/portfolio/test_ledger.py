@@ -71,7 +71,9 @@ def fold(ledger: Ledger, fact: Message) -> None:
 
 def check_identity(ledger: Ledger, prices: dict[str, Decimal]) -> None:
     """cash + value = capital + realized + unrealized - fees, to the last digit."""
-    value = sum((each.quantity * prices[key[1]] for key, each in ledger.open.items()), ZERO)
+    value = sum(
+        (each.quantity * prices[key[1]] for key, each in ledger.positions.open.items()), ZERO
+    )
     unrealized = value - ledger.cost
     assert ledger.cash + value == ledger.capital + ledger.realized + unrealized - ledger.fees
 
@@ -152,10 +154,10 @@ def test_the_book_is_the_naive_sum_and_the_identity_is_exact(facts: list[Message
         naive.take(fact)
         assert ledger.cash == naive.cash
         check_identity(ledger, {"IBM": Decimal("98.76"), "BTC/USD": Decimal("64000.5")})
-    held = {key: each.quantity for key, each in ledger.open.items()}
+    held = {key: each.quantity for key, each in ledger.positions.open.items()}
     assert held == {key: quantity for key, quantity in naive.held.items() if quantity}
-    assert ledger.realized == sum((each.realized for each in ledger.holdings.values()), ZERO)
-    for each in ledger.holdings.values():
+    assert ledger.realized == sum((each.realized for each in ledger.positions.all.values()), ZERO)
+    for each in ledger.positions.all.values():
         assert each.cost * each.quantity >= 0
         assert bool(each.cost) <= bool(each.quantity)
 
@@ -176,7 +178,7 @@ def test_adding_averages_and_selling_realizes_against_the_average() -> None:
     ledger = opened()
     ledger.fill(a_fill(Side.BUY, "100", "10"))
     ledger.fill(a_fill(Side.BUY, "100", "12"))
-    holding = ledger.holdings["one", "IBM"]
+    holding = ledger.positions.all["one", "IBM"]
     assert holding.average_price == 11
     ledger.fill(a_fill(Side.SELL, "50", "13"))
     assert (holding.quantity, holding.average_price, holding.realized) == exact(150, 11, 100)
@@ -189,7 +191,7 @@ def test_a_sale_beyond_flat_opens_a_short_at_its_price() -> None:
     ledger = opened()
     ledger.fill(a_fill(Side.BUY, "10", "10"))
     ledger.fill(a_fill(Side.SELL, "15", "12"))
-    holding = ledger.holdings["one", "IBM"]
+    holding = ledger.positions.all["one", "IBM"]
     assert (holding.quantity, holding.average_price, holding.realized) == exact(-5, 12, 20)
     ledger.fill(a_fill(Side.BUY, "5", "11"))
     assert (holding.quantity, holding.realized) == exact(0, 25)
@@ -199,7 +201,7 @@ def test_a_fee_in_coins_keeps_the_average_and_costs_its_value() -> None:
     ledger = opened()
     ledger.fill(a_fill(Side.BUY, "2", "100", symbol="BTC/USD"))
     ledger.fee(FeeCharged("f", "o", "one", "BTC/USD", "BTC", Decimal("0.005"), 0))
-    holding = ledger.holdings["one", "BTC/USD"]
+    holding = ledger.positions.all["one", "BTC/USD"]
     assert holding.quantity == Decimal("1.995")
     assert holding.average_price == 100
     assert (holding.realized, holding.fees) == exact(0, "0.5")
@@ -217,7 +219,7 @@ def test_a_split_multiplies_shares_and_divides_the_average() -> None:
     ledger = opened()
     ledger.fill(a_fill(Side.BUY, "10", "40"))
     ledger.split(CorporateAction("c", "IBM", "split", Decimal(4)))
-    holding = ledger.holdings["one", "IBM"]
+    holding = ledger.positions.all["one", "IBM"]
     assert (holding.quantity, holding.average_price) == exact(40, 10)
 
 
@@ -226,7 +228,7 @@ def test_a_busted_purchase_leaves_nothing_behind() -> None:
     ledger.fill(a_fill(Side.BUY, "10", "40"))
     assert ledger.bust(TradeBusted("o", "e", "one", "IBM", Side.BUY, Decimal(10), Decimal(40)))
     assert (ledger.cash, ledger.realized) == exact(100_000, 0)
-    assert not ledger.open
+    assert not ledger.positions.open
 
 
 def test_strategies_hold_apart() -> None:
@@ -245,7 +247,7 @@ def test_an_adopted_book_is_external_and_leaves_the_strategies_flat() -> None:
     position = BrokerPosition("IBM", Decimal(6), Decimal(25))
     changed = ledger.adopt(BookAdopted(Decimal(900), (position,), "accepted"))
     assert set(changed) == {("one", "IBM"), ("external", "IBM")}
-    assert set(ledger.open) == {("external", "IBM")}
+    assert set(ledger.positions.open) == {("external", "IBM")}
     check_identity(ledger, {"IBM": Decimal(31)})
 
 
@@ -263,7 +265,7 @@ def test_an_adopted_book_that_agrees_leaves_a_strategy_its_position_and_cost() -
     ledger.fill(a_fill(Side.BUY, "2", "30"))
     position = BrokerPosition("IBM", Decimal(2), Decimal(25))
     assert ledger.adopt(BookAdopted(Decimal(900), (position,), "accepted")) == ()
-    assert ledger.open["one", "IBM"].cost == 60
+    assert ledger.positions.open["one", "IBM"].cost == 60
     check_identity(ledger, {"IBM": Decimal(31)})
 
 
@@ -276,10 +278,14 @@ def test_an_explained_difference_in_coins_is_its_only_holders(
     ledger = opened()
     for holder in holders:
         ledger.fill(a_fill(Side.BUY, "2", "30", holder, "BTC/USD"))
-    held = ledger.open[heir, "BTC/USD"].quantity if (heir, "BTC/USD") in ledger.open else ZERO
+    held = (
+        ledger.positions.open[heir, "BTC/USD"].quantity
+        if (heir, "BTC/USD") in ledger.positions.open
+        else ZERO
+    )
     difference = DifferenceExplained("fee_coins", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
     assert ledger.explain(difference) == ((heir, "BTC/USD"),)
-    assert ledger.open[heir, "BTC/USD"].quantity == held - Decimal("0.1")
+    assert ledger.positions.open[heir, "BTC/USD"].quantity == held - Decimal("0.1")
     check_identity(ledger, {"BTC/USD": Decimal(31)})
 
 

@@ -18,10 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.properties.effort import effort
 from tradingd import messages as m
 from tradingd.instruments.money import after_split
-from tradingd.instruments.ownership import split_among
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
 from tradingd.portfolio.trades import RoundTrips
+from tradingd.state.positions import split_among
 
 NOW = 1_709_649_000_000_000_000
 STRATEGIES = st.sampled_from(("sma", "mom"))
@@ -117,7 +117,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def close_or_turn_over(self, data: st.DataObject, times: int) -> None:
         """Exactly flat, or exactly as much the other way."""
         key = data.draw(st.sampled_from([k for k, each in self.lots.items() if each.quantity]))
-        held = self.core.ledger.holdings[key].quantity
+        held = self.core.ledger.positions.all[key].quantity
         side = Side.SELL if held > 0 else Side.BUY
         self.take(*key, side, abs(held) * times, data.draw(PRICES))
 
@@ -162,7 +162,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def fee_in_coins(self, strategy: str, share: int) -> None:
         """A fee takes coins that are there: at last all of them."""
         lots = self.lots[strategy, "BTC/USD"]
-        holding = self.core.ledger.holdings.get((strategy, "BTC/USD"))
+        holding = self.core.ledger.positions.all.get((strategy, "BTC/USD"))
         if holding is None or holding.quantity <= 0:
             return
         amount = max((holding.quantity * share / 100).quantize(Decimal("1e-9")), Decimal("1e-9"))
@@ -181,7 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(symbol=st.sampled_from(("IBM", "AIG")), rates=RATIOS)
     def split(self, symbol: str, rates: tuple[int, int]) -> None:
         ratio = Decimal(rates[0]) / Decimal(rates[1])
-        rows = self.core.ledger.open.items()
+        rows = self.core.ledger.positions.open.items()
         held = {key[0]: holding.quantity for key, holding in rows if key[1] == symbol}
         after = split_among(held, ratio)
         assert sum(after.values()) == after_split(sum(held.values(), Decimal(0)), ratio)
@@ -204,18 +204,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self.lots["", ""].fees -= Fraction(amount)
         self.tell(m.DifferenceExplained(kind, "", "1", "2", "why", amount))
 
-    @precondition(lambda self: self.core.ledger.open)
+    @precondition(lambda self: self.core.ledger.positions.open)
     @rule(data=st.data())
     def explained_coins(self, data: st.DataObject) -> None:
         """Dust that is not there after all; the last of it takes its cost along."""
         owners: defaultdict[str, list[Key]] = defaultdict(list)
-        for key in self.core.ledger.open:
+        for key in self.core.ledger.positions.open:
             owners[key[1]].append(key)
         single = [keys[0] for symbol, keys in owners.items() if len(keys) == 1]
         if not single:
             return
         key = data.draw(st.sampled_from(sorted(single)))
-        held = self.core.ledger.open[key].quantity
+        held = self.core.ledger.positions.open[key].quantity
         gone = data.draw(st.sampled_from((held, held / 2)))
         lots = self.lots[key]
         lots.quantity -= Fraction(gone)
@@ -230,7 +230,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """The broker's book: where its total is ours the owners stay, else all is external."""
         ledger = self.core.ledger
         totals: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for (_, symbol), holding in ledger.open.items():
+        for (_, symbol), holding in ledger.positions.open.items():
             totals[symbol] += holding.quantity
         if is_different:
             totals["AIG"] += extra
@@ -278,12 +278,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def positions_are_exact(self) -> None:
-        held = {key: Fraction(each.quantity) for key, each in self.core.ledger.open.items()}
+        held = {
+            key: Fraction(each.quantity) for key, each in self.core.ledger.positions.open.items()
+        }
         assert held == {key: each.quantity for key, each in self.lots.items() if each.quantity}
 
     @invariant()
     def profit_is_what_was_paid_and_brought(self) -> None:
-        for key, holding in self.core.ledger.holdings.items():
+        for key, holding in self.core.ledger.positions.all.items():
             lots = self.lots[key]
             assert abs(Fraction(holding.realized) - lots.realized) < ROUNDING, key
             assert abs(Fraction(holding.cost) - lots.cost) < ROUNDING, key
@@ -301,7 +303,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert abs(Fraction(ledger.capital) - self.capital) < ROUNDING
         assert abs(Fraction(ledger.fees) - fees) < ROUNDING
         left = Fraction(ledger.cash) + sum(
-            map(Fraction, (each.cost for each in ledger.open.values()))
+            map(Fraction, (each.cost for each in ledger.positions.open.values()))
         )
         right = Fraction(ledger.capital) + Fraction(ledger.realized) - Fraction(ledger.fees)
         assert left == right
@@ -309,7 +311,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def holdings_sum_to_the_whole(self) -> None:
         ledger = self.core.ledger
-        assert ledger.realized == sum((h.realized for h in ledger.holdings.values()), Decimal(0))
+        assert ledger.realized == sum(
+            (h.realized for h in ledger.positions.all.values()), Decimal(0)
+        )
 
     @invariant()
     def round_trips_sum_to_realized_profit(self) -> None:
@@ -321,7 +325,7 @@ class LedgerMachine(RuleBasedStateMachine):
         value = sum(
             (
                 h.quantity * Decimal(repr(self.marks[key[1]]))
-                for key, h in self.core.ledger.open.items()
+                for key, h in self.core.ledger.positions.open.items()
             ),
             Decimal(0),
         )

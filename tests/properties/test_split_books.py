@@ -13,12 +13,12 @@ from tests.support.settings import router_settings
 from tradingd import messages as m
 from tradingd.broker.known import KnownOrders
 from tradingd.instruments.money import SHARE_STEP, after_split
-from tradingd.instruments.ownership import split_among
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
 from tradingd.reconciler.core import ReconcilerCore, ReconcilerSettings
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
+from tradingd.state.positions import split_among
 from tradingd.strategy.positions import PositionBook
 
 D = Decimal
@@ -76,7 +76,9 @@ def test_every_book_divides_a_split_alike(
     in_router = router.desk.holdings.positions.get("IBM", {})
     assert risk.book.positions.get("IBM", {}) == after
     assert {owner: held.quantity for owner, held in in_router.items()} == after
-    assert {owner: held.quantity for (owner, _), held in ledger.ledger.open.items()} == after
+    assert {
+        owner: held.quantity for (owner, _), held in ledger.ledger.positions.open.items()
+    } == after
     assert {row[0]: D(row[2]) for row in view.rows()} == after
     assert known.coins["IBM"] == sum(after.values(), D(0))
 

@@ -43,7 +43,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     fees_usd: str
 
 
-class Positions(msgspec.Struct, frozen=True, kw_only=True):
+class OpenPositions(msgspec.Struct, frozen=True, kw_only=True):
     """All positions that are not flat."""
 
     positions: tuple[Position, ...]
@@ -135,10 +135,10 @@ def health(view: HouseView) -> Health:
     )
 
 
-def positions(view: HouseView, strategy: str = "") -> Positions:
+def positions(view: HouseView, strategy: str = "") -> OpenPositions:
     """Return what is held (by one strategy, if one is named), valued at the latest marks."""
     held = [one for one in view.held() if not strategy or one.strategy == strategy]
-    return Positions(positions=tuple(_position(view, one) for one in held))
+    return OpenPositions(positions=tuple(_position(view, one) for one in held))
 
 
 def _position(view: HouseView, one: PositionView) -> Position:

@@ -132,9 +132,9 @@ def _post(
 _READS = (
     _get("/api/health", "health", "Whether it lives, its level and its causes.", replies.Health, _of_view(replies.health)),
     _get("/api/portfolio", "portfolio", "Equity, cash and profit at the latest marks.", replies.Portfolio, _of_view(replies.portfolio)),
-    _get("/api/positions", "positions", "Positions by strategy and symbol.", replies.Positions, _of_view(replies.positions)),
+    _get("/api/positions", "positions", "Positions by strategy and symbol.", replies.OpenPositions, _of_view(replies.positions)),
     _get("/api/positions/list", "position_list", "Positions by symbol, all strategies together.", replies.PositionList, _of_view(replies.position_list)),
-    _get("/api/positions/strategy/{id}", "positions_of_strategy", "Positions of one strategy.", replies.Positions, _of_strategy, id_pattern=STRATEGY),
+    _get("/api/positions/strategy/{id}", "positions_of_strategy", "Positions of one strategy.", replies.OpenPositions, _of_strategy, id_pattern=STRATEGY),
     _get("/api/orders", "orders", "Open orders, then the latest closed ones.", replies.Orders, _of_view(replies.orders)),
     _get("/api/orders/{id}", "order", "One order by our own id.", replies.Order, _order, id_pattern=ORDER_ID),
     _get("/api/fills", "fills", "The latest executions, newest first.", reports.Fills, _of_view(reports.fills)),

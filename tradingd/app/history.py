@@ -108,7 +108,7 @@ def _standing(
              for e in late if isinstance(e.message, m.PositionChanged)}  # fmt: skip
     portfolio = cores["portfolio"]
     assert isinstance(portfolio, PortfolioCore)
-    for (strategy, symbol), held in portfolio.ledger.open.items():
+    for (strategy, symbol), held in portfolio.ledger.positions.open.items():
         if (strategy, symbol) not in moved and held.quantity:
             average = held.cost / held.quantity
             told = m.PositionChanged(

@@ -31,8 +31,9 @@ from tradingd.messages import (
     TimerFired,
     TradeBusted,
 )
-from tradingd.portfolio.ledger import ZERO, Holding, Key, Ledger, SavedLedger
+from tradingd.portfolio.ledger import Ledger, SavedLedger
 from tradingd.portfolio.settings import PortfolioSettings
+from tradingd.state.positions import ZERO, HeldPosition, Key
 
 __all__ = ["PortfolioCore", "PortfolioSettings"]
 
@@ -141,7 +142,7 @@ class PortfolioCore:
             self._before[symbol] = before
         marks[symbol] = mark
         # While everything is flat no mark can change equity.
-        if now < self._due_at or not (self.ledger.open or self._is_news):
+        if now < self._due_at or not (self.ledger.positions.open or self._is_news):
             return NOTHING
         return self._equity(now)
 
@@ -199,7 +200,7 @@ class PortfolioCore:
         return (SetTimer(STATION, "patience", self._patience_at),)
 
     def _book(self, message: Message, reason: str) -> Sequence[Message]:
-        before = {key: holding.realized for key, holding in self.ledger.open.items()}
+        before = {key: holding.realized for key, holding in self.ledger.positions.open.items()}
         return tuple(
             self._position(key, reason, self._realized_since(before, key), ZERO)
             for key in self._fold(message)
@@ -207,23 +208,23 @@ class PortfolioCore:
 
     def _realized_since(self, before: dict[Key, Decimal], key: Key) -> Decimal:
         """Return what a holding realized by being set: cost whose last coins are gone is a loss."""
-        realized = self.ledger.holdings[key].realized
+        realized = self.ledger.positions.all[key].realized
         return realized - before.get(key, realized)
 
     def _book_trade(
         self, message: OrderFilled | TradeBusted | FeeCharged, reason: str
     ) -> tuple[Message, ...]:
         key = (message.strategy, message.symbol)
-        holding = self.ledger.holdings.get(key)
+        holding = self.ledger.positions.all.get(key)
         realized, fees = (ZERO, ZERO) if holding is None else (holding.realized, holding.fees)
         self._fold(message)
-        after = self.ledger.holdings[key]
+        after = self.ledger.positions.all[key]
         return (self._position(key, reason, after.realized - realized, after.fees - fees),)
 
     def _position(
         self, key: Key, reason: str, realized_change: Decimal, fees_change: Decimal
     ) -> PositionChanged:
-        holding = self.ledger.holdings[key]
+        holding = self.ledger.positions.all[key]
         return PositionChanged(
             strategy=key[0],
             symbol=key[1],
@@ -238,7 +239,9 @@ class PortfolioCore:
 
     def _is_priced(self, now: int) -> bool:
         marks = self._marks
-        return now >= self._patience_at or all(symbol in marks for _, symbol in self.ledger.open)
+        return now >= self._patience_at or all(
+            symbol in marks for _, symbol in self.ledger.positions.open
+        )
 
     def _equity(self, now: int) -> Sequence[Message]:
         """Mark the account, and begin the day when its date is new."""
@@ -248,7 +251,7 @@ class PortfolioCore:
             return NOTHING
         value = exposure = cost = ZERO
         oldest_at, doubt_cents = now, 0  # whole, so that their sum is the same in every order
-        for (_, symbol), holding in ledger.open.items():
+        for (_, symbol), holding in ledger.positions.open.items():
             mark = self._marks.get(symbol)
             if mark is None:
                 price, oldest_at = holding.last_price, 0
@@ -278,7 +281,7 @@ class PortfolioCore:
         )
         return (*day, marked)
 
-    def _doubt_cents(self, mark: Mark, holding: Holding) -> int:
+    def _doubt_cents(self, mark: Mark, holding: HeldPosition) -> int:
         """Return by how many cents more the mark before (or the last trade, before there are two) would value it."""
         before = self._before.get(mark.symbol)
         both = 2 * float(holding.last_price) if before is None else before.bid + before.ask

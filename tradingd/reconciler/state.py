@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.money import after_split, signed
-from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.instruments.presumed import may_turn_up, remember
 from tradingd.messages import (
     BookAdopted,
@@ -33,6 +32,7 @@ from tradingd.messages import (
     RunStarted,
     TradeBusted,
 )
+from tradingd.state.positions import coins_of, is_in_dollars
 
 ZERO = Decimal(0)
 FIRST_START = "first start"

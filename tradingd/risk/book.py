@@ -14,7 +14,10 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.ownership import (
+from tradingd.instruments.presumed import may_turn_up, remember
+from tradingd.messages import Mark, Role, Side
+from tradingd.state.permissions import Permissions
+from tradingd.state.positions import (
     EXTERNAL,
     coins_of,
     heir_of,
@@ -22,9 +25,6 @@ from tradingd.instruments.ownership import (
     keeps_owners,
     split_among,
 )
-from tradingd.instruments.presumed import may_turn_up, remember
-from tradingd.messages import Mark, Role, Side
-from tradingd.state.permissions import Permissions
 
 ZERO = Decimal(0)
 
@@ -299,7 +299,7 @@ class Book:
     # Facts about the book.
 
     def adopt(self, fact: m.BookAdopted, _now: int) -> None:
-        """Take the broker's book (`ownership` says whose each position is)."""
+        """Take the broker's book (`state/positions.py` says whose each position is)."""
         self.cash = fact.cash
         ours, self.positions = self.positions, {}
         for theirs in fact.positions:

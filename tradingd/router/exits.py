@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from tradingd import messages as m
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
-from tradingd.instruments.ownership import EXTERNAL
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Mark, Role, Side
 from tradingd.router import slices
@@ -18,6 +17,7 @@ from tradingd.router.holdings import Trigger
 from tradingd.router.parents import Parent
 from tradingd.router.turn import Turn
 from tradingd.state.permissions import Action
+from tradingd.state.positions import EXTERNAL
 
 STOP_LOSS = "stop_loss"
 TAKE_PROFIT = "take_profit"

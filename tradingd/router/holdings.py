@@ -15,7 +15,10 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.ownership import (
+from tradingd.messages import Side
+from tradingd.router.settings import RouterSettings
+from tradingd.state.ids import by_age
+from tradingd.state.positions import (
     EXTERNAL,
     coins_of,
     heir_of,
@@ -23,9 +26,6 @@ from tradingd.instruments.ownership import (
     keeps_owners,
     split_among,
 )
-from tradingd.messages import Side
-from tradingd.router.settings import RouterSettings
-from tradingd.state.ids import by_age
 
 ZERO = Decimal(0)
 PLANS_MAX = 256
@@ -136,7 +136,7 @@ class Holdings:
         self._aim(fact.symbol)
 
     def adopt(self, fact: m.BookAdopted) -> None:
-        """Take the broker's book (`ownership` says whose each position is); who keeps one keeps its stops."""
+        """Take the broker's book (`state/positions.py` says whose each position is); who keeps one keeps its stops."""
         ours, self.positions, self.triggers, self.unpriced = self.positions, {}, {}, set()
         for theirs in fact.positions:
             holders = ours.get(theirs.symbol, {})

@@ -8,14 +8,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.money import signed
-from tradingd.instruments.ownership import (
-    EXTERNAL,
-    coins_of,
-    heir_of,
-    is_in_dollars,
-    keeps_owners,
-    split_among,
-)
 from tradingd.messages import (
     BookAdopted,
     CorporateAction,
@@ -24,6 +16,14 @@ from tradingd.messages import (
     OrderFilled,
     Side,
     TradeBusted,
+)
+from tradingd.state.positions import (
+    EXTERNAL,
+    coins_of,
+    heir_of,
+    is_in_dollars,
+    keeps_owners,
+    split_among,
 )
 from tradingd.strategy.protocol import PositionView
 
@@ -75,7 +75,7 @@ class PositionBook:
             _put(view, view.quantity + difference.amount, view.average_price)
 
     def adopt(self, book: BookAdopted) -> None:
-        """Take the broker's book (`ownership` says whose each position is)."""
+        """Take the broker's book (`state/positions.py` says whose each position is)."""
         theirs = {position.symbol: position for position in book.positions}
         kept = {
             symbol

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from tradingd import messages as m
-from tradingd.instruments.ownership import EXTERNAL
 from tradingd.messages import Ask, Message
 from tradingd.state.permissions import Permissions
+from tradingd.state.positions import EXTERNAL
 from tradingd.supervisor.levels import EMERGENCY, FAILURES, cause_of
 from tradingd.supervisor.loss import NEAR, Loss, Verdict
 from tradingd.supervisor.settings import SupervisorSettings

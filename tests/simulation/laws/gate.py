@@ -12,9 +12,9 @@ from tests.simulation.laws.finding import Findings
 from tests.simulation.laws.orders import OrderLaws
 from tradingd import messages as m
 from tradingd.instruments.money import after_split, decimal_of, signed
-from tradingd.instruments.ownership import coins_of, is_in_dollars
 from tradingd.messages import Message, Role
 from tradingd.risk.limits import RiskLimits
+from tradingd.state.positions import coins_of, is_in_dollars
 
 ZERO = Decimal(0)
 TOLERANCE = Decimal("1.02")

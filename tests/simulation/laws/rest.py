@@ -48,7 +48,7 @@ def _books(cores: Mapping[str, Core]) -> dict[str, tuple[dict[str, Decimal], Dec
     }
     book = msgspec.json.decode(reconciler.save(), type=_ReconcilerState)
     by_ledger: dict[str, Decimal] = {}
-    for (_, symbol), holding in portfolio.ledger.holdings.items():
+    for (_, symbol), holding in portfolio.ledger.positions.all.items():
         by_ledger[symbol] = by_ledger.get(symbol, ZERO) + holding.quantity
     by_ledger = {symbol: quantity for symbol, quantity in by_ledger.items() if quantity}
     return {

@@ -156,7 +156,7 @@ async def _own_books(subject: Subject, told: CoreSettings) -> tuple[str, dict[st
     portfolio = cores["portfolio"]
     assert isinstance(portfolio, PortfolioCore)
     held: dict[str, Decimal] = {}
-    for (_, symbol), holding in portfolio.ledger.open.items():
+    for (_, symbol), holding in portfolio.ledger.positions.open.items():
         held[symbol] = held.get(symbol, ZERO) + holding.quantity
     return recovered.genesis, held
 
