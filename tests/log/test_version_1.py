@@ -16,6 +16,7 @@ from msgspec import structs
 
 from tests.log.version_1 import FOLDER, STATIONS, TOLD, settings, unpack
 from tradingd import messages as m
+from tradingd.api import audit
 from tradingd.app.explain import explain
 from tradingd.broker.known import KnownOrders
 from tradingd.log import versions
@@ -29,6 +30,7 @@ from tradingd.log.tape import read_tape
 from tradingd.log.verify import verify
 from tradingd.messages import Core, Envelope, Message
 from tradingd.portfolio.core import PortfolioCore
+from tradingd.portfolio.summary import DaySummary
 from tradingd.runtime.ports import Checkpoint
 from tradingd.wiring import WIRING, build_cores
 
@@ -271,6 +273,19 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     assert held(again) == held(cores)
     assert read(log)[-1] == told
     assert verify(log).faults == ()
+
+
+def test_what_lies_beside_the_log_is_read_on(tmp_path: Path) -> None:
+    """The day's summary goes on from the file; the audit trail's chain holds."""
+    file = unpack("killed", tmp_path).parent / "records" / "summaries" / "2024-03-05.json"
+    was = json.loads(file.read_bytes())
+    now = json.loads(msgspec.json.encode(msgspec.json.decode(file.read_bytes(), type=DaySummary)))
+    for each in ("strategies", "symbols"):
+        told, kept = was.pop(each), now.pop(each)
+        assert told == {name: {key: kept[name][key] for key in told[name]} for name in told}
+    assert now | was == now
+    trail = audit.verify(unpack("halted", tmp_path).parent / "audit.jsonl")
+    assert (trail.rows, trail.fault) == (4, "")
 
 
 def test_a_backup_of_version_1_is_restored_and_read(name: str, tmp_path: Path) -> None:
