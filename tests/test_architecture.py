@@ -52,7 +52,7 @@ LAYERS: dict[str, set[str]] = {
     "messages": set(),
     "instruments": {"messages"},
     "state": {"messages", "instruments"},
-    "runtime": {"messages"},
+    "runtime": {"messages", "instruments"},
     "log": {"instruments", "messages", "state", "runtime"},
     "quotes": {"instruments", "messages", "runtime"},
     "strategy": DECISION_IMPORTS,
@@ -158,6 +158,14 @@ def test_no_import_goes_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"imports go in a circle: {' <- '.join(error.args[1])}")
+
+
+def test_the_runtime_knows_no_trading() -> None:
+    for path in (PACKAGE / "runtime").rglob("*.py"):
+        names = set(_imports(ast.parse(path.read_text())))
+        known = {name for name in names if name.startswith("tradingd.instruments")}
+        units = "tradingd.instruments.units"
+        assert all(name.startswith(units) for name in known), f"{_name(path)}: {sorted(known)}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)

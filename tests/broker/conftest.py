@@ -14,6 +14,7 @@ from tests.broker.twin import TwinBroker
 from tests.support.loops import PLAIN, LoopFactories
 from tests.support.verdicts import order_approved
 from tradingd.broker import AlpacaBroker, AlpacaSettings
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import (
     Envelope,
     Level,
@@ -31,7 +32,6 @@ from tradingd.messages import (
     TimeInForce,
 )
 from tradingd.runtime.bus import Bus
-from tradingd.runtime.clock import SECOND_NS
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.virtual_loop import VirtualLoop
 from tradingd.wiring import WIRING

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tests.broker.conftest import NOW, D, House, approved
 from tests.broker.twin import Fault
-from tradingd.broker.watch import HOUR_NS
 from tradingd.instruments.calendar import next_midnight
+from tradingd.instruments.units import HOUR_NS
 from tradingd.messages import (
     AnyMessage,
     Envelope,

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.notify.stage import alert
+from tradingd.instruments.units import MINUTE_NS
 from tradingd.messages import Severity
 from tradingd.notify.alert import LINES_MAX, digest
-from tradingd.notify.limits import MINUTE_NS, Bucket, Repeats
+from tradingd.notify.limits import Bucket, Repeats
 from tradingd.notify.outbox import BACK_OFF_S_MAX, Outbox, back_off_s
 
 S = 1_000_000_000

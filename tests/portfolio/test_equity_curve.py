@@ -7,8 +7,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingd.instruments.units import MINUTE_NS
 from tradingd.messages import EquityMarked
-from tradingd.portfolio.equity_curve import MINUTE_NS, EquityCurve, drawdown_of
+from tradingd.portfolio.equity_curve import EquityCurve, drawdown_of
 
 ZERO = Decimal(0)
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
-from tradingd.quotes.door import SECOND, Door
+from tradingd.quotes.door import Door
 
-NOW = 1_795_000_000 * SECOND
+NOW = 1_795_000_000 * SECOND_NS
 
 
 def door(*, has_room: bool = True) -> Door:
@@ -42,7 +43,7 @@ def test_a_good_quote_comes_in_and_so_does_a_locked_one() -> None:
         ("not_finite", ("IBM", math.nan, 1, 99.0, 1, NOW)),
         ("not_finite", ("IBM", 99.0, 1, math.inf, 1, NOW)),
         ("not_finite", ("IBM", 99.0, math.nan, 99.5, 1, NOW)),
-        ("future", ("IBM", 99.0, 1, 99.5, 1, NOW + 11 * SECOND)),
+        ("future", ("IBM", 99.0, 1, 99.5, 1, NOW + 11 * SECOND_NS)),
         ("unknown_symbol", ("TSLA", 99.0, 1, 99.5, 1, NOW)),
     ],
 )
@@ -52,7 +53,7 @@ def test_a_bad_quote_stays_outside_and_is_counted(
 ) -> None:
     it = door()
     if not is_first:
-        it.admit_quote("IBM", 99.0, 1, 99.5, 1, NOW - SECOND)
+        it.admit_quote("IBM", 99.0, 1, 99.5, 1, NOW - SECOND_NS)
     assert it.admit_quote(*quote) is None
     assert refused(it) == {reason: 1}
 
@@ -113,7 +114,7 @@ def test_trades_near_the_quotes_come_in() -> None:
     assert it.admit_trade("IBM", 990.0, 1, NOW) is None
     assert it.admit_trade("IBM", math.nan, 1, NOW) is None
     assert it.admit_trade("IBM", 99.0, 0, NOW) is None
-    assert it.admit_trade("IBM", 99.0, 1, NOW + 11 * SECOND) is None
+    assert it.admit_trade("IBM", 99.0, 1, NOW + 11 * SECOND_NS) is None
     assert it.admit_trade("TSLA", 99.0, 1, NOW) is None
     assert sum(it.counts.values()) == 5
     assert door(has_room=False).admit_trade("IBM", 99.0, 1, NOW) is None
@@ -144,12 +145,12 @@ def test_whatever_comes_what_is_admitted_can_be_trusted(
     it = door()
     latest = 0
     for bid, bid_size, ask, ask_size, late in points:
-        quote = it.admit_quote("IBM", bid, bid_size, ask, ask_size, NOW + late * SECOND)
+        quote = it.admit_quote("IBM", bid, bid_size, ask, ask_size, NOW + late * SECOND_NS)
         if quote is None:
             continue
         assert all(0 < value < math.inf for value in (bid, bid_size, ask, ask_size))
         assert quote.bid <= quote.ask
-        assert latest <= quote.quoted_at <= NOW + 10 * SECOND
+        assert latest <= quote.quoted_at <= NOW + 10 * SECOND_NS
         latest = quote.quoted_at
     assert it.admitted + sum(it.counts.values()) == len(points)
 

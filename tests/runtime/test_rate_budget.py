@@ -5,15 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Lane
-from tradingd.runtime.rate_budget import (
-    PER_MIN_MIN,
-    SECOND_NS,
-    SPAN_NS,
-    QuotaSaid,
-    RateBudget,
-    quota_said,
-)
+from tradingd.runtime.rate_budget import PER_MIN_MIN, SPAN_NS, QuotaSaid, RateBudget, quota_said
 
 LANES = st.sampled_from(list(Lane))
 ASKS = st.lists(st.tuples(LANES, st.integers(0, 3 * SECOND_NS)), max_size=600)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingd.instruments.calendar import ns_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
-from tradingd.simulator.market.events import SECOND, time_of
+from tradingd.simulator.market.events import time_of
 from tradingd.simulator.tape import Tape, TapeError, read_tape
 
 DAY = "2024-03-05"
@@ -164,4 +165,4 @@ def test_recorded_bars_of_many_symbols_are_merged_by_time() -> None:
     assert [time_of(bar) for bar in bars] == sorted(time_of(bar) for bar in bars)
     assert time_of(bars[0]) == ns_of("2019-02-11", "09:31")
     assert {bar.span_s for bar in bars if isinstance(bar, BarReceived)} == {60}
-    assert time_of(bars[-1]) - time_of(bars[0]) < 6.5 * 3600 * SECOND
+    assert time_of(bars[-1]) - time_of(bars[0]) < 6.5 * 3600 * SECOND_NS

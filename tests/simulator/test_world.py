@@ -7,12 +7,13 @@ from decimal import Decimal
 from itertools import accumulate
 
 from tradingd.instruments.calendar import ns_of, session_days
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.dated import DatedEvent
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.settings import ExchangeSettings
-from tradingd.simulator.market.events import MINUTE, SECOND, MarketEvent, time_of
+from tradingd.simulator.market.events import MINUTE, MarketEvent, time_of
 from tradingd.simulator.market.generator import GeneratedMarket
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.world import World
@@ -86,47 +87,47 @@ def test_a_generated_market_follows_a_split_and_the_account_keeps_its_value() ->
 def test_small_steps_and_one_large_step_live_the_same_life() -> None:
     slow, fast = world(), world()
     for tick in range(600):
-        slow.step(OPEN + tick * SECOND)
-    fast.step(OPEN + 599 * SECOND)
+        slow.step(OPEN + tick * SECOND_NS)
+    fast.step(OPEN + 599 * SECOND_NS)
     assert slow.take_market() == fast.take_market()
 
 
 def test_an_order_is_filled_by_the_next_quote_in_time_order() -> None:
-    made = world([q(0), q(2 * SECOND, 101.0), q(4 * SECOND, 102.0)])
-    made.step(OPEN + SECOND)
+    made = world([q(0), q(2 * SECOND_NS, 101.0), q(4 * SECOND_NS, 102.0)])
+    made.step(OPEN + SECOND_NS)
     made.exchange.submit(buy(), made.now)
-    made.step(OPEN + 5 * SECOND)
+    made.step(OPEN + 5 * SECOND_NS)
     fill = made.take_updates()[-1]
-    assert (fill.event, fill.price, fill.at) == ("fill", Decimal("101.1"), OPEN + 2 * SECOND)
+    assert (fill.event, fill.price, fill.at) == ("fill", Decimal("101.1"), OPEN + 2 * SECOND_NS)
 
 
 def test_latency_is_lived_between_the_quotes() -> None:
-    made = world([q(0), q(10 * SECOND, 101.0)], latency_ms=50, fill_latency_ms=20)
-    made.step(OPEN + SECOND)
+    made = world([q(0), q(10 * SECOND_NS, 101.0)], latency_ms=50, fill_latency_ms=20)
+    made.step(OPEN + SECOND_NS)
     made.exchange.submit(buy(), made.now)
-    assert made.next_at() == OPEN + SECOND + 50 * MS
-    made.step(OPEN + 2 * SECOND)
-    told = [(each.event, each.at - OPEN - SECOND) for each in made.take_updates()]
+    assert made.next_at() == OPEN + SECOND_NS + 50 * MS
+    made.step(OPEN + 2 * SECOND_NS)
+    told = [(each.event, each.at - OPEN - SECOND_NS) for each in made.take_updates()]
     assert told == [("pending_new", 0), ("new", 50 * MS), ("fill", 70 * MS)]
 
 
 def test_at_the_end_the_last_quote_stands_and_nothing_is_published() -> None:
-    made = world([q(0), q(SECOND)])
-    made.step(OPEN + 2 * SECOND)
+    made = world([q(0), q(SECOND_NS)])
+    made.step(OPEN + 2 * SECOND_NS)
     assert made.is_over
     assert len(made.take_market()) == 2
     made.exchange.submit(buy(), made.now)
-    made.step(OPEN + 3 * SECOND)
+    made.step(OPEN + 3 * SECOND_NS)
     assert made.take_updates()[-1].event == "fill"
     assert made.take_market() == []
     latest = made.latest_quote("ACMX")
     assert latest is not None
-    assert latest.quoted_at == OPEN + SECOND
+    assert latest.quoted_at == OPEN + SECOND_NS
 
 
 def test_bars_are_history_then_today_and_only_finished_ones() -> None:
     made = world()
-    now = OPEN + 10 * MINUTE + 30 * SECOND
+    now = OPEN + 10 * MINUTE + 30 * SECOND_NS
     made.step(now)
     bars = made.bars("ACMX", 60, 0, now)
     today = [bar for bar in bars if bar.opened_at >= OPEN]
@@ -150,11 +151,11 @@ def test_a_day_of_coins_joins_history_and_today() -> None:
 
 
 def test_a_snapshot_holds_the_latest_of_everything() -> None:
-    made = world([q(0), Trade("ACMX", 100.1, 5.0, OPEN + SECOND), q(MINUTE, 101.0)])
+    made = world([q(0), Trade("ACMX", 100.1, 5.0, OPEN + SECOND_NS), q(MINUTE, 101.0)])
     made.step(OPEN + MINUTE)
     shot = made.snapshot("ACMX")
     assert shot.quote == q(MINUTE, 101.0)
-    assert shot.trade == Trade("ACMX", 100.1, 5.0, OPEN + SECOND)
+    assert shot.trade == Trade("ACMX", 100.1, 5.0, OPEN + SECOND_NS)
     assert shot.minute_bar == BarReceived("ACMX", 60, OPEN, 100.1, 100.1, 100.1, 100.1, 5.0)
     assert made.snapshot("NONE").quote is None
     assert made.symbols() == ["ACMX"]
@@ -162,7 +163,7 @@ def test_a_snapshot_holds_the_latest_of_everything() -> None:
 
 def test_a_tape_with_bars_beside_its_prints_says_each_minute_once() -> None:
     bar = BarReceived("ACMX", 60, OPEN, 1.0, 1.0, 1.0, 1.0, 1.0)
-    made = world([Trade("ACMX", 100.1, 5.0, OPEN + SECOND), bar, q(MINUTE + 1)])
+    made = world([Trade("ACMX", 100.1, 5.0, OPEN + SECOND_NS), bar, q(MINUTE + 1)])
     made.step(OPEN + 2 * MINUTE)
     bars = [event for event in made.take_market() if isinstance(event, BarReceived)]
     assert len(bars) == 1
@@ -170,8 +171,8 @@ def test_a_tape_with_bars_beside_its_prints_says_each_minute_once() -> None:
 
 
 def test_raw_rows_are_published_and_do_not_trade() -> None:
-    one_sided = Quote("ACMX", 0.0, 0.0, 100.0, 10.0, OPEN + SECOND)
+    one_sided = Quote("ACMX", 0.0, 0.0, 100.0, 10.0, OPEN + SECOND_NS)
     made = world([q(0), one_sided])
-    made.step(OPEN + SECOND)
+    made.step(OPEN + SECOND_NS)
     assert one_sided in made.take_market()
     assert made.exchange.bad_quotes == 1

@@ -10,6 +10,7 @@ from tests.api.kit import AT, LIMITS, MORNING, D
 from tests.support.verdicts import intent_refused
 from tradingd import messages as m
 from tradingd.api import replies, reports
+from tradingd.instruments.money import plain
 from tradingd.messages import Envelope, Message, Role, Side
 from tradingd.views import activity, limits
 from tradingd.views.system_view import HouseView
@@ -92,6 +93,6 @@ def test_the_view_is_bounded_whatever_comes() -> None:
 
 @pytest.mark.parametrize("number", ["1", "1.50", "100", "0", "0.000000001", "12345678901234567890.1"])  # fmt: skip
 def test_numbers_are_written_plain(number: str) -> None:
-    text = replies.plain(Decimal(number))
+    text = plain(Decimal(number))
     assert Decimal(text) == Decimal(number)
     assert "E" not in text

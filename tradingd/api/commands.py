@@ -8,8 +8,8 @@ from tradingd import messages as m
 from tradingd.api import bodies
 from tradingd.api.guard import Refusal
 from tradingd.api.operator import ALL_ORDERS, Standing
-from tradingd.api.replies import plain
 from tradingd.api.routing import Answer, Call
+from tradingd.instruments.money import plain
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

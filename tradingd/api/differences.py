@@ -6,8 +6,8 @@ import msgspec
 
 from tradingd.api.commands import told
 from tradingd.api.operator import Standing
-from tradingd.api.replies import plain
 from tradingd.api.routing import Answer, Call
+from tradingd.instruments.money import plain
 from tradingd.observability.logs import rfc3339
 from tradingd.views.system_view import HouseView
 

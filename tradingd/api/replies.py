@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tradingd.instruments.money import plain
 from tradingd.observability.logs import rfc3339
 from tradingd.state.permissions import Action
 from tradingd.views.system_view import HouseView, OrderView, PositionView, value_of
@@ -222,9 +223,3 @@ def order(one: OrderView) -> Order:
         reason=one.reason,
         changed_at=rfc3339(one.changed_at),
     )
-
-
-def plain(number: Decimal) -> str:
-    """Return a number without trailing zeros, never in powers of ten."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import msgspec
 
-from tradingd.api.replies import plain
+from tradingd.instruments.money import plain
+from tradingd.instruments.units import ZERO
 from tradingd.observability.logs import rfc3339
 from tradingd.portfolio.performance import performance as results_of
 from tradingd.portfolio.summary import TradeTotals
@@ -16,7 +17,6 @@ from tradingd.views.system_view import HouseView
 
 SHOWN_MAX = 200
 DAYS_SHOWN_MAX = 400
-ZERO = Decimal(0)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

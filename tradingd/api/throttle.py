@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from enum import Enum
 
-SECOND_NS = 1_000_000_000
+from tradingd.instruments.units import SECOND_NS
+
 PEERS_MAX = 1024
 GUESSES_MAX = 5
 GUESS_WINDOW_S = 60

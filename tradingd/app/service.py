@@ -15,6 +15,7 @@ import structlog
 from tradingd.app.progress import FlattenProgress
 from tradingd.app.sd_notify import Notifier
 from tradingd.instruments.money import cents
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Ask, LevelChanged, Message, OperatorAsked
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
@@ -43,7 +44,6 @@ CLOSING_REAL_S = 15.0
 _KINDS: frozenset[type[Message]] = frozenset({LevelChanged, OperatorAsked, *FlattenProgress.KINDS})
 _WATCH = "service"
 _WATCH_MAX = 1024
-_SECOND_NS = 1_000_000_000
 _LOG = structlog.get_logger()
 
 
@@ -76,12 +76,12 @@ class Service:
         self._clock = clock
         self._alive = alive
         self._view = view
-        self._stop_ceiling_ns = int(stop_ceiling_s * _SECOND_NS)
+        self._stop_ceiling_ns = int(stop_ceiling_s * SECOND_NS)
         self._progress = FlattenProgress(clock)
         self._news = bus.watch(_WATCH, _KINDS, _WATCH_MAX)
         self._step_s = min(BEAT_REAL_S, notifier.watchdog_s / 3 or BEAT_REAL_S)
         # A third of the span, or the beat just before: a beat that comes a hair early must not skip a meal.
-        self._feed_ns = int((notifier.watchdog_s / 3 - self._step_s / 2) * _SECOND_NS)
+        self._feed_ns = int((notifier.watchdog_s / 3 - self._step_s / 2) * SECOND_NS)
         self._began_at = self._fed_at = clock.monotonic()
         self._stopping_at: int | None = None
         self._is_ready = False
@@ -152,7 +152,7 @@ class Service:
             self._notifier.feed_watchdog()
             self._fed_at = now
         if is_well is self._is_well or (
-            not is_well and now - self._began_at < START_GRACE_REAL_S * _SECOND_NS
+            not is_well and now - self._began_at < START_GRACE_REAL_S * SECOND_NS
         ):
             return  # nothing new, or too early for anyone to have answered
         self._is_well = is_well
@@ -170,12 +170,12 @@ class Service:
         if is_up(self._permissions.causes):
             self._is_ready = True
             self._notifier.ready()
-        elif is_well and now - self._began_at < START_CEILING_REAL_S * _SECOND_NS:
+        elif is_well and now - self._began_at < START_CEILING_REAL_S * SECOND_NS:
             self._notifier.extend(EARNED_REAL_S)
 
     def _ask_for_time_to_stop(self, now: int) -> None:
         assert self._stopping_at is not None
-        left_s = (self._stopping_at + self._stop_ceiling_ns - now) / _SECOND_NS
+        left_s = (self._stopping_at + self._stop_ceiling_ns - now) / SECOND_NS
         if self._progress.was_made(self._left()) and left_s > 0:
             self._notifier.extend(min(EARNED_REAL_S, left_s) + CLOSING_REAL_S)
 

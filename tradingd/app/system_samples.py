@@ -14,11 +14,11 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from tradingd.app.system import House
+from tradingd.instruments.units import SECOND_NS
 from tradingd.observability.meters import counter_of, gauge_of, histogram_of
 from tradingd.observability.metrics import TRADE_UPDATES
 from tradingd.runtime.account_wire import RequestLimiter
 from tradingd.runtime.ports import Clock, Tape
-from tradingd.runtime.tally import SECOND_NS
 
 BROKER = "alpaca"
 _GROUP = ("group",)

@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import OrderApproved, OrderType
 from tradingd.runtime.codec import UNREADABLE, is_instant, word
-
-ZERO = Decimal(0)
 
 T = TypeVar("T")
 
@@ -320,16 +319,11 @@ def time_text(at: int) -> str:
     return datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def plain(value: Decimal) -> str:
-    """Return a number without exponent."""
-    return format(value, "f")
-
-
 def order_body(order: OrderApproved) -> bytes:
     """Return the body of POST /v2/orders: exact strings, and our own id."""
     fields = {
         "symbol": order.order.symbol,
-        "qty": plain(order.order.quantity),
+        "qty": f"{order.order.quantity:f}",
         "side": order.order.side.value,
         "type": order.order.order_type.value,
         "time_in_force": order.order.time_in_force.value,
@@ -337,7 +331,7 @@ def order_body(order: OrderApproved) -> bytes:
     }
     if order.order.order_type is OrderType.LIMIT:
         assert order.order.limit_price is not None, "a limit order has a price"
-        fields["limit_price"] = plain(order.order.limit_price)
+        fields["limit_price"] = f"{order.order.limit_price:f}"
     return msgspec.json.encode(fields)
 
 

@@ -6,9 +6,10 @@ after a start remembers and only later news is said (or what is proven to be new
 
 from __future__ import annotations
 
-from tradingd.broker.alpaca_wire import ZERO, WireActivity, number, time_ns, time_text
+from tradingd.broker.alpaca_wire import WireActivity, number, time_ns, time_text
 from tradingd.broker.desk import Desk
 from tradingd.broker.known import LOOK_BACK_NS
+from tradingd.instruments.units import ZERO
 from tradingd.messages import CashMoved
 
 KINDS = "CSD,CSW,CSR,JNLC,DIV,DIVCGL,DIVCGS,DIVNRA,DIVROC,INT,INTNRA,FEE,PTC,ACATC,REORG"

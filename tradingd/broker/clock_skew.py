@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import ClockSkewed
 
 SKEW_S_WARN, SKEW_S_MAX = 1.0, 5.0
@@ -16,8 +17,6 @@ SKEW_S_WARN, SKEW_S_MAX = 1.0, 5.0
 
 REPLIES_MIN = 3
 """Replies in a row that must agree before anything is said."""
-
-_SECOND_NS = 1_000_000_000
 
 
 def skew_s(date: str, asked_at: float, came_at: float) -> float | None:
@@ -46,7 +45,7 @@ class ClockSkew:
 
     def hear(self, date: str, asked_at: int, came_at: int) -> ClockSkewed | None:
         """Take one reply, times in ns; return what is new."""
-        skew = skew_s(date, asked_at / _SECOND_NS, came_at / _SECOND_NS)
+        skew = skew_s(date, asked_at / SECOND_NS, came_at / SECOND_NS)
         if skew is None:
             return None
         band = (abs(skew) > SKEW_S_WARN) + (abs(skew) > SKEW_S_MAX)

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from tradingd.broker.alpaca_wire import ZERO, OrderView, WireAccount, why_blocked
+from tradingd.broker.alpaca_wire import OrderView, WireAccount, why_blocked
 from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.broker.facts import disagreement, fee_of
 from tradingd.broker.known import KnownOrders, Record
 from tradingd.broker.rest import AlpacaRest
 from tradingd.broker.settings import AlpacaSettings
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     AlertRaised,
     BrokerConnected,

@@ -14,7 +14,6 @@ from urllib.parse import quote
 import structlog
 
 from tradingd.broker.alpaca_wire import (
-    ZERO,
     OrderView,
     Unreadable,
     WirePosition,
@@ -25,6 +24,7 @@ from tradingd.broker.alpaca_wire import (
 from tradingd.broker.desk import Desk
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.symbols import without_slash
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Severity
 from tradingd.runtime.ports import Lane, NetworkError
 

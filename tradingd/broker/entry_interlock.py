@@ -9,6 +9,7 @@ from __future__ import annotations
 from tradingd.broker.known import Record
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import (
     Ask,
     LevelChanged,
@@ -20,9 +21,6 @@ from tradingd.messages import (
 )
 from tradingd.runtime.ports import Clock
 from tradingd.state.permissions import Action, Permissions
-
-SECOND_NS = 1_000_000_000
-
 
 _ANSWERS: dict[Ask, frozenset[str]] = {
     Ask.PAUSE: frozenset({"operator"}),

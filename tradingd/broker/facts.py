@@ -15,13 +15,13 @@ from tradingd.broker.alpaca_wire import (
     ORDER_TYPES,
     SIDES,
     TERMINAL_STATUSES,
-    ZERO,
     Execution,
     OrderView,
 )
 from tradingd.broker.known import Record
 from tradingd.instruments.money import crypto_fee, signed
 from tradingd.instruments.symbols import base_asset, market_of
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     AlertRaised,
     FeeCharged,

@@ -15,7 +15,6 @@ import structlog
 
 from tradingd.broker.alpaca_wire import (
     TERMINAL_STATUSES,
-    ZERO,
     Execution,
     OrderView,
     WireActivity,
@@ -29,6 +28,7 @@ from tradingd.broker.known import Record
 from tradingd.broker.order_path import OrderPath
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.presumed import RESTART
+from tradingd.instruments.units import ZERO
 from tradingd.messages import OrderNotSent, OrderSent, Severity
 
 log = structlog.get_logger(actor="broker")

@@ -14,6 +14,7 @@ import msgspec
 
 from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.presumed import may_turn_up
+from tradingd.instruments.units import DAY_NS, ZERO
 from tradingd.messages import (
     BookAdopted,
     BrokerSnapshot,
@@ -38,14 +39,10 @@ from tradingd.messages import (
 )
 from tradingd.state.ids import belongs_to
 
-ZERO = Decimal(0)
-
-_DAY_NS = 86_400_000_000_000
-
-LOOK_BACK_NS = 7 * _DAY_NS
+LOOK_BACK_NS = 7 * DAY_NS
 """How long before the latest snapshot activities are read again: they are dated by day and may be booked late."""
 
-ACTIVITY_AGE_NS_MAX = LOOK_BACK_NS + 2 * _DAY_NS
+ACTIVITY_AGE_NS_MAX = LOOK_BACK_NS + 2 * DAY_NS
 """So long before the latest snapshot an activity was said, it is told no more: what is dated by day may be
 read a day longer, and a split is announced in New York's days."""
 

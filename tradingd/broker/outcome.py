@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tradingd.broker.alpaca_wire import OrderView, Unreadable, WireError, decode, read_order
-from tradingd.runtime.clock import SECOND_NS
+from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Clock, NetworkError, Reply
 
 TEXT_MAX = 300

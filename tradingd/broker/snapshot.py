@@ -12,14 +12,7 @@ from collections.abc import Container
 
 import structlog
 
-from tradingd.broker.alpaca_wire import (
-    ZERO,
-    OrderView,
-    WireAccount,
-    WirePosition,
-    house_symbol,
-    number,
-)
+from tradingd.broker.alpaca_wire import OrderView, WireAccount, WirePosition, house_symbol, number
 from tradingd.broker.cash import CashWatch
 from tradingd.broker.desk import Desk
 from tradingd.broker.former import FormerOrders
@@ -27,6 +20,7 @@ from tradingd.broker.gap import Gap
 from tradingd.broker.order_path import OrderPath
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.splits import SplitWatch
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BrokerOrder,
     BrokerPosition,

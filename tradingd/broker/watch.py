@@ -18,10 +18,10 @@ from tradingd.broker.facts import status_of
 from tradingd.broker.known import Record
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.calendar import next_midnight
+from tradingd.instruments.units import HOUR_NS
 
 log = structlog.get_logger(actor="broker")
 
-HOUR_NS = 3_600_000_000_000
 
 INTERVAL_FACTOR_MAX = 10
 """How much rarer than at first the looks become."""

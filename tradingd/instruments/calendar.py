@@ -11,11 +11,11 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from tradingd.instruments.nyse import EARLY_CLOSES, HOLIDAYS
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import TradingDay
 
 NEW_YORK = ZoneInfo("America/New_York")
-_SECOND = 1_000_000_000
-_HOUR = 3600 * _SECOND
+_HOUR = 3600 * SECOND_NS
 
 
 def trading_day(now_ns: int) -> str:
@@ -39,12 +39,12 @@ def _day_around(hour: int) -> tuple[str, int]:
 def ns_of(day: str, time_of_day: str) -> int:
     """Return the instant of a New York date and time: `ns_of("2026-11-27", "09:30")`."""
     moment = datetime.fromisoformat(f"{day}T{time_of_day}").replace(tzinfo=NEW_YORK)
-    return int(moment.timestamp()) * _SECOND
+    return int(moment.timestamp()) * SECOND_NS
 
 
 def utc_day(now_ns: int) -> str:
     """Return the UTC date of an instant: the day of crypto's daily bars and fees."""
-    return datetime.fromtimestamp(now_ns // _SECOND, UTC).date().isoformat()
+    return datetime.fromtimestamp(now_ns // SECOND_NS, UTC).date().isoformat()
 
 
 def session_days(first: str, last: str) -> tuple[TradingDay, ...]:

@@ -81,3 +81,11 @@ def crypto_fee(side: Side, quantity: Decimal, price: Decimal, rate: Decimal) -> 
     gross = quantity if side is Side.BUY else quantity * price
     step = Decimal("0.000000001") if side is Side.BUY else Decimal("0.0001")
     return (gross * rate / step).to_integral_value(ROUND_CEILING) * step
+
+
+def plain(number: Decimal) -> str:
+    """Return a number as people and brokers read it: no power of ten, no zeros at its end, no minus zero."""
+    text = f"{number:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 
-MINUTE_NS = 60_000_000_000
+from tradingd.instruments.units import MINUTE_NS
+
 KNOWN_MAX = 1024
 
 

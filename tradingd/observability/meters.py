@@ -23,8 +23,9 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.observability.metric_table import BUCKETS, ROWS
-from tradingd.runtime.tally import SECOND_NS, Tally
+from tradingd.runtime.tally import Tally
 
 PREFIX = "tradingd_"
 

@@ -13,6 +13,7 @@ import msgspec
 
 from tradingd.instruments.calendar import next_midnight, trading_day
 from tradingd.instruments.money import CENT, decimal_of
+from tradingd.instruments.units import SECOND_NS, ZERO
 from tradingd.messages import (
     NOTHING,
     BookAdopted,
@@ -33,12 +34,11 @@ from tradingd.messages import (
 )
 from tradingd.portfolio.ledger import Ledger, SavedLedger
 from tradingd.portfolio.settings import PortfolioSettings
-from tradingd.state.positions import ZERO, HeldPosition, Key
+from tradingd.state.positions import HeldPosition, Key
 
 __all__ = ["PortfolioCore", "PortfolioSettings"]
 
 STATION = "portfolio"
-_SECOND_NS = 1_000_000_000
 _HALF = Decimal("0.5")
 
 
@@ -54,8 +54,8 @@ class PortfolioCore:
 
     def __init__(self, settings: PortfolioSettings) -> None:
         self.ledger = Ledger()
-        self._stale_ns = round(settings.mark_stale_s * _SECOND_NS)
-        self._interval_ns = round(settings.equity_interval_s * _SECOND_NS)
+        self._stale_ns = round(settings.mark_stale_s * SECOND_NS)
+        self._interval_ns = round(settings.equity_interval_s * SECOND_NS)
         self._marks: dict[str, Mark] = {}
         self._before: dict[str, Mark] = {}
         """The mark before the latest: what a loss must agree with before it is believed."""

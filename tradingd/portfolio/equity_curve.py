@@ -8,10 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
+from tradingd.instruments.units import MINUTE_NS, ZERO
 from tradingd.messages import EquityMarked
 
-ZERO = Decimal(0)
-MINUTE_NS = 60_000_000_000
 _HUNDRED = Decimal(100)
 
 

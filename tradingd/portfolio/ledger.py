@@ -18,6 +18,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.instruments.money import signed
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
     CashMoved,
@@ -27,7 +28,7 @@ from tradingd.messages import (
     OrderFilled,
     TradeBusted,
 )
-from tradingd.state.positions import USD, ZERO, Key, Positions, SavedPosition, is_in_dollars
+from tradingd.state.positions import USD, Key, Positions, SavedPosition, is_in_dollars
 
 
 class SavedLedger(msgspec.Struct, frozen=True):

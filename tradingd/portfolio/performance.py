@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
+from tradingd.instruments.units import ZERO
 from tradingd.portfolio.equity_curve import Drawdown, EquityPoint, drawdown_of
 
-ZERO = Decimal(0)
 _HUNDRED = Decimal(100)
 
 

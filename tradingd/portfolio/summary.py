@@ -12,10 +12,10 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Message
 from tradingd.portfolio.equity_curve import Drawdown
 
-ZERO = Decimal(0)
 _COUNTED: dict[type[Message], str] = {
     m.Intent: "intents",
     m.IntentApproved: "approved",

@@ -10,10 +10,10 @@ import csv
 import io
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 from tradingd.instruments.calendar import trading_day
+from tradingd.instruments.money import plain
 from tradingd.messages import FeeCharged, OrderFilled, PositionChanged, Role, TradeBusted
 
 COLUMNS = (
@@ -68,7 +68,7 @@ def _prepare(path: Path) -> set[tuple[str, str]]:
 def _key(cause: Cause) -> str:
     match cause:
         case OrderFilled():
-            return _plain(cause.cumulative)
+            return plain(cause.cumulative)
         case FeeCharged():
             return f"fee {cause.fee_id}"
         case TradeBusted():
@@ -80,7 +80,7 @@ def _row(cause: Cause, position: PositionChanged | None, reason: str, at: int) -
     known = ["", "", ""]
     if position is not None:
         numbers = (position.fees_change_usd, position.realized_change_usd, position.quantity)
-        known = [_plain(number) for number in numbers]
+        known = [plain(number) for number in numbers]
     named = [reason, cause.order_id, _key(cause)]
     return [_time(at), event, cause.strategy, side, quantity, price, *known, *named]
 
@@ -89,16 +89,11 @@ def _event(cause: Cause) -> tuple[str, str, str, str]:
     match cause:
         case OrderFilled():
             event = "entry" if cause.role is Role.ENTRY else "exit"
-            return event, cause.side.value, _plain(cause.quantity), _plain(cause.price)
+            return event, cause.side.value, plain(cause.quantity), plain(cause.price)
         case FeeCharged():
-            return "fee", "", _plain(cause.amount), cause.asset
+            return "fee", "", plain(cause.amount), cause.asset
         case TradeBusted():
-            return "bust", cause.side.value, _plain(cause.quantity), _plain(cause.price)
-
-
-def _plain(number: Decimal) -> str:
-    """Write a decimal one way only: no exponent, no zeros at its end."""
-    return f"{number.normalize():f}"
+            return "bust", cause.side.value, plain(cause.quantity), plain(cause.price)
 
 
 def _time(at: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     Intent,
     IntentClosed,
@@ -22,7 +23,6 @@ from tradingd.messages import (
 )
 from tradingd.portfolio.performance import ClosedTrade, TradeSums
 
-ZERO = Decimal(0)
 ADOPTED = "adopted"
 """Why a position is left that an adopted book gives to another owner, or to nobody."""
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from tradingd.instruments.calendar import next_midnight, ns_of, trading_day
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import Bar, BarReceived, Market, Message, Trade
 from tradingd.quotes.sessions import Sessions
-from tradingd.quotes.settings import DAY_S, MINUTE_S
+from tradingd.quotes.settings import MINUTE_S
 
-SECOND = 1_000_000_000
-MINUTE = MINUTE_S * SECOND
+MINUTE = MINUTE_S * SECOND_NS
 NEVER = 1 << 63
 
-MINUTES_GRACE = 10 * SECOND
+MINUTES_GRACE = 10 * SECOND_NS
 """Market time a longer bar waits for its last minute, which the broker sends after its end."""
 
-HISTORY_GRACE = 60 * SECOND
+HISTORY_GRACE = 60 * SECOND_NS
 """Market time an open bar waits for the next page of history."""
 
 
@@ -165,7 +165,7 @@ class BarMaker:
         return self._series[key]
 
     def _start_from_trade(self, series: Series, price: float, at: int) -> bool:
-        span = series.span_s * SECOND
+        span = series.span_s * SECOND_NS
         opened_at = at - at % span
         if opened_at <= series.said_at:
             return False
@@ -227,7 +227,7 @@ class BarMaker:
         Daily bars of equities cover the regular session and are stamped at midnight New York, those of
         crypto are UTC days: as the broker's are.
         """
-        span = series.span_s * SECOND
+        span = series.span_s * SECOND_NS
         if series.span_s < DAY_S or market_of(series.symbol) is Market.CRYPTO:
             opened_at = at - at % span
             return opened_at, opened_at, opened_at + span

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import MS_NS, SECOND_NS
 from tradingd.messages import (
     NOTHING,
     BarReceived,
@@ -30,8 +31,8 @@ from tradingd.messages import (
     Trade,
     TradingDay,
 )
-from tradingd.quotes.bars import NEVER, SECOND, BarMaker
-from tradingd.quotes.marks import MILLISECOND, Book, Marker
+from tradingd.quotes.bars import NEVER, BarMaker
+from tradingd.quotes.marks import Book, Marker
 from tradingd.quotes.sessions import Sessions
 from tradingd.quotes.settings import QuotesSettings
 
@@ -48,11 +49,9 @@ class QuotesCore:
 
     def __init__(self, settings: QuotesSettings) -> None:
         self._sessions = Sessions()
-        self._bars = BarMaker(
-            settings.bar_spans_s, settings.bar_grace_ms * MILLISECOND, self._sessions
-        )
+        self._bars = BarMaker(settings.bar_spans_s, settings.bar_grace_ms * MS_NS, self._sessions)
         self._marker = Marker(settings.mark_interval_ms, settings.mark_move_bps)
-        self._stale_after = int(settings.stale_after_s * SECOND)
+        self._stale_after = int(settings.stale_after_s * SECOND_NS)
         self._books = {symbol: Book(symbol) for symbol in settings.symbols}
         self._started_at = 0
         self._is_sweeping = False
@@ -142,7 +141,7 @@ class QuotesCore:
 
     def _live_on_bars(self, book: Book, bar: BarReceived, now: int, said: list[Message]) -> None:
         """A symbol without quotes is marked at the closes of its bars, and is fresh for a bar longer."""
-        span_ns = bar.span_s * SECOND
+        span_ns = bar.span_s * SECOND_NS
         ended_at = min(bar.opened_at + span_ns, now)
         if book.latest is not None and ended_at < book.latest.quoted_at:
             return

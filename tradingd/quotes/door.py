@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 
 INFINITE = float("inf")
-SECOND = 1_000_000_000
 
 FUTURE_S_MAX = 10.0
 """Market time by which the broker's clock may be ahead of ours."""
@@ -70,7 +70,7 @@ class Door:
         self.is_open = True
         """Whether there was room at the last look."""
         self._has_room = has_room
-        self._future = int(future_s_max * SECOND)
+        self._future = int(future_s_max * SECOND_NS)
         self._horizon = 1 << 63
         self._low, self._high = 1.0 - spike, 1.0 + spike
         self._band = spike / (2.0 + spike)

@@ -14,6 +14,7 @@ import structlog
 
 from tradingd.instruments.calendar import next_midnight
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import (
     AlertRaised,
     BarReceived,
@@ -35,18 +36,17 @@ from tradingd.runtime.ports import Clock, Network
 
 _LOG = structlog.get_logger(actor="feed")
 
-SECOND = 1_000_000_000
 
-MINUTE = 60 * SECOND
+MINUTE = 60 * SECOND_NS
 
-GAP_NS_MAX = 86_400 * SECOND
+GAP_NS_MAX = 86_400 * SECOND_NS
 """Market time that is read back at most; what is older warms nobody up any more."""
 
 CONNECTION_LIMIT = 406
 PERSON_NEEDED = frozenset({400, 402, 405, 408, 409, 410, 411, 412, 413})
 """Refusals that trying again does not cure: keys, plan, number of symbols, our own request."""
 
-CALENDAR_AFTER_MIDNIGHT = 60 * SECOND
+CALENDAR_AFTER_MIDNIGHT = 60 * SECOND_NS
 """Market time after midnight New York at which the calendar is read again."""
 
 REFUSED_LOG_INTERVAL_S = 60.0

@@ -16,14 +16,14 @@ import msgspec
 
 from tradingd.instruments.calendar import next_midnight, ns_of, trading_day, utc_day
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived, Market, TradingDay
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import MINUTE_S
-from tradingd.quotes.wire import SECOND, ns_of_text
+from tradingd.quotes.wire import ns_of_text
 from tradingd.runtime.codec import UNREADABLE, is_instant
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError
 
-DAY_S = 86_400
 PAGE_SIZE = 10_000
 SESSION_S = 23_400
 """A regular session; history of equities is sparse, so look back as if there were nothing else."""
@@ -103,7 +103,7 @@ class History:
     ) -> dict[str, MutableSequence[BarReceived]]:
         """Return the finished minute bars of symbols of one market that end after `since`, oldest first."""
         kept: dict[str, MutableSequence[BarReceived]] = {symbol: [] for symbol in symbols}
-        await self._fill(kept, "1Min", MINUTE_S, since - since % (MINUTE_S * SECOND))
+        await self._fill(kept, "1Min", MINUTE_S, since - since % (MINUTE_S * SECOND_NS))
         return kept
 
     async def _fill(
@@ -181,7 +181,7 @@ def timeframe_of(span_s: int) -> str | None:
 
 def in_time_order(bars: Iterable[BarReceived]) -> list[BarReceived]:
     """Return bars by their end, of equal ends the longest first: a whole bar comes before its minutes' sum."""
-    return sorted(bars, key=lambda bar: (bar.opened_at + bar.span_s * SECOND, -bar.span_s))
+    return sorted(bars, key=lambda bar: (bar.opened_at + bar.span_s * SECOND_NS, -bar.span_s))
 
 
 def _opening(bar: BarReceived) -> int:
@@ -204,19 +204,19 @@ def _end_of(symbol: str, span_s: int, opened_at: int) -> int:
     """Return when a bar is surely over; a day of an equity at midnight, though it trades no more by then."""
     if span_s == DAY_S and market_of(symbol) is Market.US_EQUITY:
         return next_midnight(opened_at)
-    return opened_at + span_s * SECOND
+    return opened_at + span_s * SECOND_NS
 
 
 def _look_back(market: Market, span_s: int, bars: int) -> int:
     """Return how far back (ns) so many bars surely reach: nights, week-ends and holidays included."""
     if market is Market.CRYPTO:
-        return (bars + 2) * span_s * SECOND
+        return (bars + 2) * span_s * SECOND_NS
     sessions = bars if span_s == DAY_S else bars * span_s // SESSION_S + 1
-    return (sessions * 7 // 5 + 6) * DAY_S * SECOND
+    return (sessions * 7 // 5 + 6) * DAY_S * SECOND_NS
 
 
 def _text_of(ns: int) -> str:
-    second = ns // SECOND
+    second = ns // SECOND_NS
     clock = second % DAY_S
     return f"{utc_day(ns)}T{clock // 3600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}Z"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from tradingd.instruments.units import MS_NS
 from tradingd.messages import Mark, Quote
-
-MILLISECOND = 1_000_000
 
 
 class Book:
@@ -47,7 +46,7 @@ class Marker:
     """Makes marks and moves the band."""
 
     def __init__(self, interval_ms: int, move_bps: float) -> None:
-        self._interval = interval_ms * MILLISECOND
+        self._interval = interval_ms * MS_NS
         self._down = 1.0 - move_bps / 10_000
         self._up = 1.0 + move_bps / 10_000
 

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field
 
 from tradingd.instruments.settings import INTERNAL, Symbols, settings
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import DAY_S
 from tradingd.messages import Market
 
 MINUTE_S = 60
-DAY_S = 86_400
 
 
 def _bar_span(span_s: int) -> int:

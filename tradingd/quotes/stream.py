@@ -14,6 +14,7 @@ from typing import NoReturn
 import msgspec
 import structlog
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Market
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.handshake import Encode, StreamLost, StreamRefused, open_market_socket
@@ -36,7 +37,6 @@ TOO_MANY_SYMBOLS = 405
 _KEYS_REFUSED = re.compile(r"\bHTTP 40[13]\b")
 """A handshake that HTTP refuses for the keys, as the first message of the socket would."""
 
-SECOND = 1_000_000_000
 
 MUTES_MAX = 4
 """Patience doubles with each mute socket in a row, up to this often: a market may just be quiet."""
@@ -206,7 +206,7 @@ class MarketStream:
 
     def patience_s(self) -> float:
         """Return how long (real time) this socket may be mute."""
-        market_ns = int(self._settings.mute_after_s * SECOND)
+        market_ns = int(self._settings.mute_after_s * SECOND_NS)
         real_s = self._clock.real_seconds(market_ns)
         return float(max(real_s, self._settings.mute_s_min) * 2**self._mutes)
 

@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.msgpack import Ext
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.codec import UNREADABLE, is_instant, word
-
-SECOND = 1_000_000_000
 
 
 class StreamQuote(
@@ -197,18 +196,18 @@ def ns_of_ext(stamp: Ext) -> int:
     data: bytes = stamp.data  # type: ignore[assignment]  # bytes, as msgspec decodes it
     if len(data) == 8:
         value = int.from_bytes(data, "big")
-        return _instant((value & 0x3_FFFF_FFFF) * SECOND + (value >> 34))
+        return _instant((value & 0x3_FFFF_FFFF) * SECOND_NS + (value >> 34))
     if len(data) == 4:
-        return int.from_bytes(data, "big") * SECOND
+        return int.from_bytes(data, "big") * SECOND_NS
     if len(data) == 12:
         seconds = int.from_bytes(data[4:], "big", signed=True)
-        return _instant(seconds * SECOND + int.from_bytes(data[:4], "big"))
+        return _instant(seconds * SECOND_NS + int.from_bytes(data[:4], "big"))
     raise ValueError(f"a timestamp of {len(data)} bytes")
 
 
 def ext_of(ns: int) -> Ext:
     """Return the msgpack timestamp of an instant."""
-    second, fraction = divmod(ns, SECOND)
+    second, fraction = divmod(ns, SECOND_NS)
     return Ext(-1, ((fraction << 34) | second).to_bytes(8, "big"))
 
 
@@ -224,7 +223,7 @@ def ns_of_text(text: str) -> int:
         raise ValueError(f"{text!r} is no RFC 3339 time")
     second, fraction, offset = match.groups()
     moment = datetime.fromisoformat(second + ("+00:00" if offset in "Zz" else offset))
-    return _instant(int(moment.timestamp()) * SECOND + int((fraction or "").ljust(9, "0")))
+    return _instant(int(moment.timestamp()) * SECOND_NS + int((fraction or "").ljust(9, "0")))
 
 
 def _instant(at: int) -> int:

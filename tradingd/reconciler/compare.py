@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import BrokerSnapshot, DifferenceExplained, DifferenceUnexplained
-from tradingd.reconciler.state import FOREIGN_ORDER, MISSING_ORDER, ZERO, Book
+from tradingd.reconciler.state import FOREIGN_ORDER, MISSING_ORDER, Book
 
 Finding = DifferenceExplained | DifferenceUnexplained
 NOT_ACCEPTED = "not accepted"

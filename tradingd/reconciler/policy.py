@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     AlertRaised,
     BookAdopted,
@@ -23,7 +24,7 @@ from tradingd.messages import (
     Severity,
 )
 from tradingd.reconciler.compare import NOT_ACCEPTED, Finding
-from tradingd.reconciler.state import FIRST_START, FOREIGN, FOREIGN_ORDER, ZERO, Book
+from tradingd.reconciler.state import FIRST_START, FOREIGN, FOREIGN_ORDER, Book
 
 Policy = Literal["halt", "adopt", "ignore"]
 ADOPTED = "policy: another hand's trades are taken over"

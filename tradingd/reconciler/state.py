@@ -10,6 +10,7 @@ import msgspec
 
 from tradingd.instruments.money import after_split, signed
 from tradingd.instruments.presumed import may_turn_up, remember
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
     BooksAgreed,
@@ -34,7 +35,6 @@ from tradingd.messages import (
 )
 from tradingd.state.positions import coins_of, is_in_dollars
 
-ZERO = Decimal(0)
 FIRST_START = "first start"
 FOREIGN = "foreign"
 """The kind of a difference that is another hand's business, and stays so."""

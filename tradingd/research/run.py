@@ -10,14 +10,13 @@ from pathlib import Path
 import orjson
 
 from tradingd.instruments.calendar import session_days
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Envelope, Message, Quote, Trade, TradingDay
 from tradingd.quotes.door import Door
 from tradingd.research.backtest import Backtest, BacktestSettings, Events
 from tradingd.research.report import BacktestReport, make_report
 from tradingd.simulator.market.events import MarketEvent, time_of
 from tradingd.simulator.tape import Tape
-
-_SECOND_NS = 1_000_000_000
 
 
 def run_backtest(
@@ -66,8 +65,8 @@ class Playing:
 
 def days_around(start_ns: int, end_ns: int) -> tuple[TradingDay, ...]:
     """Return the sessions from a day before to a week after a range."""
-    first = datetime.fromtimestamp(start_ns / _SECOND_NS, UTC).date() - timedelta(days=1)
-    last = datetime.fromtimestamp(end_ns / _SECOND_NS, UTC).date() + timedelta(days=7)
+    first = datetime.fromtimestamp(start_ns / SECOND_NS, UTC).date() - timedelta(days=1)
+    last = datetime.fromtimestamp(end_ns / SECOND_NS, UTC).date() + timedelta(days=7)
     return session_days(first.isoformat(), last.isoformat())
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.instruments.presumed import may_turn_up, remember
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Mark, Role, Side
 from tradingd.state.permissions import Permissions
 from tradingd.state.positions import (
@@ -25,8 +26,6 @@ from tradingd.state.positions import (
     keeps_owners,
     split_among,
 )
-
-ZERO = Decimal(0)
 
 
 class Reservation(msgspec.Struct):

@@ -9,8 +9,9 @@ import math
 from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Intent, OperatorOrder, OrderProposed, Role, Side
-from tradingd.risk.book import ZERO, Book
+from tradingd.risk.book import Book
 from tradingd.risk.case import Case
 from tradingd.risk.exposure import measure, mid_of
 from tradingd.risk.limits import RiskLimits

@@ -10,8 +10,9 @@ from decimal import Decimal
 import msgspec
 
 from tradingd.instruments.money import decimal_of
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Role, Side
-from tradingd.risk.book import ZERO, Book
+from tradingd.risk.book import Book
 
 # In Python 3.11 each mention of a member goes through its metaclass, and the loop over parents needs two.
 ENTRY, BUY = Role.ENTRY, Side.BUY

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tradingd import messages as m
+from tradingd.instruments.units import ZERO
 from tradingd.messages import NOTHING, Intent, Message, OperatorOrder, OrderProposed, Role
 from tradingd.risk import brief
-from tradingd.risk.book import ZERO, Book, Question
+from tradingd.risk.book import Book, Question
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, judge, rules_of_order

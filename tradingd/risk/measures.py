@@ -11,15 +11,14 @@ from typing import NamedTuple
 
 from tradingd.instruments.money import cents
 from tradingd.instruments.symbols import instrument, market_of
+from tradingd.instruments.units import MINUTE_NS, SECOND_NS, ZERO
 from tradingd.messages import Level, Market, Role, Session
-from tradingd.risk.book import ZERO, Book
+from tradingd.risk.book import Book
 from tradingd.risk.case import Case
 from tradingd.risk.exposure import Exposure, mid_of
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import Rule
 from tradingd.risk.rules.amount import value_of
-from tradingd.risk.rules.conflict import MINUTE
-from tradingd.risk.rules.market import SECOND
 
 Numbers = tuple[str, str]
 """The value and its limit."""
@@ -82,7 +81,7 @@ def _long_only(case: Case, _book: Book, _limits: RiskLimits) -> Numbers:
 
 
 def _stale(case: Case, book: Book, limits: RiskLimits) -> Numbers:
-    age = (case.now - min(book.marks[case.symbol].quoted_at, case.quoted_at)) / SECOND
+    age = (case.now - min(book.marks[case.symbol].quoted_at, case.quoted_at)) / SECOND_NS
     return f"{age:.1f} s", f"{limits.quote_age_s_max:g} s"
 
 
@@ -116,7 +115,7 @@ def _orders_open(case: Case, book: Book, limits: RiskLimits) -> Numbers:
 
 
 def _order_rate(case: Case, book: Book, limits: RiskLimits) -> Numbers:
-    count = sum(case.now - at < MINUTE for at in book.approved_at)
+    count = sum(case.now - at < MINUTE_NS for at in book.approved_at)
     return f"{count} a minute", f"{limits.orders_per_minute_max} a minute"
 
 

@@ -11,9 +11,10 @@ from typing import Any, get_args
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import NOTHING, Mark, Market, Message, Role, Side
 from tradingd.router import entries, exits, slices
-from tradingd.router.desk import OVERDUE, SECOND, Desk, OrderFact
+from tradingd.router.desk import OVERDUE, Desk, OrderFact
 from tradingd.router.flatten import advance_flatten, flatten, flatten_all, is_stuck
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Order, Parent
@@ -193,7 +194,7 @@ def _on_level(turn: Turn, said: m.LevelChanged) -> None:
     if may(Action.ENTER) or not may(Action.KEEP_ENTRIES):
         watch.grace_at = 0
     elif not watch.grace_at and any(p.role is Role.ENTRY for p in turn.desk.parents.values()):
-        watch.grace_at = turn.now + max(1, int(turn.desk.settings.entry_grace_s * SECOND))
+        watch.grace_at = turn.now + max(1, int(turn.desk.settings.entry_grace_s * SECOND_NS))
     if may(Action.FLATTEN):
         flatten_all(turn)
     elif not may(Action.KEEP_ENTRIES):

@@ -14,15 +14,14 @@ from typing import Any, get_args
 import msgspec
 
 from tradingd import messages as m
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Mark, Message, Role
 from tradingd.router.holdings import Holdings, HoldingsState
 from tradingd.router.lifecycle import TERMINAL, OrderState, next_state
-from tradingd.router.parents import ZERO, Order, Parent
+from tradingd.router.parents import Order, Parent
 from tradingd.router.settings import RouterSettings
 from tradingd.state.ids import OrderId, Origin, by_age, intent_id, number_of, parent_of
 from tradingd.state.permissions import KINDS, Action, Permissions
-
-SECOND = 1_000_000_000
 
 OVERDUE = "overdue"
 SYMBOL_HALTED = "symbol halted"

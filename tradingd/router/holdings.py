@@ -15,6 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from tradingd import messages as m
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Side
 from tradingd.router.settings import RouterSettings
 from tradingd.state.ids import by_age
@@ -27,7 +28,6 @@ from tradingd.state.positions import (
     split_among,
 )
 
-ZERO = Decimal(0)
 PLANS_MAX = 256
 
 

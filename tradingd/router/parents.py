@@ -10,10 +10,9 @@ from decimal import Decimal
 
 import msgspec
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Role, Side
 from tradingd.router.lifecycle import OrderState
-
-ZERO = Decimal(0)
 
 
 class Order(msgspec.Struct):

@@ -7,12 +7,13 @@ schedule moving, and ends with its rest reported where the house or the day says
 from __future__ import annotations
 
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS, ZERO
 from tradingd.messages import Role
 from tradingd.router.algos import CHILDREN_MAX, algorithm_of
 from tradingd.router.algos.steps import Algorithm, Done, Step, Wait
-from tradingd.router.desk import SECOND, SYMBOL_HALTED, remaining
+from tradingd.router.desk import SYMBOL_HALTED, remaining
 from tradingd.router.lifecycle import OrderState
-from tradingd.router.parents import ZERO, Order, Parent, Progress, progress_of
+from tradingd.router.parents import Order, Parent, Progress, progress_of
 from tradingd.router.turn import Turn
 from tradingd.state.permissions import Action
 
@@ -100,7 +101,9 @@ def patience_ends_at(turn: Turn, order: Order) -> int:
         if algorithm.is_sliced:
             ends_at = algorithm.patience_ends_at(progress(turn, parent), turn.now)
     return (
-        max(ends_at, turn.now + 1) if ends_at else turn.now + int(settings.order_timeout_s * SECOND)
+        max(ends_at, turn.now + 1)
+        if ends_at
+        else turn.now + int(settings.order_timeout_s * SECOND_NS)
     )
 
 
@@ -124,7 +127,7 @@ def resume(turn: Turn, parent: Parent) -> bool:
     """Let a plan go on after a start; tell whether the parent has one."""
     if parent.closing or nonsense(turn, parent) or not is_sliced(turn, parent):
         return False
-    turn.watch.parents[parent.intent_id] = turn.now + int(RESUME_S * SECOND)
+    turn.watch.parents[parent.intent_id] = turn.now + int(RESUME_S * SECOND_NS)
     return True
 
 

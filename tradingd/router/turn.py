@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Market, Message, OrderType, Role, Severity, TimeInForce
-from tradingd.router.desk import ENDS_CHILD_ONLY, OVERDUE, SECOND, Desk
+from tradingd.router.desk import ENDS_CHILD_ONLY, OVERDUE, Desk
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Order, Parent
 from tradingd.router.watch import OWNER, Watch
@@ -29,7 +30,7 @@ class Turn:
     @property
     def patience_ns(self) -> int:
         """How long a cancel may take before we stop waiting for it."""
-        return int(self.desk.settings.cancel_timeout_s * SECOND)
+        return int(self.desk.settings.cancel_timeout_s * SECOND_NS)
 
     def say(self, message: Message) -> None:
         """Say one message and fold it."""
@@ -117,7 +118,7 @@ class Turn:
 
     def pause(self, strategy: str, symbol: str, seconds: float) -> None:
         """Let the next exit of a position wait."""
-        self.watch.pauses[strategy, symbol] = self.now + int(seconds * SECOND)
+        self.watch.pauses[strategy, symbol] = self.now + int(seconds * SECOND_NS)
 
     def is_paused(self, strategy: str, symbol: str) -> bool:
         """Tell whether the next exit of a position must wait still."""

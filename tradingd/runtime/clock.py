@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-SECOND_NS = 1_000_000_000
+from tradingd.instruments.units import SECOND_NS
 
 
 class SystemClock:

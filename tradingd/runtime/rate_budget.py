@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Lane
-
-SECOND_NS = 1_000_000_000
 
 SPAN_NS = 60 * SECOND_NS
 """The broker's minute (market time)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-SECOND_NS = 1_000_000_000
+from tradingd.instruments.units import SECOND_NS
 
 
 class Tally:

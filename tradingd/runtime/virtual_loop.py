@@ -19,7 +19,7 @@ from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, TypeVarTuple
 
-from tradingd.runtime.clock import SECOND_NS
+from tradingd.instruments.units import SECOND_NS
 
 _Given = TypeVarTuple("_Given")
 

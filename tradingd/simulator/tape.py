@@ -14,18 +14,17 @@ from math import nan
 from pathlib import Path
 
 from tradingd.instruments.calendar import session_day, trading_day
+from tradingd.instruments.units import DAY_S, HOUR_S, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.runtime.codec import is_instant, word
-from tradingd.simulator.market.events import SECOND, MarketEvent, time_of
+from tradingd.simulator.market.events import MarketEvent, time_of
 from tradingd.simulator.tape_files import Batch, TapeError, columns_of, read_batches, sorted_batches
 
 __all__ = ["Tape", "TapeError", "read_tape"]
 
 RUNS_PER_FILE_MAX = 4
 """More ascending runs than this in one file and it is sorted in memory, by column."""
-_HOUR_S = 3600
-_DAY_S = 86_400
-_SHORTEST_DAY_S = 23 * _HOUR_S
+_SHORTEST_DAY_S = 23 * HOUR_S
 _DAYS_SEARCHED_MAX = 14
 _SPAN_ROWS_MAX = 5_000
 _FOREVER = 1 << 62
@@ -124,7 +123,7 @@ class Tape:
 
     def _first_session(self) -> _Window:
         """Return the regular session of the first day that has one."""
-        fine = [r for r in self._runs if r.kind != "bars" or self._spans[r.path] < _HOUR_S]
+        fine = [r for r in self._runs if r.kind != "bars" or self._spans[r.path] < HOUR_S]
         if not fine or all("/" in symbol for symbol in self.symbols):
             return 0, _FOREVER
         day = date.fromisoformat(trading_day(min(run.first_ts for run in fine)))
@@ -199,8 +198,8 @@ def _kind_of(path: Path, columns: Collection[str]) -> str:
 
 
 def _span_of(step_ns: int) -> int:
-    step_s = step_ns // SECOND or 60
-    return _DAY_S if _SHORTEST_DAY_S <= step_s <= 4 * _DAY_S else step_s
+    step_s = step_ns // SECOND_NS or 60
+    return DAY_S if _SHORTEST_DAY_S <= step_s <= 4 * DAY_S else step_s
 
 
 def _rows(run: _Run) -> Iterator[Batch]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import TradeUpdate
-from tradingd.simulator.market.events import SECOND, MarketEvent, time_of
+from tradingd.simulator.market.events import MarketEvent, time_of
 from tradingd.simulator.market.minutes import with_minute_bars
 from tradingd.simulator.market.restating import Splits
-from tradingd.simulator.market.spans import DAY_S, aggregate, bucket_start
+from tradingd.simulator.market.spans import aggregate, bucket_start
 
 History = Callable[[str, int, int, int], list[BarReceived]]
 """(symbol, span in seconds, start, end) -> bars that begin in [start, end), oldest first."""
@@ -151,13 +152,13 @@ class World:
         return [
             bar
             for bar in self._all_bars(symbol, span_s, start, end)
-            if bar.opened_at + span_s * SECOND <= self.now
+            if bar.opened_at + span_s * SECOND_NS <= self.now
         ]
 
     def snapshot(self, symbol: str) -> Snapshot:
         """Return the latest of everything; the daily bar is the day as far as it went."""
         today = bucket_start(symbol, DAY_S, self.now)
-        days = self._all_bars(symbol, DAY_S, today - 8 * DAY_S * SECOND, self.now + 1)
+        days = self._all_bars(symbol, DAY_S, today - 8 * DAY_S * SECOND_NS, self.now + 1)
         past = [bar for bar in days if bar.opened_at < today]
         running = [bar for bar in days if bar.opened_at >= today]
         return Snapshot(

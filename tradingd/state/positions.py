@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.money import SHARE_STEP, after_split, signed, trimmed
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
     CorporateAction,
@@ -37,7 +38,6 @@ CASH_KINDS = frozenset({"fee", "cash"})
 """Kinds of explained difference whose amount is US dollars; any other is in shares or coins."""
 
 USD = "USD"
-ZERO = Decimal(0)
 _COST_STEP = Decimal("0.000000000001")
 
 Key = tuple[str, str]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import (
     NOTHING,
     AlertRaised,
@@ -44,7 +45,6 @@ from tradingd.strategy.state import HostState
 __all__ = ["StrategyCore", "StrategySettings"]
 
 STATION = "strategy"
-_SECOND_NS = 1_000_000_000
 _NO_DESK = Desk()
 
 
@@ -365,12 +365,12 @@ class StrategyCore:
 def _price(seen: Quote | Bar) -> tuple[float, float, int]:
     """Return bid, ask and time of what was decided on; a bar counts as its close, at its end."""
     if isinstance(seen, Bar):
-        return seen.close, seen.close, seen.opened_at + seen.span_s * _SECOND_NS
+        return seen.close, seen.close, seen.opened_at + seen.span_s * SECOND_NS
     return seen.bid, seen.ask, seen.quoted_at
 
 
 def _next_tick(settings: StrategySettings, now: int) -> SetTimer:
-    span = settings.span_s * _SECOND_NS
+    span = settings.span_s * SECOND_NS
     return SetTimer(STATION, f"every:{settings.name}", (now // span + 1) * span)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.money import signed
+from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
     CorporateAction,
@@ -26,8 +27,6 @@ from tradingd.state.positions import (
     split_among,
 )
 from tradingd.strategy.protocol import PositionView
-
-ZERO = Decimal(0)
 
 
 class PositionBook:

@@ -13,13 +13,13 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import NOTHING, Ask, Level, Message, Severity
 from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
 from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.supervisor.state import Ledger, State
 
 OWNER = "supervisor"
-SECOND = 1_000_000_000
 ANSWER_S_MAX = 10.0
 """How long a snapshot may take before it is asked for again."""
 
@@ -240,7 +240,7 @@ def _waiting_text(waiting: list[str]) -> str:
 
 
 def _timer(key: str, now: int, seconds: float) -> m.SetTimer:
-    return m.SetTimer(owner=OWNER, key=key, fires_at=now + int(seconds * SECOND))
+    return m.SetTimer(owner=OWNER, key=key, fires_at=now + int(seconds * SECOND_NS))
 
 
 def _alert(severity: Severity, kind: str, text: str) -> m.AlertRaised:

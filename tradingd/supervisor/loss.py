@@ -12,9 +12,8 @@ from enum import Enum
 
 import msgspec
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import BrokerSnapshot, DayStarted, EquityMarked
-
-ZERO = Decimal(0)
 
 NEAR = Decimal("0.8")
 """From this share of the daily loss on, the owner is warned and old marks stop entries."""

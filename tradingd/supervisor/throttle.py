@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from tradingd.instruments.units import MINUTE_NS
 from tradingd.state.ids import OrderId, Origin
 from tradingd.supervisor.settings import SupervisorSettings
 
-MINUTE_NS = 60_000_000_000
 _CAUSED_BY_STRATEGY = (Origin.STRATEGY, Origin.EXIT)
 """A flatten or a person's order says nothing about a strategy."""
 

@@ -11,12 +11,12 @@ from decimal import Decimal
 
 import msgspec
 
+from tradingd.instruments.units import ZERO
 from tradingd.messages import OrderType
 from tradingd.risk.limits import RiskLimits
 from tradingd.supervisor.settings import SupervisorSettings
 from tradingd.views.system_view import HouseView, value_of
 
-ZERO = Decimal(0)
 _HUNDRED = Decimal(100)
 _MINUTE_NS = 60 * 10**9
 REFUSALS_SHOWN_MAX = 50

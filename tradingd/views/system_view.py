@@ -13,6 +13,7 @@ from typing import Any
 
 from tradingd import messages as m
 from tradingd.instruments.money import decimal_of
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Envelope, Message, OrderType, Role, Side
 from tradingd.portfolio.summary import DaySummary
 from tradingd.state.permissions import Permissions
@@ -21,7 +22,6 @@ from tradingd.views.differing import Differing
 
 CLOSED_ORDERS_MAX = 1000
 ALERTS_MAX = 100
-ZERO = Decimal(0)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from math import isclose
 import pytest
 
 from tradingd.instruments.calendar import ns_of, session_day
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
-from tradingd.simulator.market.events import MINUTE, SECOND, MarketEvent, time_of
+from tradingd.simulator.market.events import MINUTE, MarketEvent, time_of
 from tradingd.simulator.market.generator import GeneratedMarket, busyness, generate
 from tradingd.simulator.market.minutes import with_minute_bars
 from tradingd.simulator.market.scenarios import SCENARIOS
@@ -202,7 +203,7 @@ def test_history_is_the_two_sessions_before_in_minutes_and_days() -> None:
 
 def test_history_keeps_to_its_window() -> None:
     made = market()
-    first, last = OPEN - 24 * 3600 * SECOND, OPEN - 20 * 3600 * SECOND
+    first, last = OPEN - 24 * 3600 * SECOND_NS, OPEN - 20 * 3600 * SECOND_NS
     bars = made.history_bars("BTC/USD", 300, first, last)
     assert len(bars) == 48
     assert all(first <= bar.opened_at < last for bar in bars)

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.calendar import ns_of, session_days
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings, default_asset
 from tradingd.simulator.market.spans import aggregate
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.http import Response, request_of
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from tests.simulator.wire.counter import NOW, Counter, told
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.market.spans import DAY_S
 from tradingd.simulator.wire.data_stream import FeedRules
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.record import MINUTE_NS
 from tradingd.simulator.wire.settings import WireSettings
 

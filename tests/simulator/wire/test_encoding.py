@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradingd.instruments.money import plain
 from tradingd.simulator.wire.encoding import (
-    decimal_text,
     is_true,
     parse_time,
     time_text,
@@ -54,7 +54,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     [("1.500", "1.5"), ("100", "100"), ("1E+3", "1000"), ("1E-9", "0.000000001"), ("-0.0", "0")],
 )
 def test_numbers_are_plain(number: str, text: str) -> None:
-    assert decimal_text(Decimal(number)) == text
+    assert plain(Decimal(number)) == text
 
 
 def test_flags_come_as_python_writes_them() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.bad_days import NoSuchDay, begin, names, read_day
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.fault_effects import error_frame, injected, rewrite_body
 from tradingd.simulator.wire.faults import HANG_S, Faults

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tests.simulator.wire.counter import NOW, Counter, told
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived
-from tradingd.simulator.market.spans import DAY_S
-from tradingd.simulator.wire.encoding import SECOND_NS
 
 YESTERDAY = NOW - 16 * 3600 * SECOND_NS
 ACTIVES = "/v1beta1/screener/stocks/most-actives"

@@ -24,6 +24,7 @@ from tradingd.broker.rest import AlpacaRest, CallFailed, identity_of
 from tradingd.config import Settings, config_hash
 from tradingd.config.mapping import core_settings, notify_settings
 from tradingd.instruments.symbols import market_of
+from tradingd.instruments.units import ZERO
 from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore, StoreError
 from tradingd.messages import Market
@@ -35,7 +36,6 @@ from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 LOCKS = Path(__file__).parents[3] / "requirements/run.txt"
 _NO_ACCOUNT = "the account could not be read"
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ import msgspec
 import orjson
 
 from tradingd.app.preflight.check import Report
+from tradingd.instruments.units import DAY_S
 
 VERSION = 1
 AGE_DAYS_MAX = 7
-_DAY_S = 86_400
 _AHEAD_S_MAX = 300
 """A stamp from the future is no proof; so much may two clocks differ."""
 
@@ -77,7 +77,7 @@ def require(
 
 
 def _why_not(kept: _Kept, config_hash: str, build: str, account: str, now: float) -> str:
-    age_days = (now - kept.at_unix_s) / _DAY_S
+    age_days = (now - kept.at_unix_s) / DAY_S
     if kept.v != VERSION or kept.result != "passed":
         return "the last examination did not pass"
     if kept.config_hash != config_hash:
@@ -88,7 +88,7 @@ def _why_not(kept: _Kept, config_hash: str, build: str, account: str, now: float
         return f"another account was examined (...{kept.account[-4:]}, this is ...{account[-4:]})"
     if age_days > AGE_DAYS_MAX:
         return f"the examination is {age_days:.1f} days old, at most {AGE_DAYS_MAX} count"
-    if age_days * _DAY_S < -_AHEAD_S_MAX:
+    if age_days * DAY_S < -_AHEAD_S_MAX:
         return "the examination is dated in the future: look at the clock"
     return ""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradingd.instruments.units import MINUTE_NS, ZERO
 from tradingd.messages import Role, Side
-from tradingd.risk.book import ZERO, Book, LiveOrder
+from tradingd.risk.book import Book, LiveOrder
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
-
-MINUTE = 60_000_000_000
 
 
 def long_only(case: Case, _book: Book, _limits: RiskLimits) -> Refusal | None:
@@ -45,7 +44,7 @@ def orders_open(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
 def order_rate(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
     """Orders in the last minute of market time; exits count too, and are never held back."""
     times = book.approved_at
-    if len(times) < limits.orders_per_minute_max or case.now - times[0] >= MINUTE:
+    if len(times) < limits.orders_per_minute_max or case.now - times[0] >= MINUTE_NS:
         return None
     limit = f"{limits.orders_per_minute_max} a minute"
     return Refusal(f"{len(times)} a minute", limit, f"the order rate is at its limit of {limit}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Side
 from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.exposure import mid_of
 from tradingd.risk.limits import RiskLimits
-
-SECOND = 1_000_000_000
 
 
 def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
@@ -25,7 +24,7 @@ def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
         return _too_old("none", f"no quote of {case.symbol} yet", limits)
     if case.symbol in book.permissions.stale:
         return _too_old("stale", f"the feed of {case.symbol} is stale", limits)
-    age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND
+    age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND_NS
     if age > limits.quote_age_s_max:
         return _too_old(f"{age:.1f} s", f"the quote of {case.symbol} is {age:.1f} s old", limits)
     return None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradingd.instruments.money import round_quantity
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Mark
-from tradingd.router.algos.pricing import OVER, SECOND, Slicer, is_too_little
+from tradingd.router.algos.pricing import OVER, Slicer, is_too_little
 from tradingd.router.algos.steps import Done, Place, Step, Wait
 from tradingd.router.parents import Progress
 
@@ -49,7 +50,7 @@ class Iceberg(Slicer):
         if hindrance is not None:
             return hindrance
         assert market is not None, "a hindrance would have said so"
-        refill_at = progress.ended_at + int(self.settings.iceberg_refill_s * SECOND)
+        refill_at = progress.ended_at + int(self.settings.iceberg_refill_s * SECOND_NS)
         if progress.children and now < refill_at:
             return Wait(refill_at)
         quantity = self._size(progress)
@@ -61,11 +62,11 @@ class Iceberg(Slicer):
 
     def patience_ends_at(self, progress: Progress, now: int) -> int:
         """Look at each display again after the time of any order: it may have to be priced anew."""
-        return min(self.ends_at(progress), now + int(self.settings.order_timeout_s * SECOND))
+        return min(self.ends_at(progress), now + int(self.settings.order_timeout_s * SECOND_NS))
 
     def ends_at(self, progress: Progress) -> int:
         """Return when an iceberg gives up."""
-        return progress.started_at + int(self.settings.iceberg_duration_s * SECOND)
+        return progress.started_at + int(self.settings.iceberg_duration_s * SECOND_NS)
 
     def _size(self, progress: Progress) -> Decimal:
         most, left = self.shown_max(progress), progress.left

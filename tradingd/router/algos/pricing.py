@@ -11,15 +11,15 @@ from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of, round_limit, round_quantity, tick_of
 from tradingd.instruments.symbols import instrument
+from tradingd.instruments.units import SECOND_NS, ZERO
 from tradingd.messages import Mark, Side
 from tradingd.router.algos.steps import Done, Step, Wait
-from tradingd.router.parents import ZERO, Progress
+from tradingd.router.parents import Progress
 from tradingd.router.settings import RouterSettings
 
-SECOND = 1_000_000_000
 _BPS = Decimal(10_000)
 
-MARK_WAIT_NS = 5 * SECOND
+MARK_WAIT_NS = 5 * SECOND_NS
 """How long to wait where there is no mark young enough to price a slice from."""
 
 OVER = "schedule over"
@@ -69,14 +69,14 @@ class Slicer:
         retry_at = progress.ended_at + self._backoff(progress.failures)
         if now < retry_at:
             return Wait(retry_at)
-        is_old = market is None or now - market.quoted_at > settings.quote_age_s_max * SECOND
+        is_old = market is None or now - market.quoted_at > settings.quote_age_s_max * SECOND_NS
         return Wait(now + MARK_WAIT_NS) if is_old else None
 
     def _backoff(self, failures: int) -> int:
         if not failures:
             return 0
         settings = self.settings
-        return int(min(settings.retry_s * 2 ** (failures - 1), settings.retry_s_max) * SECOND)
+        return int(min(settings.retry_s * 2 ** (failures - 1), settings.retry_s_max) * SECOND_NS)
 
     def smallest(self, progress: Progress) -> Decimal:
         """Return the smallest size a slice should have: worth the minimum, in whole lots."""

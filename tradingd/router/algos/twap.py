@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradingd.instruments.money import round_quantity
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Mark
-from tradingd.router.algos.pricing import OVER, SECOND, Slicer, is_too_little
+from tradingd.router.algos.pricing import OVER, Slicer, is_too_little
 from tradingd.router.algos.steps import Done, Place, Step, Wait
 from tradingd.router.parents import Progress
 
@@ -76,7 +77,7 @@ class Twap(Slicer):
             int(progress.quantity // self.smallest(progress)),
         )
         slots = max(1, slots)
-        interval = int(self.duration_s * SECOND) // slots
+        interval = int(self.duration_s * SECOND_NS) // slots
         return Plan(progress.symbol, progress.quantity, progress.started_at, interval, slots)
 
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
@@ -103,7 +104,7 @@ class Twap(Slicer):
         slot_ends_at = self.plan(progress).slot_at(progress.slice_number)
         if self.settings.slice_price == "passive":
             return slot_ends_at
-        return min(slot_ends_at, now + int(self.settings.order_timeout_s * SECOND))
+        return min(slot_ends_at, now + int(self.settings.order_timeout_s * SECOND_NS))
 
     def ends_at(self, progress: Progress) -> int:
         """Return the end of the last slot."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tradingd.simulator.exchange.orders import ZERO, TradeUpdate
+from tradingd.instruments.units import DAY_NS, SECOND_NS, ZERO
+from tradingd.simulator.exchange.orders import TradeUpdate
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.exchange.views import Activity
 
 _NEVER = 1 << 63
-_DAY = 86_400_000_000_000
-_SECOND = 1_000_000_000
 
 _Row = tuple[TradeUpdate, Decimal | None, int]
 """An execution with what its order leaves open; None in place of that marks its fee."""
@@ -78,7 +77,7 @@ class Activities:
             self._posted.append((update, None, update.at))
             return
         self._waiting.append(update)
-        self.due_at = min(self.due_at, (update.at // _DAY + 1) * _DAY)
+        self.due_at = min(self.due_at, (update.at // DAY_NS + 1) * DAY_NS)
 
     def post_due(self, now: int) -> None:
         """Post the fees of the UTC day that ended."""
@@ -136,6 +135,6 @@ def _fee_usd(update: TradeUpdate) -> Decimal:
 
 
 def _activity_id(at: int, execution: str) -> str:
-    seconds, rest = divmod(at, _SECOND)
+    seconds, rest = divmod(at, SECOND_NS)
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y%m%d%H%M%S}{rest // 1_000_000:03d}::{execution}"

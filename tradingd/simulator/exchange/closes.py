@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of
+from tradingd.instruments.units import DAY_NS
 from tradingd.simulator.exchange.depth import Book
 from tradingd.simulator.exchange.ledger import Ledger
-
-_DAY = 86_400_000_000_000
 
 
 def price(book: Book, opened_at: int) -> Decimal | None:
@@ -30,10 +29,10 @@ def keep(books: Mapping[str, Book], ledger: Ledger, opened_at: int, *, is_crypto
 
 def turn_day(books: Mapping[str, Book], ledger: Ledger, midnight_at: int) -> int:
     """End the coins' day, and return when the next one ends."""
-    keep(books, ledger, midnight_at - _DAY, is_crypto=True)
-    return midnight_at + _DAY
+    keep(books, ledger, midnight_at - DAY_NS, is_crypto=True)
+    return midnight_at + DAY_NS
 
 
 def next_midnight(now: int) -> int:
     """Return when the UTC day of an instant ends."""
-    return (now // _DAY + 1) * _DAY
+    return (now // DAY_NS + 1) * DAY_NS

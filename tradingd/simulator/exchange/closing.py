@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.engine import Engine
-from tradingd.simulator.exchange.orders import ZERO, NewOrder, TradeUpdate
+from tradingd.simulator.exchange.orders import NewOrder, TradeUpdate
 from tradingd.simulator.exchange.refusals import Refused, business, parameter
 
 _HUNDRED = Decimal(100)

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from tradingd.instruments.units import MS_NS
 from tradingd.messages import Session, TradingDay
 from tradingd.simulator.exchange import auctions, closes, edges, groups, happenings
 from tradingd.simulator.exchange.activities import Activities
@@ -26,7 +27,6 @@ from tradingd.simulator.exchange.sessions import Sessions
 from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, Switches
 
 NEVER = 1 << 63
-_MS = 1_000_000
 _AT_ONCE = frozenset({"ioc", "fok"})
 _FRESH = frozenset({Status.PENDING_NEW, Status.ACCEPTED})
 
@@ -54,8 +54,8 @@ class Engine:
         self.due_at = 0
         """When the next transition is due; 0 until the first call tells what time it is."""
         self.midnight_at = NEVER
-        self._latency = settings.latency_ms * _MS
-        self._fill_latency = settings.fill_latency_ms * _MS
+        self._latency = settings.latency_ms * MS_NS
+        self._fill_latency = settings.fill_latency_ms * MS_NS
         self.is_immediate = settings.fill == "same_event" or self._fill_latency > 0
         self._heap: list[_Due] = []
         self._pushed = 0
@@ -216,7 +216,7 @@ class Engine:
         if not working.is_parked:
             self._approach(working, now)
         elif working.order.time_in_force == "opg":
-            at = now + auctions.OPENING_S_MAX * 1000 * _MS
+            at = now + auctions.OPENING_S_MAX * 1000 * MS_NS
             self.schedule(at, self._open_without_print, working)
 
     def _open_without_print(self, working: Working, now: int) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.depth import Book, Group, Working
 from tradingd.simulator.exchange.engine import Engine
-from tradingd.simulator.exchange.orders import ZERO, NewOrder
+from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.refusals import (
     business,
     buying_power,

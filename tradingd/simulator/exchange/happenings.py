@@ -11,9 +11,10 @@ from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from msgspec.structs import replace
 
 from tradingd.instruments.money import tick_of
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
 from tradingd.simulator.exchange.depth import Book, Working
-from tradingd.simulator.exchange.orders import ZERO, Status
+from tradingd.simulator.exchange.orders import Status
 from tradingd.simulator.exchange.transitions import AccountTransitions
 from tradingd.simulator.exchange.views import Activity
 

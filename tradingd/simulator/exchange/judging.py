@@ -10,11 +10,12 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradingd.instruments.money import decimal_of
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange import checks, classes, funds, matrix, stops
 from tradingd.simulator.exchange.auctions import AUCTIONS
 from tradingd.simulator.exchange.depth import Book, Group, Working
 from tradingd.simulator.exchange.engine import Engine
-from tradingd.simulator.exchange.orders import ZERO, ExchangeOrder, NewOrder, Replacement, Status
+from tradingd.simulator.exchange.orders import ExchangeOrder, NewOrder, Replacement, Status
 from tradingd.simulator.exchange.refusals import business, parameter
 
 _BPS = Decimal(10_000)

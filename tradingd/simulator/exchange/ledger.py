@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.money import after_split, crypto_fee
+from tradingd.instruments.units import ZERO
 from tradingd.messages import Side
-from tradingd.simulator.exchange.orders import ZERO
 
 
 class Holding:

@@ -11,9 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.refusals import Refused
-
-ZERO = Decimal(0)
 
 
 class Status(StrEnum):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from tradingd.instruments.money import plain
+
 PARAMETER = 40010001
 BUSINESS = 42210000
 FORBIDDEN = 40310000
@@ -58,7 +60,7 @@ def position_not_found() -> Refused:
 
 def buying_power(available: Decimal, cost: Decimal) -> Refused:
     """Refuse what the account cannot pay for."""
-    extra = {"buying_power": _text(available), "cost_basis": _text(cost)}
+    extra = {"buying_power": plain(available), "cost_basis": plain(cost)}
     return forbidden("insufficient buying power", extra)
 
 
@@ -69,12 +71,12 @@ def quantity_held(
     available = existing - held
     message = (
         f"insufficient qty available for order "
-        f"(requested: {_text(requested)}, available: {_text(available)})"
+        f"(requested: {plain(requested)}, available: {plain(available)})"
     )
     extra: dict[str, str | list[str]] = {
-        "available": _text(available),
-        "existing_qty": _text(existing),
-        "held_for_orders": _text(held),
+        "available": plain(available),
+        "existing_qty": plain(existing),
+        "held_for_orders": plain(held),
         "related_orders": list(related),
         "symbol": symbol,
     }
@@ -86,9 +88,9 @@ def coin_balance(asset: str, requested: Decimal, balance: Decimal, held: Decimal
     available = balance - held
     message = (
         f"insufficient balance for {asset} "
-        f"(requested: {_text(requested)}, available: {_text(available)})"
+        f"(requested: {plain(requested)}, available: {plain(available)})"
     )
-    extra = {"available": _text(available), "balance": _text(balance), "symbol": asset}
+    extra = {"available": plain(available), "balance": plain(balance), "symbol": asset}
     return forbidden(message, extra)
 
 
@@ -96,8 +98,3 @@ def wash_trade(existing_order_id: str, reason: str) -> Refused:
     """Refuse an order that could trade with one of our own."""
     extra = {"existing_order_id": existing_order_id, "reject_reason": reason}
     return forbidden("potential wash trade detected. use complex orders", extra)
-
-
-def _text(number: Decimal) -> str:
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from tradingd.instruments.calendar import ns_of, trading_day
+from tradingd.instruments.units import MINUTE_NS
 from tradingd.messages import Session, TradingDay
 
-_MINUTE = 60_000_000_000
-_DAY = 24 * 60 * _MINUTE
+_DAY = 24 * 60 * MINUTE_NS
 GTC_DAYS_MAX = 90
 _AUCTION_ENTRY_AGAIN = "19:00"
-_LAST_ENTRY = {"opg": 2 * _MINUTE, "cls": 10 * _MINUTE}
+_LAST_ENTRY = {"opg": 2 * MINUTE_NS, "cls": 10 * MINUTE_NS}
 """How long before its auction the venue stops taking an order."""
 
 _FOREVER = 1 << 62

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange import funds
 from tradingd.simulator.exchange.depth import Book
 from tradingd.simulator.exchange.engine import Engine
-from tradingd.simulator.exchange.orders import ZERO
 from tradingd.simulator.exchange.views import AccountView, PositionView
 
 _MAINTENANCE = Decimal("0.3")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tradingd import messages as m
 from tradingd.instruments.symbols import base_asset
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import NOTHING, Message, OrderApproved, Role, Side
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import ExchangeOrder, NewOrder, TradeUpdate
@@ -25,7 +26,6 @@ STATION = "broker"
 STRANGER = "external"
 """The strategy of orders that nobody of the house proposed: the emergency lane's."""
 _DUE, _EMERGENCY = "exchange_due", "exchange_emergency"
-_SECOND = 1_000_000_000
 
 
 class ExchangeCore:
@@ -154,7 +154,7 @@ class ExchangeCore:
         said = list(self._say(now))
         self._is_closing = bool(exchange.open_orders() or exchange.positions())
         if self._is_closing:
-            said.append(m.SetTimer(STATION, _EMERGENCY, now + _SECOND))
+            said.append(m.SetTimer(STATION, _EMERGENCY, now + SECOND_NS))
         return said
 
     # what is said

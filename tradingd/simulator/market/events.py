@@ -6,13 +6,13 @@ the promises their docstrings make (crossed, one-sided), which the door of the d
 
 from __future__ import annotations
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 
 MarketEvent = Quote | Trade | BarReceived
 """One event; `time_of` tells when it happens."""
 
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
+MINUTE = 60 * SECOND_NS
 
 
 def time_of(event: MarketEvent) -> int:
@@ -22,4 +22,4 @@ def time_of(event: MarketEvent) -> int:
     if type(event) is Trade:
         return event.traded_at
     assert isinstance(event, BarReceived), "the union is closed"
-    return event.opened_at + event.span_s * SECOND
+    return event.opened_at + event.span_s * SECOND_NS

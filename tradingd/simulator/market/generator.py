@@ -12,17 +12,17 @@ from math import exp, floor
 from random import Random
 
 from tradingd.instruments.calendar import ns_of, session_day, trading_day
+from tradingd.instruments.units import MS_NS, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.settings import Asset
 from tradingd.simulator.market import history, universe
-from tradingd.simulator.market.events import MINUTE, SECOND, MarketEvent, time_of
+from tradingd.simulator.market.events import MINUTE, MarketEvent, time_of
 from tradingd.simulator.market.prices import FairPrice
 from tradingd.simulator.market.scenarios import Scenario, scenario
 from tradingd.simulator.market.universe import LISTINGS, Listing
 
 QUOTES_PER_S = 0.5
 """Of one symbol, market time, at a quiet hour."""
-_MS = 1_000_000
 
 
 class GeneratedMarket:
@@ -94,11 +94,11 @@ class GeneratedMarket:
         fair = FairPrice(
             listing, self.scenario, Random(f"{name}:price"), price, started_at=first, crash=crash
         )
-        at = first + (1 + self.symbols.index(listing.symbol)) * _MS
+        at = first + (1 + self.symbols.index(listing.symbol)) * MS_NS
         while at < last:
             quote = _quote(listing, fair.at(at), random, at)
             pace = self._quotes_per_s * busyness(listing, at)
-            next_at = at + max(int(random.expovariate(pace) * SECOND), _MS)
+            next_at = at + max(int(random.expovariate(pace) * SECOND_NS), MS_NS)
             yield quote
             if random.random() < 0.4:
                 traded_at = at + int(random.uniform(0.05, 0.95) * (next_at - at))

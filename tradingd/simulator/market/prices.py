@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import exp, log, pi, sin, sqrt
 from random import Random
 
-from tradingd.simulator.market.events import SECOND
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.market.scenarios import Scenario
 from tradingd.simulator.market.universe import Listing
 
@@ -44,7 +44,7 @@ class FairPrice:
 
     def at(self, now: int) -> float:
         """Return the price, having lived through the time since the last call."""
-        dt = (now - self._at) / SECOND
+        dt = (now - self._at) / SECOND_NS
         self._at = now
         random, scenario = self._random, self._scenario
         self._noise += random.gauss(0.0, self._sigma * sqrt(dt)) if dt > 0 else 0.0
@@ -56,7 +56,7 @@ class FairPrice:
 
     def _base(self, now: int) -> float:
         scenario = self._scenario
-        elapsed = (now - self._started_at) / SECOND
+        elapsed = (now - self._started_at) / SECOND_NS
         swing = sin(2 * pi * elapsed / scenario.swing_s + self._phase) - sin(self._phase)
         base = swing * scenario.swing_bps * _BPS
         base += scenario.drift_bps_per_hour * _BPS * elapsed / 3600

@@ -10,17 +10,15 @@ from collections.abc import Iterable
 
 from tradingd.instruments.calendar import ns_of, trading_day
 from tradingd.instruments.symbols import instrument
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived, Market
-from tradingd.simulator.market.events import SECOND
-
-DAY_S = 86_400
 
 
 def bucket_start(symbol: str, span_s: int, at: int) -> int:
     """Return when the bar of this span that holds an instant begins."""
     if span_s >= DAY_S and instrument(symbol).market is Market.US_EQUITY:
         return ns_of(trading_day(at), "00:00")
-    span = span_s * SECOND
+    span = span_s * SECOND_NS
     return at // span * span
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from tradingd.instruments.calendar import trading_day
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.market.spans import DAY_S
 from tradingd.simulator.wire.call import Call
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS, parse_time
+from tradingd.simulator.wire.encoding import parse_time
 from tradingd.simulator.wire.http import ErrorReply
 from tradingd.simulator.wire.points import BarBody, Point
 

@@ -5,9 +5,9 @@ It goes by the market's clock and not by the market, so a client can be tried at
 
 from __future__ import annotations
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.wire.data_stream import TEST_SYMBOL
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.points import Point
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tradingd.instruments.money import plain
+from tradingd.instruments.units import SECOND_NS
+
 NEW_YORK = ZoneInfo("America/New_York")
-SECOND_NS = 1_000_000_000
 _NINE_PLACES = Decimal("1E-9")
 _TIME = re.compile(
     r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?"
@@ -60,22 +62,14 @@ def timestamp_ext(ns: int) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(-1, ((fraction << 34) | second).to_bytes(8, "big"))
 
 
-def decimal_text(value: Decimal) -> str:
-    """Return a plain decimal without exponent or trailing zeros."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in {"-0", ""} else text
-
-
 def rounded_text(value: Decimal) -> str:
     """Return an average or a ratio: nine decimals, as the broker cuts what has no end."""
-    return decimal_text(value.quantize(_NINE_PLACES))
+    return plain(value.quantize(_NINE_PLACES))
 
 
 def decimal_or_none(value: Decimal | None) -> str | None:
     """Return the number as text, or None where the broker says null."""
-    return None if value is None else decimal_text(value)
+    return None if value is None else plain(value)
 
 
 def is_true(text: str | None) -> bool:

@@ -6,7 +6,8 @@ from email.utils import formatdate
 
 import msgspec
 
-from tradingd.simulator.wire.encoding import SECOND_NS, parse_time, time_text, timestamp_ext
+from tradingd.instruments.units import SECOND_NS
+from tradingd.simulator.wire.encoding import parse_time, time_text, timestamp_ext
 from tradingd.simulator.wire.fault import Fault
 from tradingd.simulator.wire.http import Request, Response
 from tradingd.simulator.wire.points import MSGPACK

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.exchange.orders import ExchangeOrder
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.fault import AT_ONCE, REQUEST_FAULTS, Fault, FaultName
 from tradingd.simulator.wire.fault_effects import concerns, dated, instead_of, rewrite_body
 from tradingd.simulator.wire.http import Request, Response

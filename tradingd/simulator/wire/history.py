@@ -11,9 +11,10 @@ from decimal import Decimal
 from itertools import pairwise
 
 from tradingd.instruments.calendar import ns_of, session_day, trading_day
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.exchange.views import Activity
 from tradingd.simulator.wire.call import Call
-from tradingd.simulator.wire.encoding import SECOND_NS, is_true
+from tradingd.simulator.wire.encoding import is_true
 from tradingd.simulator.wire.http import invalid
 from tradingd.simulator.wire.views import Json
 

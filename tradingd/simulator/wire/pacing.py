@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Clock
-from tradingd.simulator.clock import SECOND_NS, SimulatorClock
+from tradingd.simulator.clock import SimulatorClock
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 
 TICK_S = 0.005

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.wire.http import ErrorReply
 
 _WINDOW_NS = 60 * SECOND_NS

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import fsum, isfinite
 
+from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
-from tradingd.simulator.market.spans import DAY_S, bucket_start
-from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.simulator.market.spans import bucket_start
 from tradingd.simulator.wire.notices import CancelError, Correction
 from tradingd.simulator.wire.order_books import OrderBooks
 from tradingd.simulator.wire.points import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.exchange.views import Activity
 from tradingd.simulator.wire.call import Call, Routes
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS
 from tradingd.simulator.wire.history import history_json, span_of
 from tradingd.simulator.wire.http import Response, invalid, json_response
 from tradingd.simulator.wire.views import account_json, activity_json

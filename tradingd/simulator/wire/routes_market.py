@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tradingd.simulator.market.spans import DAY_S, bucket_start
+from tradingd.instruments.units import DAY_S, SECOND_NS
+from tradingd.simulator.market.spans import bucket_start
 from tradingd.simulator.wire.adjusting import adjuster
 from tradingd.simulator.wire.call import Call, Route, Routes
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS, time_text
+from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
 from tradingd.simulator.wire.paging import page_of
 from tradingd.simulator.wire.points import Point

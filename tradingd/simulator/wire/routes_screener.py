@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from tradingd.simulator.market.spans import DAY_S, bucket_start
+from tradingd.instruments.units import DAY_S, SECOND_NS
+from tradingd.simulator.market.spans import bucket_start
 from tradingd.simulator.wire.call import Call, Routes
 from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.encoding import SECOND_NS, time_text
+from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
 from tradingd.simulator.wire.points import BarBody, Point
 from tradingd.simulator.wire.views import Json

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tradingd.instruments.calendar import ns_of, trading_day, utc_day
-from tradingd.simulator.market.spans import DAY_S
+from tradingd.instruments.units import DAY_S
 from tradingd.simulator.wire.encoding import parse_time
 from tradingd.simulator.wire.http import ErrorReply
 from tradingd.simulator.wire.points import BarBody, MinuteBar, Point

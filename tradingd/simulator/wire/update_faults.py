@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tradingd.simulator.wire.encoding import SECOND_NS
+from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.wire.fault import UPDATE_FAULTS, Fault
 from tradingd.simulator.wire.fault_effects import rewritten
 

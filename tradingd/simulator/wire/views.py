@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tradingd.instruments.money import plain
 from tradingd.instruments.symbols import without_slash
 from tradingd.simulator.exchange.orders import ExchangeOrder, TradeUpdate
 from tradingd.simulator.exchange.settings import Asset
 from tradingd.simulator.exchange.views import AccountView, Activity, PositionView
 from tradingd.simulator.wire.encoding import (
     decimal_or_none,
-    decimal_text,
     rounded_text,
     time_or_none,
     time_text,
@@ -47,7 +47,7 @@ def order_json(order: ExchangeOrder, legs: Sequence[ExchangeOrder] = ()) -> Json
         "asset_class": order.asset_class,
         "notional": decimal_or_none(order.notional),
         "qty": decimal_or_none(order.qty),
-        "filled_qty": decimal_text(order.filled_qty),
+        "filled_qty": plain(order.filled_qty),
         "filled_avg_price": None if average is None else rounded_text(average),
         "order_class": order.order_class,
         "order_type": order.order_type,
@@ -82,7 +82,7 @@ def update_json(update: TradeUpdate, legs: Sequence[ExchangeOrder] = ()) -> Json
         ("position_qty", update.position_qty),
     ):
         if number is not None:
-            fields[name] = decimal_text(number)
+            fields[name] = plain(number)
     fields["order"] = order_json(update.order, legs)
     return fields
 
@@ -114,7 +114,7 @@ def account_json(account: AccountView, *, is_suspended: bool) -> Json:
         "status": "ACTIVE",
         "crypto_status": "ACTIVE",
         "currency": "USD",
-        **{name: decimal_text(value) for name, value in money.items()},
+        **{name: plain(value) for name, value in money.items()},
         **dict.fromkeys((*zeros, "intraday_adjustments"), "0"),
         "multiplier": str(account.multiplier),
         "balance_asof": time_text(account.created_at)[:10],
@@ -139,8 +139,8 @@ def position_json(position: PositionView) -> Json:
         "exchange": position.exchange,
         "asset_class": position.asset_class,
         "asset_marginable": position.is_marginable,
-        "qty": decimal_text(position.qty),
-        "qty_available": decimal_text(position.qty_available),
+        "qty": plain(position.qty),
+        "qty_available": plain(position.qty_available),
         "avg_entry_price": rounded_text(position.avg_entry_price),
         "side": position.side,
         "market_value": rounded_text(position.market_value),
@@ -149,7 +149,7 @@ def position_json(position: PositionView) -> Json:
         "unrealized_plpc": rounded_text(position.unrealized_plpc),
         "unrealized_intraday_pl": rounded_text(day_change),
         "unrealized_intraday_plpc": rounded_text(position.change_today),
-        "current_price": decimal_text(position.current_price),
+        "current_price": plain(position.current_price),
         "lastday_price": rounded_text(position.lastday_price),
         "change_today": rounded_text(position.change_today),
     }
@@ -213,7 +213,7 @@ def activity_json(activity: Activity) -> Json:
         "activity_type": activity.activity_type,
         "activity_sub_type": activity.activity_sub_type,
         "date": time_text(activity.at)[:10],
-        "net_amount": decimal_text(activity.net_amount or Decimal(0)),
+        "net_amount": plain(activity.net_amount or Decimal(0)),
         **_share_fields(activity),
         "status": "executed",
         "currency": "USD",
@@ -229,9 +229,7 @@ def _share_fields(activity: Activity) -> Json:
         "price": activity.price,
         "per_share_amount": activity.per_share_amount,
     }
-    fields: Json = {
-        name: decimal_text(number) for name, number in numbers.items() if number is not None
-    }
+    fields: Json = {name: plain(number) for name, number in numbers.items() if number is not None}
     if activity.symbol:
         fields["symbol"] = without_slash(activity.symbol)
     return fields
