@@ -61,8 +61,8 @@ class Books:
             for s, holders in self.router.desk.holdings.positions.items()
             for who, holding in holders.items()
         }
-        rows = self.strategy._state.book.rows()
-        strategy = {(who, s): Decimal(quantity) for who, s, quantity, _ in rows}
+        opened = self.strategy._state.book.positions.open
+        strategy = {key: position.quantity for key, position in opened.items()}
         portfolio = {
             key: holding.quantity for key, holding in self.portfolio.ledger.positions.open.items()
         }

@@ -19,7 +19,7 @@ from tradingd.reconciler.core import ReconcilerCore, ReconcilerSettings
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
 from tradingd.state.positions import split_among
-from tradingd.strategy.positions import PositionBook
+from tradingd.strategy.positions import PositionViews
 
 D = Decimal
 OWNERS = ("external", "mom", "operator", "sma")
@@ -60,7 +60,7 @@ def test_every_book_divides_a_split_alike(
     holders: dict[str, Decimal], rates: tuple[int, int]
 ) -> None:
     risk, router = RiskCore(kit.limits()), RouterCore(router_settings())
-    ledger, view, known = PortfolioCore(PortfolioSettings()), PositionBook(), KnownOrders()
+    ledger, view, known = PortfolioCore(PortfolioSettings()), PositionViews(), KnownOrders()
     facts: list[Message] = [a_fill(owner, quantity) for owner, quantity in holders.items()]
     ratio = D(rates[0]) / D(rates[1])
     facts.append(m.CorporateAction("a", "IBM", "split", ratio))
@@ -68,10 +68,7 @@ def test_every_book_divides_a_split_alike(
         for core in (risk, router, ledger):
             core.apply(fact, kit.NOW)
         known.apply(fact, kit.NOW)
-        if isinstance(fact, m.OrderFilled):
-            view.fill(fact)
-        elif isinstance(fact, m.CorporateAction):
-            view.split(fact)
+        view.apply(fact)
     after = {owner: part for owner, part in split_among(holders, ratio).items() if part}
     in_router = router.desk.holdings.positions.get("IBM", {})
     assert risk.book.positions.get("IBM", {}) == after
@@ -79,7 +76,8 @@ def test_every_book_divides_a_split_alike(
     assert {
         owner: held.quantity for (owner, _), held in ledger.ledger.positions.open.items()
     } == after
-    assert {row[0]: D(row[2]) for row in view.rows()} == after
+    assert view.positions.holders("IBM") == after
+    assert {owner: view.view(owner, "IBM").quantity for owner in after} == after
     assert known.coins["IBM"] == sum(after.values(), D(0))
 
 

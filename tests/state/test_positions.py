@@ -13,7 +13,7 @@ from tradingd import messages as m
 from tradingd.instruments.money import after_split
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.ledger import Ledger, SavedLedger
-from tradingd.state.positions import EXTERNAL, Positions, SavedPosition
+from tradingd.state.positions import EXTERNAL, KINDS, Positions, SavedPosition
 
 D = Decimal
 OWNERS = st.sampled_from(("mom", "operator", "sma"))
@@ -168,3 +168,7 @@ def test_the_identity_of_the_ledger_is_exact(trades: list[m.OrderFilled], how: s
     state = msgspec.json.encode(ledger.save())
     again.load(msgspec.json.decode(state, type=SavedLedger))
     assert msgspec.json.encode(again.save()) == state
+
+
+def test_every_kind_that_is_announced_changes_positions_and_no_other() -> None:
+    assert Positions()._on.keys() == set(KINDS)

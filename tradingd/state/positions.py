@@ -40,6 +40,9 @@ CASH_KINDS = frozenset({"fee", "cash"})
 USD = "USD"
 _COST_STEP = Decimal("0.000000000001")
 
+KINDS = (OrderFilled, TradeBusted, FeeCharged, CorporateAction, DifferenceExplained, BookAdopted)
+"""The messages that may change a position."""
+
 Key = tuple[str, str]
 """(strategy, symbol)."""
 

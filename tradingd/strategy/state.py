@@ -11,21 +11,17 @@ from typing import Any
 import msgspec
 
 from tradingd.messages import (
-    BookAdopted,
-    CorporateAction,
-    DifferenceExplained,
-    FeeCharged,
     Intent,
     IntentClosed,
     IntentRefused,
     Message,
-    OrderFilled,
     RunStarted,
-    TradeBusted,
 )
 from tradingd.state.ids import number_of
 from tradingd.state.permissions import KINDS, Permissions
-from tradingd.strategy.positions import PositionBook
+from tradingd.state.positions import KINDS as POSITION_KINDS
+from tradingd.state.positions import SavedPosition
+from tradingd.strategy.positions import PositionViews
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -35,7 +31,7 @@ class Saved(msgspec.Struct, frozen=True):
     counters: list[tuple[str, int]]
     waiting: list[tuple[str, str, str]]
     permissions: Permissions
-    positions: list[tuple[str, str, str, str]]
+    positions: list[SavedPosition]
 
 
 class HostState:
@@ -44,7 +40,7 @@ class HostState:
     def __init__(self) -> None:
         self.genesis = ""
         self.permissions = Permissions()
-        self.book = PositionBook()
+        self.book = PositionViews()
         self.counters: dict[str, int] = {}
         self.waiting: dict[str, tuple[str, str]] = {}
         """Open intent -> (strategy, symbol)."""
@@ -64,7 +60,7 @@ class HostState:
                 sorted(self.counters.items()),
                 sorted((intent, *owner) for intent, owner in self.waiting.items()),
                 self.permissions,
-                self.book.rows(),
+                self.book.positions.save(),
             ),
             order="deterministic",
         )
@@ -75,7 +71,7 @@ class HostState:
         self.genesis = saved.genesis
         self.permissions = saved.permissions
         self.counters = dict(saved.counters)
-        self.book.restore(saved.positions)
+        self.book.load(saved.positions)
         for strategy, symbol in self.waiting.values():
             self.book.view(strategy, symbol).is_waiting = False
         self.waiting = {}
@@ -84,12 +80,7 @@ class HostState:
 
     def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
         return {
-            OrderFilled: self.book.fill,
-            TradeBusted: self.book.bust,
-            FeeCharged: self.book.fee,
-            CorporateAction: self.book.split,
-            BookAdopted: self.book.adopt,
-            DifferenceExplained: self.book.explain,
+            **dict.fromkeys(POSITION_KINDS, self.book.apply),
             Intent: self._ask,
             IntentRefused: self._end,
             IntentClosed: self._end,
