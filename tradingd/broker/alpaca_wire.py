@@ -319,19 +319,20 @@ def time_text(at: int) -> str:
     return datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def order_body(order: OrderApproved) -> bytes:
+def order_body(approved: OrderApproved) -> bytes:
     """Return the body of POST /v2/orders: exact strings, and our own id."""
+    order = approved.order
     fields = {
-        "symbol": order.order.symbol,
-        "qty": f"{order.order.quantity:f}",
-        "side": order.order.side.value,
-        "type": order.order.order_type.value,
-        "time_in_force": order.order.time_in_force.value,
+        "symbol": order.symbol,
+        "qty": f"{order.quantity:f}",
+        "side": order.side.value,
+        "type": order.order_type.value,
+        "time_in_force": order.time_in_force.value,
         "client_order_id": order.order_id,
     }
-    if order.order.order_type is OrderType.LIMIT:
-        assert order.order.limit_price is not None, "a limit order has a price"
-        fields["limit_price"] = f"{order.order.limit_price:f}"
+    if order.order_type is OrderType.LIMIT:
+        assert order.limit_price is not None, "a limit order has a price"
+        fields["limit_price"] = f"{order.limit_price:f}"
     return msgspec.json.encode(fields)
 
 

@@ -100,7 +100,7 @@ class Cancels:
             return await self._await_fact(order_id)
         code, message = error_text(reply)
         if is_keys_refusal(reply.status, message):
-            self._desk.keys_refused(message)
+            self._desk.access.keys_refused(message)
             self._desk.say(CancelRejected(order_id, "keys refused"))
             return ""
         view = await self._read(order_id)

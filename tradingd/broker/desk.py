@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from tradingd.broker.alpaca_wire import OrderView, WireAccount, why_blocked
+from tradingd.broker.access import AccountAccess
+from tradingd.broker.alpaca_wire import OrderView
 from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.broker.facts import disagreement, fee_of
 from tradingd.broker.known import KnownOrders, Record
@@ -20,8 +21,6 @@ from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     AlertRaised,
-    BrokerConnected,
-    BrokerLost,
     Envelope,
     Message,
     OrderFilled,
@@ -38,15 +37,6 @@ WORDS_MAX = 1000
 
 CLOCK_SKEW_NS_MAX = 5_000_000_000
 """How much earlier than our approval the broker may say our order was made."""
-
-
-ACCOUNT_STATUSES = frozenset({
-    "ACCOUNT_CLOSED", "ACCOUNT_CLOSED_PENDING", "ACCOUNT_UPDATED", "ACTION_REQUIRED", "ACTIVE", "AML_REVIEW",
-    "APPROVAL_PENDING", "APPROVED", "DISABLED", "DISABLE_PENDING", "EDITED", "INACTIVE", "KYC_SUBMITTED",
-    "LIMITED", "ONBOARDING", "PAPER_ONLY", "REAPPROVAL_PENDING", "REJECTED", "RESUBMITTED", "SIGNED_UP",
-    "SUBMISSION_FAILED", "SUBMITTED",
-})  # fmt: skip
-"""Statuses of an account; which of them keep it from trading says `alpaca_wire.why_blocked`."""
 
 
 class JournalPort(Protocol):
@@ -76,6 +66,7 @@ class Desk:
         self.network = self.rest.wire
         self.known = KnownOrders()
         self.interlock = EntryInterlock()
+        self.access = AccountAccess(self.interlock, clock, self.say)
         self.order_events = 0
         """Facts about orders said so far: a snapshot is only taken between two of them."""
         self.facts_ignored = 0
@@ -84,8 +75,6 @@ class Desk:
         """News of orders that are not ours."""
         self._bus = bus
         self._rng = rng
-        self._is_lost_said = False
-        self._is_fatal_said = False
         self.words_unknown: Counter[str] = Counter()
         """Where -> words of the broker we did not know, repeated ones too."""
         self._words: set[WordUnknown] = set()
@@ -128,47 +117,8 @@ class Desk:
             self.interlock.has_clash = True
             text = f"{view.order_id} at the broker is not ours: {why}"
             self.alert(Severity.CRITICAL, "order_id_clash", text)
-            self.lost(text, is_fatal=True)
+            self.access.lost(text, is_fatal=True)
         return not why
-
-    def lost(self, reason: str, *, is_fatal: bool = False) -> None:
-        """Say `BrokerLost` once per loss, and once more if it turns out fatal."""
-        self.interlock.is_stream_up = False
-        if self._is_lost_said and (self._is_fatal_said or not is_fatal):
-            return
-        self._is_lost_said, self._is_fatal_said = True, is_fatal
-        log.error("stream.lost", reason=reason, is_fatal=is_fatal)
-        self.say(BrokerLost(reason, is_fatal))
-
-    def keys_refused(self, reason: str) -> None:
-        """Note that the broker refuses our keys: nothing is offered for a while, and a person is needed."""
-        self.interlock.keys_refused_at = self.clock.monotonic()
-        self.lost(f"keys refused: {reason}", is_fatal=True)
-
-    def found(self) -> None:
-        """Note that the stream is up again, and say so unless the account is blocked."""
-        self.interlock.is_stream_up = True
-        self.interlock.keys_refused_at = None
-        if self.interlock.is_blocked:
-            return
-        self._is_lost_said = self._is_fatal_said = False
-        self.say(BrokerConnected())
-
-    def judge_account(self, account: WireAccount) -> None:
-        """Say when the broker blocks the account, and when it lets go of it: waiting does not help."""
-        if account.status not in ACCOUNT_STATUSES:  # each snapshot asks again
-            self.say(WordUnknown("account.status", (account.status or "")[:40]))
-        why = why_blocked(account)
-        was_blocked, self.interlock.is_blocked = self.interlock.is_blocked, bool(why)
-        if why and not was_blocked:
-            self.alert(
-                Severity.CRITICAL, "account_blocked", f"the broker blocks the account: {why}"
-            )
-            is_up = self.interlock.is_stream_up
-            self.lost(f"account blocked: {why}", is_fatal=True)
-            self.interlock.is_stream_up = is_up  # it can still tell of fills
-        elif was_blocked and not why and self.interlock.is_stream_up:
-            self.found()
 
     def back_off_s(self, attempt: int) -> float:
         """Return the real seconds to wait after the `attempt`-th failure (from 0), with jitter."""
@@ -182,7 +132,11 @@ class Desk:
 
     def spawn(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         """Run work beside the inbox; a failure is alerted and takes nothing else along."""
-        task = asyncio.create_task(self.guarded(work, what))
+        return self.start(self.guarded(work, what))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work that guards itself."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

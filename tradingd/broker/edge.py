@@ -9,7 +9,7 @@
     watch      orders that may turn up late, looked for until the day is over
     emergency  close everything without the rest of the house
 
-The parts share a `Desk`. All durable state is folded from the order log (`known`).
+The parts share a `Desk`, and `access` says whether the broker lets us in. All durable state is folded from the order log (`known`).
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class AlpacaBroker:
 
     def _approved(self, envelope: Envelope) -> None:
         assert isinstance(envelope.message, OrderApproved)
-        record = self._desk.known.get(envelope.message.order_id)
+        record = self._desk.known.get(envelope.message.order.order_id)
         assert record is not None, "folded a moment ago"
         self._orders.approved(record, envelope.seq)
 

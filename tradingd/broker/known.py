@@ -195,10 +195,9 @@ class KnownOrders:
         self.genesis = message.genesis
 
     def _approved(self, message: OrderApproved, at: int) -> None:
-        assert message.order_id not in self._records, f"{message.order_id} was approved twice"
-        record = Record(message, at)
-        self._records[message.order_id] = record
-        self._unfinished[message.order_id] = record
+        order_id = message.order.order_id
+        assert order_id not in self._records, f"{order_id} was approved twice"
+        self._records[order_id] = self._unfinished[order_id] = Record(message, at)
 
     def _sent(self, message: OrderSent, _: int) -> None:
         if record := self.get(message.order_id):

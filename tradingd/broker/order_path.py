@@ -57,7 +57,7 @@ class OrderPath:
         waiting = self._chains.get(parent)
         if waiting is None:
             self._chains[parent] = deque([(record, seq)])
-            self._desk.spawn(self._submit_all(parent), parent)
+            self._desk.start(self._submit_all(parent))
         else:
             waiting.append((record, seq))
 
@@ -88,7 +88,7 @@ class OrderPath:
             del self._chains[parent]
 
     async def _submit(self, record: Record, seq: int) -> None:
-        desk, order_id = self._desk, record.order.order_id
+        desk, order_id = self._desk, record.order.order.order_id
         try:
             await desk.journal.durable(seq)
         except JournalFailed:
@@ -105,7 +105,7 @@ class OrderPath:
 
     async def _first_post(self, record: Record) -> tuple[Outcome, float] | None:
         """Offer an order for the first time; None where the check before the write kept it back."""
-        order_id = record.order.order_id
+        order_id = record.order.order.order_id
         with await self._limiter.acquire(_lane(record)):  # before the check: it may take a while
             why = self._why_not(record)
             if why:
@@ -171,7 +171,7 @@ class OrderPath:
                 self._refused(record, outcome)
             case Verdict.KEYS:
                 self._refused(record, outcome)
-                self._desk.keys_refused(outcome.reason)
+                self._desk.access.keys_refused(outcome.reason)
             case _:
                 self.resolve(record, f"{outcome.code} {outcome.reason}".strip())
 
@@ -251,7 +251,7 @@ class OrderPath:
             return await self._desk.rest.order_by_client_id(record.order.order_id)
         except CallFailed as failure:
             if keys_refused(failure):
-                self._desk.keys_refused(str(failure))
+                self._desk.access.keys_refused(str(failure))
                 await asyncio.sleep(self._desk.settings.refused_interval_s)
             return failure
 

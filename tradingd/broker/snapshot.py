@@ -129,7 +129,7 @@ class Snapshots:
 
     def _judge(self, account: WireAccount) -> None:
         was_blocked = self._desk.interlock.is_blocked
-        self._desk.judge_account(account)
+        self._desk.access.judge(account)
         if self._desk.interlock.is_blocked and not was_blocked:
             self._desk.spawn(self._watch_block(), "watch the block")
 
@@ -138,7 +138,7 @@ class Snapshots:
         while self._desk.interlock.is_blocked:
             await asyncio.sleep(self._desk.settings.refused_interval_s)
             try:
-                self._desk.judge_account(await self._desk.rest.account())
+                self._desk.access.judge(await self._desk.rest.account())
             except CallFailed as failure:
                 log.warning("reconcile.reading_failed", reason=str(failure))
 

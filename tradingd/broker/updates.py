@@ -64,7 +64,7 @@ class OrderStream:
         while True:
             self._was_up = False
             loss = await self._session_until_lost(why)
-            self._desk.lost(str(loss), is_fatal=loss.is_fatal)
+            self._desk.access.lost(str(loss), is_fatal=loss.is_fatal)
             self.reconnects += 1
             attempt, why = (0 if self._was_up else attempt + 1), "reconnect"
             settings = self._desk.settings
@@ -148,7 +148,7 @@ class OrderStream:
         else:
             self._snapshots.ask(why)
         self._was_up = True
-        self._desk.found()
+        self._desk.access.found()
         log.info("stream.connected", reconnects=self.reconnects)
         await self._doubt_silence()
 

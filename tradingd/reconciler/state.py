@@ -199,7 +199,7 @@ class Book:
             self._state.positions.pop(symbol, None)
 
     def _approved(self, message: OrderApproved) -> None:
-        self._state.orders[message.order_id] = _Order(message.order.quantity)
+        self._state.orders[message.order.order_id] = _Order(message.order.quantity)
 
     def _accepted(self, message: OrderAccepted) -> None:
         late = self._state.presumed.pop(message.order_id, None)

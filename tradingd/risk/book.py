@@ -171,13 +171,14 @@ class Book:
 
     def reserve(self, said: m.IntentApproved, _now: int) -> None:
         """Set aside what an approved intent may do."""
-        self.pending.pop(said.intent_id, None)
-        self.reservations[said.intent_id] = Reservation(
-            said.intent_id,
-            said.intent.strategy,
-            said.intent.symbol,
-            said.intent.side,
-            said.intent.role,
+        intent = said.intent
+        self.pending.pop(intent.intent_id, None)
+        self.reservations[intent.intent_id] = Reservation(
+            intent.intent_id,
+            intent.strategy,
+            intent.symbol,
+            intent.side,
+            intent.role,
             said.quantity,
             said.limit_price,
         )
@@ -192,18 +193,19 @@ class Book:
 
     def send(self, said: m.OrderApproved, _now: int) -> None:
         """Count an order from its approval on."""
-        asked = self.pending.pop(said.order_id, None)
+        order = said.order
+        asked = self.pending.pop(order.order_id, None)
         if asked is not None:
             self.approved_at.append(asked[0])
-        self.orders[said.order_id] = LiveOrder(
-            said.order_id,
-            said.order.intent_id,
-            said.order.strategy,
-            said.order.symbol,
-            said.order.side,
-            said.order.role,
-            said.order.quantity,
-            said.order.limit_price,
+        self.orders[order.order_id] = LiveOrder(
+            order.order_id,
+            order.intent_id,
+            order.strategy,
+            order.symbol,
+            order.side,
+            order.role,
+            order.quantity,
+            order.limit_price,
         )
 
     # Facts about orders.

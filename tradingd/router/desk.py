@@ -185,9 +185,10 @@ class Desk:
             self.flatten_asked.add(said.target)
 
     def _open(self, said: m.IntentApproved, now: int) -> None:
-        parts = OrderId.parse(said.intent_id)
-        self.parents[said.intent_id] = Parent(
-            said.intent_id,
+        intent_id = said.intent.intent_id
+        parts = OrderId.parse(intent_id)
+        self.parents[intent_id] = Parent(
+            intent_id,
             said.intent.strategy,
             said.intent.symbol,
             said.intent.side,

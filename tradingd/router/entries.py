@@ -16,7 +16,7 @@ from tradingd.state.ids import parent_of
 
 def open_parent(turn: Turn, approved: m.IntentApproved) -> None:
     """Begin with an approved intent, or close it at once where the house has changed since."""
-    parent = turn.desk.parents[approved.intent_id]
+    parent = turn.desk.parents[approved.intent.intent_id]
     hindrance = slices.nonsense(turn, parent) or slices.hindrance(turn, parent)
     if hindrance:
         turn.close(parent, hindrance)

@@ -234,8 +234,8 @@ class AccountWire:
         """Do one request whose slot is held by the caller."""
         target = urlsplit(url)
         asked = f"{method} {target.path}{'?' if target.query else ''}{target.query}"
-        self.ring.note(">", asked, body or b"")
         asked_at = self._clock.now()
+        self.ring.note(">", asked, body or b"", asked_at)
         try:
             reply = await self._network.request(
                 method, url, headers=headers, body=body, lane=lane, deadline_s=deadline_s

@@ -67,10 +67,10 @@ class Ring:
         """Strike these words out, too, of what was noted before as well."""
         self._secrets.update(word for word in secrets if len(word) >= SECRET_CHARS_MIN)
 
-    def note(self, mark: str, what: str, body: str | bytes) -> None:
-        """Remember one request, reply or frame."""
+    def note(self, mark: str, what: str, body: str | bytes, at: int | None = None) -> None:
+        """Remember one request, reply or frame; `at` where the caller has read the clock already."""
         kept = body[: 2 * self._text_max]
-        self._notes.append(Note(self._clock.now(), mark, what, kept))
+        self._notes.append(Note(self._clock.now() if at is None else at, mark, what, kept))
         self._bytes += len(what) + len(kept)
         while self._bytes > BYTES_MAX or len(self._notes) > NOTES_MAX:
             oldest = self._notes.popleft()
