@@ -241,6 +241,23 @@ def test_ids_are_taken_apart_in_one_place(path: Path) -> None:
             assert not (takes_apart and "-" in given), f"line {node.lineno}: state/ids.py does that"
 
 
+READS_RATIO = {
+    "tradingd/state/positions.py",
+    "tradingd/broker/splits.py",  # makes the message
+    "tradingd/notify/rules.py",  # shows it
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_a_corporate_action_is_applied_in_one_place(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0]
+    if _name(path) in READS_RATIO or part in {"simulator", "observability", "api"}:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        is_read = isinstance(node, ast.Attribute) and node.attr == "ratio"
+        assert not is_read, f"line {getattr(node, 'lineno', 0)}: state/positions.py does that"
+
+
 SAYS_WHAT_MAY_BE_DONE = ("messages", "state", "supervisor", "quotes", "simulator")
 """Where levels and sessions are defined, kept, decided and published."""
 

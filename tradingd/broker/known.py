@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tradingd.instruments.money import after_split, signed
+from tradingd.instruments.money import signed
 from tradingd.instruments.presumed import may_turn_up
 from tradingd.instruments.units import DAY_NS, ZERO
 from tradingd.messages import (
@@ -38,6 +38,7 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.state.ids import belongs_to
+from tradingd.state.positions import total_after
 
 LOOK_BACK_NS = 7 * DAY_NS
 """How long before the latest snapshot activities are read again: they are dated by day and may be booked late."""
@@ -263,7 +264,7 @@ class KnownOrders:
         self.activity_ids[message.action_id] = at
         if message.symbol in self.coins:
             held = self.coins[message.symbol]
-            self.coins[message.symbol] = after_split(held, message.ratio)
+            self.coins[message.symbol] = total_after(message, held)
 
     def _snapshot(self, message: BrokerSnapshot, _: int) -> None:
         self.snapshot_at = message.taken_at

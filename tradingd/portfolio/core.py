@@ -34,7 +34,7 @@ from tradingd.messages import (
 )
 from tradingd.portfolio.ledger import Ledger, SavedLedger
 from tradingd.portfolio.settings import PortfolioSettings
-from tradingd.state.positions import HeldPosition, Key
+from tradingd.state.positions import HeldPosition, Key, market_price_after
 
 __all__ = ["PortfolioCore", "PortfolioSettings"]
 
@@ -164,12 +164,13 @@ class PortfolioCore:
         return self._equity(now)
 
     def _on_split(self, action: CorporateAction, now: int) -> Sequence[Message]:
-        ratio = float(action.ratio)
         for marks in (self._marks, self._before):
             mark = marks.get(action.symbol)
             if mark is not None:
                 marks[action.symbol] = msgspec.structs.replace(
-                    mark, bid=mark.bid / ratio, ask=mark.ask / ratio
+                    mark,
+                    bid=market_price_after(action, mark.bid),
+                    ask=market_price_after(action, mark.ask),
                 )
         return self._book(action, "split")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tradingd.instruments.money import after_split, signed
+from tradingd.instruments.money import signed
 from tradingd.instruments.presumed import may_turn_up, remember
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
@@ -33,7 +33,7 @@ from tradingd.messages import (
     RunStarted,
     TradeBusted,
 )
-from tradingd.state.positions import coins_of, is_in_dollars
+from tradingd.state.positions import coins_of, is_in_dollars, total_after
 
 FIRST_START = "first start"
 FOREIGN = "foreign"
@@ -246,10 +246,10 @@ class Book:
     def _split(self, message: CorporateAction) -> None:
         symbol, foreign = message.symbol, self._state.foreign
         held, theirs = self._state.positions.get(symbol, ZERO), foreign.get(symbol, ZERO)
-        ours = after_split(held, message.ratio)
+        ours = total_after(message, held)
         self._move(symbol, ours - held)
         if theirs:  # the broker rounds the two of them as one
-            foreign[symbol] = after_split(held + theirs, message.ratio) - ours
+            foreign[symbol] = total_after(message, held + theirs) - ours
 
     def _adopted(self, message: BookAdopted) -> None:
         state = self._state

@@ -22,9 +22,9 @@ from tradingd.state.positions import (
     EXTERNAL,
     coins_of,
     heir_of,
+    holders_after,
     is_in_dollars,
     keeps_owners,
-    split_among,
 )
 
 
@@ -325,7 +325,7 @@ class Book:
     def split(self, fact: m.CorporateAction, _now: int) -> None:
         """Multiply a position by a split; its old price means nothing from here on."""
         holders = self.positions.pop(fact.symbol, {})
-        for strategy, quantity in split_among(holders, fact.ratio).items():
+        for strategy, quantity in holders_after(fact, holders).items():
             self.move(strategy, fact.symbol, quantity)
         self.marks.pop(fact.symbol, None)
 

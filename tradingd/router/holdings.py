@@ -23,9 +23,10 @@ from tradingd.state.positions import (
     EXTERNAL,
     coins_of,
     heir_of,
+    holders_after,
     is_in_dollars,
     keeps_owners,
-    split_among,
+    price_after,
 )
 
 PLANS_MAX = 256
@@ -122,17 +123,17 @@ class Holdings:
     def split(self, fact: m.CorporateAction) -> None:
         """Multiply quantities and divide prices."""
         holders = self.positions.pop(fact.symbol, {})
-        after = split_among(_quantities(holders), fact.ratio)
+        after = holders_after(fact, _quantities(holders))
         kept = {strategy: holders[strategy] for strategy, quantity in after.items() if quantity}
         if kept:
             self.positions[fact.symbol] = kept
         for strategy, holding in kept.items():
             holding.quantity = after[strategy]
-            holding.average_price /= fact.ratio
+            holding.average_price = price_after(fact, holding.average_price)
             if holding.stop_price is not None:
-                holding.stop_price /= fact.ratio
+                holding.stop_price = price_after(fact, holding.stop_price)
             if holding.target_price is not None:
-                holding.target_price /= fact.ratio
+                holding.target_price = price_after(fact, holding.target_price)
         self._aim(fact.symbol)
 
     def adopt(self, fact: m.BookAdopted) -> None:

@@ -88,6 +88,26 @@ def split_among(holders: Mapping[str, Decimal], ratio: Decimal) -> dict[str, Dec
     return {owner: trimmed(share) for owner, share in cut.items()}
 
 
+def holders_after(action: CorporateAction, holders: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return what each holder has after a corporate action."""
+    return split_among(holders, action.ratio)
+
+
+def total_after(action: CorporateAction, quantity: Decimal) -> Decimal:
+    """Return what the account has after a corporate action, as the broker rounds it."""
+    return after_split(quantity, action.ratio)
+
+
+def price_after(action: CorporateAction, price: Decimal) -> Decimal:
+    """Return a price of ours (a stop, a target, an average) after a corporate action."""
+    return price / action.ratio
+
+
+def market_price_after(action: CorporateAction, price: float) -> float:
+    """Return a price of the market after a corporate action."""
+    return price / float(action.ratio)
+
+
 class HeldPosition:
     """What one strategy holds in one symbol, in shares or coins and US dollars.
 
@@ -218,10 +238,10 @@ class Positions:
         return self._trade(key, -coins, position.last_price)
 
     def _split(self, action: CorporateAction) -> tuple[Key, ...]:
-        after = split_among(self.holders(action.symbol), action.ratio)
+        after = holders_after(action, self.holders(action.symbol))
         for owner, quantity in sorted(after.items()):
             position = self.all[owner, action.symbol]
-            position.last_price /= action.ratio
+            position.last_price = price_after(action, position.last_price)
             self._put((owner, action.symbol), quantity, position.cost)
         return tuple((owner, action.symbol) for owner in sorted(after))
 
