@@ -6,7 +6,7 @@ import pytest
 
 from bench import path
 
-WIRE_MAX = {"calls": 360, "functions": 200, "files": 60, "jumps": 210}
+WIRE_MAX = {"calls": 300, "functions": 192, "files": 60, "jumps": 198}
 """Reached, with a few calls of room for a neighbor's change; wanted are 35 files and 110 jumps. Only ever lower these."""
 
 BACKTEST_MAX = {"calls": 565, "functions": 310, "files": 66, "jumps": 350}

@@ -145,10 +145,14 @@ class Desk:
         """Await work; its failure is alerted and goes no further."""
         try:
             await work
-        except Exception as error:  # quarantine: one order's fault must not stop the others
-            log.exception("order.task_failed", what=what)
-            text = f"{what}: {type(error).__name__}: {error}"
-            self.alert(Severity.CRITICAL, "edge_task_failed", text)
+        except Exception as error:  # noqa: BLE001 - quarantine: one order's fault must not stop the others
+            self.failed(what, error)
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Alert of work that failed."""
+        log.error("order.task_failed", what=what, exc_info=error)
+        text = f"{what}: {type(error).__name__}: {error}"
+        self.alert(Severity.CRITICAL, "edge_task_failed", text)
 
     async def stop(self) -> None:
         """Cancel all work and wait for its end."""

@@ -83,7 +83,10 @@ class OrderPath:
         waiting = self._chains[parent]
         try:
             while waiting:
-                await self._desk.guarded(self._submit(*waiting.popleft()), parent)
+                try:
+                    await self._submit(*waiting.popleft())
+                except Exception as error:  # noqa: BLE001 - quarantine: the next order must go on
+                    self._desk.failed(parent, error)
         finally:
             del self._chains[parent]
 

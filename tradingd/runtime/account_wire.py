@@ -87,8 +87,7 @@ class RequestLimiter:
 
     def try_acquire(self, lane: Lane) -> Slot | None:
         """Return a slot now or not at all; nobody overtakes who waits with as much right."""
-        is_behind = any(self._waiting[each] for each in Lane if each <= lane)
-        if is_behind or not self._take(lane, self._clock.now()):
+        if self._is_behind(lane) or not self._take(lane, self._clock.now()):
             return None
         return self._slots[lane]
 
@@ -139,6 +138,10 @@ class RequestLimiter:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def _is_behind(self, lane: Lane) -> bool:
+        waiting = self._waiting
+        return any(waiting.values()) and any(waiting[each] for each in Lane if each <= lane)
 
     def _take(self, lane: Lane, now: int) -> bool:
         if not self._has_slot(lane) or not self.budget.take(lane, now):

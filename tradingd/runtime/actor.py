@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from time import perf_counter_ns
 
@@ -38,7 +39,7 @@ class Station:
 
     async def run(self) -> None:
         """Take turns for ever."""
-        inbox, turn = self._inbox, self._turn
+        inbox, turn, held = self._inbox, self._turn, self.held
         while True:
             item = await inbox.get()
             began, turns = perf_counter_ns(), 1
@@ -51,7 +52,10 @@ class Station:
                     break
                 item = inbox.get_nowait()
                 turns += 1
-            self.held.add(perf_counter_ns() - began)
+            # `held.add`, without the call: every message of the order path comes by here.
+            span = perf_counter_ns() - began
+            held.counts[bisect_left(held.bounds_ns, span)] += 1
+            held.sum_ns += span
             self.turns += turns
             if turns == TURNS_MAX:
                 await asyncio.sleep(0)

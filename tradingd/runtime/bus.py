@@ -116,7 +116,10 @@ class Bus:
     def has_room(self) -> bool:
         """Tell whether every inbox is under half full: the door conflates while one is not."""
         half = self._inbox_max // 2
-        return all(inbox.qsize() < half for inbox in self._inboxes.values())
+        for inbox in self._inboxes.values():  # noqa: SIM110 - asked for every quote: no generator
+            if inbox.qsize() >= half:
+                return False
+        return True
 
     def is_quiet(self) -> bool:
         """Tell whether every station has handled all it was told."""

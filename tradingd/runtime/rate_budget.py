@@ -27,6 +27,11 @@ URGENT_PAUSE_NS = 5 * SECOND_NS
 UNSAID_PAUSE_NS = 2 * SECOND_NS
 """Market time to pause after a refusal that does not say when the quota changes."""
 
+_NINTHS = {Lane.EXIT: 9, Lane.CANCEL: 8, Lane.LOOKUP: 6, Lane.ENTRY: 5, Lane.POLL: 3}
+"""How much of a minute a lane and all less urgent ones may fill together."""
+
+_LEAST_URGENT_FIRST = tuple(reversed(Lane))
+
 _URGENT = frozenset({Lane.EXIT, Lane.CANCEL})
 
 
@@ -87,8 +92,7 @@ class RateBudget:
 
     def share(self, lane: Lane) -> int:
         """Return how much of a minute this lane and all less urgent ones may fill together."""
-        ninths = {Lane.EXIT: 9, Lane.CANCEL: 8, Lane.LOOKUP: 6, Lane.ENTRY: 5, Lane.POLL: 3}
-        return self._max * ninths[lane] // 9
+        return self._max * _NINTHS[lane] // 9
 
     def hear(self, said: QuotaSaid, now: int) -> None:
         """Learn from a reply what the broker itself counts; others may use the account, too."""
@@ -115,8 +119,11 @@ class RateBudget:
 
     def _is_full(self, lane: Lane) -> bool:
         """Tell whether one more would break the share of this lane, or of any that it falls under."""
-        if any(self._from(each) >= self.share(each) for each in Lane if each <= lane):
-            return True
+        used = 0
+        for each in _LEAST_URGENT_FIRST:
+            used += self._counts[each]
+            if each <= lane and used >= self._max * _NINTHS[each] // 9:
+                return True
         # What only exits may fill is kept from the others; the same must hold against the exits.
         return lane is Lane.EXIT and self._counts[Lane.EXIT] >= self.share(Lane.CANCEL)
 

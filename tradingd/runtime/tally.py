@@ -14,16 +14,16 @@ from tradingd.instruments.units import SECOND_NS
 class Tally:
     """Counts spans by upper bound; the last count is of what was longer than every bound."""
 
-    __slots__ = ("_bounds_ns", "bounds_s", "counts", "sum_ns")
+    __slots__ = ("bounds_ns", "bounds_s", "counts", "sum_ns")
 
     def __init__(self, bounds_s: Sequence[float]) -> None:
         assert list(bounds_s) == sorted(set(bounds_s)), "bounds rise"
         self.bounds_s = tuple(bounds_s)
         self.counts = [0] * (len(self.bounds_s) + 1)
         self.sum_ns = 0
-        self._bounds_ns = [round(bound * SECOND_NS) for bound in self.bounds_s]
+        self.bounds_ns = [round(bound * SECOND_NS) for bound in self.bounds_s]
 
     def add(self, span_ns: int) -> None:
         """Count one span; a span of exactly a bound is within it."""
-        self.counts[bisect_left(self._bounds_ns, span_ns)] += 1
+        self.counts[bisect_left(self.bounds_ns, span_ns)] += 1
         self.sum_ns += span_ns

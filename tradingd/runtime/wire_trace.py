@@ -35,9 +35,6 @@ _PRIVATE = re.compile(
 _ID = re.compile(r'("id"\s*:\s*)"[^"]*(?:"|$)')
 """In a reply about the account itself this is the account's."""
 
-_CONTROL = (b"error", b"success", b"subscription")
-"""Words of a market's frames that are no data; the flood itself is on the tape."""
-
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -139,5 +136,6 @@ class TracedSocket:
         if self._received < HANDSHAKE_FRAMES:
             self._received += 1
             return True
+        # Words of a market's frames that are no data; the flood itself is on the tape.
         text = frame.encode() if isinstance(frame, str) else frame
-        return any(word in text for word in _CONTROL)
+        return b"error" in text or b"success" in text or b"subscription" in text
