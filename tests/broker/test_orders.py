@@ -14,12 +14,15 @@ from tradingd.log.journal import JournalFailed
 from tradingd.messages import (
     CancelOrder,
     EmergencyClose,
+    Envelope,
     Level,
     LevelChanged,
+    Message,
     OrderApproved,
     Role,
     Side,
 )
+from tradingd.runtime.bus import InboxFull
 from tradingd.runtime.ports import Lane
 
 D = Decimal
@@ -490,3 +493,28 @@ async def test_without_a_journal_nothing_leaves(house: House) -> None:
     await house.until("OrderNotSent")
     assert house.one("OrderNotSent").reason == "journal"
     assert house.broker.posts() == 0
+
+
+@pytest.mark.parametrize("name", ["OrderSent", "OrderAccepted"])
+async def test_an_order_whose_fact_finds_no_room_holds_up_nobody(
+    house: House, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its slot and its place in the chain come back, and a cancel does not wait for it."""
+    publish, full = house.bus.publish, [ID]
+
+    def refuse_once(source: str, message: Message) -> Envelope:
+        if type(message).__name__ == name and full:
+            full.clear()
+            raise InboxFull("views", source, message)
+        return publish(source, message)
+
+    monkeypatch.setattr(house.bus, "publish", refuse_once)
+    house.say(approved())
+    house.say(approved(k=2))
+    await house.until(
+        lambda: "gen-e-s-1-2" in {each.order_id for each in house.all("OrderAccepted")}
+    )
+    assert house.one("AlertRaised").kind == "edge_task_failed"
+    assert not house.edge._orders.is_in_flight(ID)
+    await house.edge._orders.settled(ID)
+    assert house.edge.wire.trading._busy == 0
