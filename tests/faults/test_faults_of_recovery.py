@@ -218,7 +218,7 @@ def test_fault_16_an_entry_that_succeeds_after_the_halt_is_called_back_and_count
         await scene.said(parent, OrderSent)
         scene.life.ask(Ask.HALT, "enough")
         (approved,) = scene.of(parent, OrderApproved)
-        worst = approved.quantity * approved.limit_price
+        worst = approved.order.quantity * approved.order.limit_price
         while not scene.town.exchange.orders():
             assert counted(scene) == worst, "still on its way, and still in the exposure"
             assert not scene.of(parent, IntentClosed)
@@ -333,7 +333,7 @@ def test_fault_31_one_that_turns_up_is_back_in_the_limits_until_it_is_canceled(
         parent = scene.buy(100, "-1")
         await scene.said(parent, OrderSent)
         (approved,) = scene.of(parent, OrderApproved)
-        worst = approved.quantity * approved.limit_price
+        worst = approved.order.quantity * approved.order.limit_price
         scene.life.ask(Ask.PAUSE, "no more entries, so that it is not offered again")
         await scene.said(parent, OrderRejected, within_s=80)
         await pause(1)
