@@ -32,7 +32,7 @@ from tradingd.messages import Message
 from tradingd.portfolio.ledger import Ledger
 from tradingd.risk import brief, gate, rules
 from tradingd.risk.book import Book
-from tradingd.risk.case import Case, Refusal
+from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.exposure import measure
 from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
@@ -152,9 +152,9 @@ def _snapshot_while_moving(stack: ExitStack) -> None:
 
 
 def _exit_blocked(stack: ExitStack) -> None:
-    def entry_level(_case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
+    def entry_level(_case: Case, book: Book, _limits: RiskLimits) -> Seen:
         if book.permissions.level is m.Level.NORMAL:
-            return None
+            return book.permissions.level, m.Level.NORMAL
         return Refusal(book.permissions.level, m.Level.NORMAL, "not now")
 
     for place in (gate, rules):

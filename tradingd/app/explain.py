@@ -18,8 +18,14 @@ from tradingd.risk import brief
 from tradingd.risk.case import Case
 from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
-from tradingd.risk.measures import Answer, answers
-from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, rules_of_order
+from tradingd.risk.rules import (
+    ENTRY_RULES,
+    EXIT_RULES,
+    SIZE_RULES,
+    Answer,
+    answers,
+    rules_of_order,
+)
 from tradingd.risk.sizing import risk_sized
 from tradingd.wiring import WIRING
 

@@ -24,7 +24,7 @@ from tradingd.cli.shared import (
 if TYPE_CHECKING:
     from tradingd.app.explain import OrderStory, Story
     from tradingd.messages import Envelope
-    from tradingd.risk.measures import Answer
+    from tradingd.risk.rules import Answer
 
 _HIDDEN = {"type", "intent_id", "order_id", "strategy", "symbol", "side", "role"}
 """Fields that stand in the heading."""

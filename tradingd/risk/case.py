@@ -26,6 +26,14 @@ class Refusal(NamedTuple):
     reason: str
 
 
+Seen = Refusal | tuple[object, object]
+"""What a rule says: why not, or else the value it saw and the limit it holds, not yet as text.
+
+The gate is on the way of every order: a rule that lets pass makes no text, and whoever asks afterwards
+(`rules.answers`) shows the same numbers that the gate compared.
+"""
+
+
 class Case(msgspec.Struct, kw_only=True, gc=False):
     """One intent (an id of its own) or one order (with `order_id`) to be judged."""
 

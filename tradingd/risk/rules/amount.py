@@ -8,7 +8,7 @@ from tradingd.instruments.money import cents, round_quantity
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Market
 from tradingd.risk.book import Book
-from tradingd.risk.case import Case, Refusal
+from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
 
 
@@ -18,34 +18,34 @@ def value_of(case: Case) -> Decimal:
     return case.quantity * case.limit_price
 
 
-def finite(case: Case, _book: Book, _limits: RiskLimits) -> Refusal | None:
+def finite(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
     """Numbers that are none are refused before anything is compared with them."""
     for number in (case.quantity, case.limit_price, case.stop_price):
         if number is not None and not number.is_finite():
             return Refusal(f"{number}", "a finite number", "a quantity or price is not a number")
-    return None
+    return case.quantity, "a finite number"
 
 
-def lots(case: Case, _book: Book, _limits: RiskLimits) -> Refusal | None:
+def lots(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
     """Quantities are positive and whole lots: fractions of a share are refused."""
     lot = instrument(case.symbol).lot
     if case.quantity <= 0:
         return Refusal(f"{case.quantity}", "> 0", "the quantity must be positive")
     if round_quantity(case.symbol, case.quantity) != case.quantity:
         return Refusal(f"{case.quantity}", f"{lot}", f"{case.symbol} trades in lots of {lot}")
-    return None
+    return case.quantity, lot
 
 
-def order_quantity(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def order_quantity(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """Shares in one equity order."""
     if instrument(case.symbol).market is Market.CRYPTO:
-        return None
+        return case.quantity, "by value"
     if case.quantity > limits.order_quantity_max:
         return _beyond(case.quantity, limits.order_quantity_max, "order quantity", "")
-    return None
+    return case.quantity, limits.order_quantity_max
 
 
-def order_value(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def order_value(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """The worth of one order at its worst price: neither too much nor under the broker's minimum."""
     value = value_of(case)
     if value > limits.order_value_usd_max:
@@ -53,19 +53,20 @@ def order_value(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
     smallest = instrument(case.symbol).notional_usd_min
     if value < smallest:
         return Refusal(f"{cents(value)} USD", f"{smallest} USD", "the order is worth too little")
-    return None
+    return value, limits.order_value_usd_max
 
 
-def positions(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def positions(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """How many symbols may be held, approved entries included."""
     assert case.exposure is not None
     symbols = case.exposure.symbols
-    if case.symbol not in symbols and len(symbols) >= limits.positions_max:
-        return _beyond(Decimal(len(symbols) + 1), Decimal(limits.positions_max), "positions", "")
-    return None
+    count = len(symbols) if case.symbol in symbols else len(symbols) + 1
+    if count > limits.positions_max and case.symbol not in symbols:
+        return _beyond(Decimal(count), Decimal(limits.positions_max), "positions", "")
+    return count, limits.positions_max
 
 
-def position_share(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def position_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """One symbol's share of equity, counting what approved intents may still add."""
     room = case.exposure
     assert room is not None
@@ -74,10 +75,10 @@ def position_share(case: Case, _book: Book, limits: RiskLimits) -> Refusal | Non
     if after > limit:
         what = f"position in {case.symbol} ({limits.position_pct_max} % of equity)"
         return _beyond(cents(after), cents(limit), what, " USD")
-    return None
+    return after, limit
 
 
-def exposure_share(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def exposure_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """All positions' share of equity, counting what approved intents may still add."""
     room = case.exposure
     assert room is not None
@@ -86,16 +87,16 @@ def exposure_share(case: Case, _book: Book, limits: RiskLimits) -> Refusal | Non
     if after > limit:
         what = f"exposure ({limits.exposure_pct_max} % of equity)"
         return _beyond(cents(after), cents(limit), what, " USD")
-    return None
+    return after, limit
 
 
-def buying_power(case: Case, _book: Book, _limits: RiskLimits) -> Refusal | None:
+def buying_power(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
     """Cash that no approved intent has a claim on."""
     assert case.exposure is not None
     value = value_of(case)
     if value > case.exposure.power_usd:
         return _beyond(cents(value), cents(case.exposure.power_usd), "order value", " USD of cash")
-    return None
+    return value, case.exposure.power_usd
 
 
 def _beyond(value: Decimal, limit: Decimal, what: str, unit: str) -> Refusal:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tradingd.messages import Side
 from tradingd.risk.book import Book
-from tradingd.risk.case import Case, Refusal
+from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
 
 
-def held(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
+def held(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     """At most what is held and not already on its way out."""
     position = book.held(case.strategy, case.symbol)
     if case.quantity <= 0:
@@ -23,11 +23,11 @@ def held(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
             f"{free}",
             f"{case.strategy} holds {position} {case.symbol}, {leaving} is already leaving",
         )
-    return None
+    return case.quantity, free
 
 
-def new_id(case: Case, book: Book, _limits: RiskLimits) -> Refusal | None:
+def new_id(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     """An id is used once."""
     if case.order_id in book.orders or (not case.order_id and case.intent_id in book.reservations):
         return Refusal(case.order_id or case.intent_id, "new id", "this id is in use")
-    return None
+    return case.order_id or case.intent_id, "new id"

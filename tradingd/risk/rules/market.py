@@ -8,12 +8,12 @@ from tradingd.instruments.money import decimal_of
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Side
 from tradingd.risk.book import Book
-from tradingd.risk.case import Case, Refusal
+from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.exposure import mid_of
 from tradingd.risk.limits import RiskLimits
 
 
-def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
+def stale(case: Case, book: Book, limits: RiskLimits) -> Seen:
     """The mark, and the quote the author decided on, must be young enough in market time.
 
     A connection that is back says nothing of a symbol: the level may be NORMAL again while one that is still
@@ -27,25 +27,27 @@ def stale(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
     age = (case.now - min(mark.quoted_at, case.quoted_at)) / SECOND_NS
     if age > limits.quote_age_s_max:
         return _too_old(f"{age:.1f} s", f"the quote of {case.symbol} is {age:.1f} s old", limits)
-    return None
+    return age, limits.quote_age_s_max
 
 
 def _too_old(value: str, reason: str, limits: RiskLimits) -> Refusal:
     return Refusal(value, f"{limits.quote_age_s_max:g} s", reason)
 
 
-def confidence(case: Case, _book: Book, limits: RiskLimits) -> Refusal | None:
+def confidence(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     """A strategy must be sure enough; an operator is not asked."""
-    if not case.is_operator and not limits.confidence_min <= case.confidence <= 1:
+    if case.is_operator:
+        return "a person", limits.confidence_min
+    if not limits.confidence_min <= case.confidence <= 1:
         return Refusal(
             f"{case.confidence:.4g}",
             f"{limits.confidence_min:g}",
             f"confidence {case.confidence:.4g} is not between {limits.confidence_min:g} and 1",
         )
-    return None
+    return case.confidence, limits.confidence_min
 
 
-def collar(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
+def collar(case: Case, book: Book, limits: RiskLimits) -> Seen:
     """Prices stay inside the collar around the mark: the limit on both sides, the author's quote on ours."""
     mid = mid_of(book, case.symbol)
     if mid is None:
@@ -60,7 +62,7 @@ def collar(case: Case, book: Book, limits: RiskLimits) -> Refusal | None:
         touch = decimal_of(case.touch)
         if touch > high if case.side is Side.BUY else touch < low:
             return _outside(touch, mid, limits)
-    return None
+    return (case.limit_price, mid), limits.collar_pct
 
 
 def _outside(price: Decimal, mid: Decimal, limits: RiskLimits) -> Refusal:
