@@ -40,6 +40,7 @@ from tradingd.messages import (
     RunStopped,
     Side,
 )
+from tradingd.runtime.ports import Clock
 from tradingd.runtime.routing import ANYONE_SAYS
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
 from tradingd.simulator.exchange.settings import ExchangeSettings
@@ -55,6 +56,12 @@ HEARD_MAX = 10_000_000
 
 Tamper = Callable[[dict[str, Core]], None]
 Retell = Callable[[CoreSettings], CoreSettings]
+
+
+def keep_virtual_time(house: House, clock: Clock) -> None:
+    """Show the pulse no clock of this machine: a neighbor that holds the core is no step of it."""
+    house.pulse._wall_ns = clock.now
+    house.pulse._offset = clock.now() - clock.monotonic()
 
 
 class Town:
@@ -112,6 +119,7 @@ class Town:
             rng=rng,
             halt_file=self.halt_file,
         )
+        keep_virtual_time(house, self.clock)
         for envelope in await self.store.read():
             house.broker.apply(envelope)
         return Life(self, house, network, recovered.genesis)

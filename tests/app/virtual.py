@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
+from tests.app.lives import keep_virtual_time
 from tradingd.app import endpoints as ends_module
 from tradingd.app.session import is_down
 from tradingd.app.system import House
@@ -127,6 +128,7 @@ async def _session(
     house = House(
         cores, recovered, ends, store=store, tape=tape, network=network, rng=random.Random(seed)
     )
+    keep_virtual_time(house, clock)
     news = house.bus.watch("test", (LevelChanged, BrokerSnapshot), 100_000)
     house.start()
     house.bus.publish("daemon", RunStarted(recovered.genesis, "run", "test", "", "mock"))
