@@ -99,7 +99,7 @@ async def test_an_edited_log_names_station_sequence_and_both_words() -> None:
     n = next(n for n, e in enumerate(log) if isinstance(e.message, IntentApproved))
     honest = log[n].message
     assert isinstance(honest, IntentApproved)
-    forged = msgspec.structs.replace(honest, confidence=0.99)
+    forged = msgspec.structs.replace(honest, quantity=honest.quantity + 1)
     log[n] = Envelope(log[n].seq, log[n].at, log[n].source, forged)
     risk = {v.station: v for v in replay(log, tape.read(), fresh, WIRING)}["risk"]
 

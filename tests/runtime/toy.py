@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.support.verdicts import intent_approved, intent_refused, order_approved
+from tests.support.verdicts import intent_approved, intent_refused
 from tradingd.log.journal import Journal
 from tradingd.log.memory_store import MemoryStore
 from tradingd.log.memory_tape import MemoryTape
@@ -135,8 +135,7 @@ class Risk(Toy):
         if isinstance(message, Intent):
             return (self._judge(message),)
         if isinstance(message, OrderProposed):
-            fields = {f: getattr(message, f) for f in OrderApproved.__struct_fields__}
-            return (order_approved(**fields),)
+            return (OrderApproved(message),)
         return NOTHING
 
     def _judge(self, intent: Intent) -> Message:
