@@ -3,7 +3,7 @@
     python -m bench.gate [--intents N]
 
 One JSON line per case. `entry` names its quantity, `sized` leaves it to risk, `exit` sells what is held,
-`refused` meets a rule, `order` is a child that draws on its reservation. A verdict counts with its folds:
+`refused` meets a rule, `order` is a child that draws on its reservation. A verdict counts with its applies:
 the question and the answer are booked before the next one is asked.
 """
 

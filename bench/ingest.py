@@ -1,9 +1,9 @@
-"""Market data in: frames of msgpack quotes to the quotes station, beside alpaca-py on the very same frames.
+"""Market data in: frames of msgpack quotes to the quotes actor, beside alpaca-py on the very same frames.
 
     python -m bench.ingest [--messages N] [--batch B] [--rounds R] [--uvloop]
 
 Both sides get the frames from memory, so the kernel and the WebSocket library are left out on both. Ours is
-the whole way: stream, decoding, door, bus, journal (its tape thrown away), inbox, station. alpaca-py's is its
+the whole way: stream, decoding, door, bus, journal (its tape thrown away), mailbox, actor. alpaca-py's is its
 own consumer loop, with the handler that a user writes; once with models, once with `raw_data`.
 """
 
@@ -24,16 +24,16 @@ from bench.calibrate import bare_loop_per_cpu_s
 from tradingd.log.journal import Journal
 from tradingd.log.memory_store import NullStore
 from tradingd.log.memory_tape import NullTape
-from tradingd.messages import Market, StationFailed
+from tradingd.messages import ActorFailed, Market
 from tradingd.quotes.core import QuotesCore
+from tradingd.quotes.feed_handler import FeedHandler
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.handshake import StreamLost
-from tradingd.quotes.intake import Intake
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.quotes.settings import QuotesSettings
 from tradingd.quotes.stream import MarketStream
 from tradingd.quotes.wire import ext_of
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import SystemClock
 from tradingd.runtime.ports import Lane, Reply, SocketClosed
@@ -105,39 +105,39 @@ class Frames:
         return
 
 
-async def ours(frames: Sequence[bytes], count: int) -> None:
-    """Take all frames through stream, door, bus and station."""
+async def local(frames: Sequence[bytes], count: int) -> None:
+    """Take all frames through stream, door, bus and actor."""
     clock = SystemClock()
     bus = Bus(clock, Journal(NullStore(), NullTape()), WIRING)
-    station = Station("quotes", QuotesCore(QuotesSettings(symbols=SYMBOLS)), bus, _fail)
-    intake = Intake(bus, clock, SYMBOLS)
+    actor = Actor("quotes", QuotesCore(QuotesSettings(symbols=SYMBOLS)), bus, _fail)
+    handler = FeedHandler(bus, clock, SYMBOLS)
     stream = MarketStream(
         market=Market.US_EQUITY,
         url="memory",
         symbols=SYMBOLS,
         network=Frames(frames),
         clock=clock,
-        intake=intake,
-        sessions=Sessions(),
+        handler=handler,
+        sessions=MarketSessions(),
         settings=SETTINGS,
     )
-    working = asyncio.create_task(station.run())
+    working = asyncio.create_task(actor.run())
     try:
         await stream.run(_connected)
     except StreamLost:
         while not bus.is_quiet():  # noqa: ASYNC110 - the loop is to be busy here
-            await asyncio.sleep(0)  # the station works between
+            await asyncio.sleep(0)  # the actor works between
     working.cancel()
-    intake.close()
-    counts = intake.door.counts
-    assert station.turns + counts["conflated"] >= count == intake.quotes, counts
+    handler.close()
+    counts = handler.quote_filter.counts
+    assert actor.turns + counts["conflated"] >= count == handler.quotes, counts
 
 
 async def _connected() -> None:
     return
 
 
-def _fail(failed: StationFailed) -> None:
+def _fail(failed: ActorFailed) -> None:
     raise AssertionError(failed.traceback)
 
 
@@ -156,7 +156,7 @@ class _AlpacaFrames:
         return frame
 
 
-async def theirs(frames: Sequence[bytes], count: int, *, is_raw: bool) -> None:
+async def reported(frames: Sequence[bytes], count: int, *, is_raw: bool) -> None:
     """Take all frames through alpaca-py's consumer to a handler that reads one field."""
     stream = StockDataStream("-", "-", raw_data=is_raw)
     seen = 0
@@ -176,9 +176,9 @@ async def theirs(frames: Sequence[bytes], count: int, *, is_raw: bool) -> None:
 Run = Callable[[Sequence[bytes], int], Coroutine[None, None, None]]
 
 SIDES: dict[str, Run] = {
-    "ours": ours,
-    "alpaca_py": partial(theirs, is_raw=False),
-    "alpaca_py_raw": partial(theirs, is_raw=True),
+    "ours": local,
+    "alpaca_py": partial(reported, is_raw=False),
+    "alpaca_py_raw": partial(reported, is_raw=True),
 }
 
 

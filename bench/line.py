@@ -1,4 +1,4 @@
-"""The drained line on the four workloads: every station, the default rules, every fill counted.
+"""The synchronous runner on the four workloads: every actor, the default rules, every fill counted.
 
     python -m bench.line [bars|quotes|port|sweep ...] [--events N] [--step K]
 
@@ -129,7 +129,7 @@ def run(line: BacktestSettings, events: Events, count: int) -> dict[str, object]
         "run_s": round(wall, 3),
         "fills": collected.fills,
         "refusals": dict(collected.refusals),
-        "digest": backtest.house.digest()[:16],
+        "digest": backtest.system.digest()[:16],
     }
 
 

@@ -30,7 +30,7 @@ from bench.wire_server import SYMBOL, TRIGGER_SIZE, serving
 from tradingd.log.memory_store import NullStore
 from tradingd.messages import Quote
 from tradingd.research.backtest import Backtest, BacktestSettings
-from tradingd.runtime.http1 import Line
+from tradingd.runtime.http1 import KeptConnection
 from tradingd.runtime.network import AiohttpSocket
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
@@ -99,7 +99,11 @@ class _WireProfile:
         return isinstance(frame, bytes) and self._trigger in frame
 
     def _written(self, caller: FrameType | None) -> None:
-        if self._calls is not None and caller is not None and caller.f_code is Line.ask.__code__:
+        if (
+            self._calls is not None
+            and caller is not None
+            and caller.f_code is KeptConnection.ask.__code__
+        ):
             self.ways.append(Way(tuple(self._calls)))
             self._calls = None
 
@@ -144,7 +148,7 @@ def through_backtest() -> Way:
     two = list(itertools.islice(events, 2))
     sys.setprofile(note)
     try:
-        backtest.house.play("feed", two)
+        backtest.system.play("feed", two)
     finally:
         sys.setprofile(None)
     assert backtest.collector.fills == fills + 1, "a quote, its order and its fill"

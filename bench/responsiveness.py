@@ -24,7 +24,7 @@ import structlog
 from tests.api.flood import flood
 from tests.api.halting import WAYS, staged
 from tests.api.kit import served
-from tests.observability.house import attached, built, holding, story, tell
+from tests.observability.system import attached, built, holding, render, story
 
 FELT_EVERY_S = 0.001
 
@@ -38,7 +38,7 @@ def scrape(rounds: int) -> dict[str, object]:
 async def _scrape(folder: Path, rounds: int) -> dict[str, object]:
     view, metrics = built()
     attached(metrics, folder)
-    tell(view, metrics, story())
+    render(view, metrics, story())
     holding(metrics, view, range(100))
     spent_ms = []
     for _ in range(15 * rounds):

@@ -1,10 +1,10 @@
-"""Restarts on a month of log: until the books of every station, of the edge and of the readers stand again.
+"""Restarts on a month of log: until the books of every actor, of the edge and of the readers stand again.
 
     python -m bench.restart [--days 30] [--order-events 100000]
 
 One JSON line for each state the checkpoints may be in. The log is a simulated hour with its faults, told again
 under other ids until there are so many order events. `process_ms` is a whole new process, its imports included;
-`books_ms` the part of it that reads and folds. What then comes before the first order is the broker's answer.
+`books_ms` the part of it that reads and applies. What then comes before the first order is the broker's answer.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from random import Random
 import msgspec
 import structlog
 
-from tests.simulation.ground import lay
+from tests.simulation.environment import lay
 from tests.simulation.script import draw
 from tests.simulation.session import Session
-from tradingd.broker.known import KnownOrders
+from tradingd.broker.order_store import OrderStore
 from tradingd.log.order_log import OrderLog
 from tradingd.log.recovery import apply_all, recover
 from tradingd.log.segments import file_of, write_segment
@@ -40,7 +40,7 @@ from tradingd.messages import AnyMessage, Envelope, EquityMarked, RunStarted, Se
 from tradingd.runtime.ports import Checkpoint
 from tradingd.runtime.timer_heap import TimerHeap
 from tradingd.runtime.virtual_loop import VirtualLoop
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 ROOT = Path(__file__).parents[1]
@@ -69,15 +69,15 @@ def hour(seed: int = SEED) -> list[Envelope]:
         return session.disk.rows
 
 
-def told(seed: int = SEED) -> CoreSettings:
-    """Return what the stations of that hour were told."""
-    return lay(draw(seed, 1), CONFIG).told
+def given_settings(seed: int = SEED) -> CoreSettings:
+    """Return what the actors of that hour were told."""
+    return lay(draw(seed, 1), CONFIG).given_settings
 
 
 def month(rows: Sequence[Envelope], days: int, order_events: int) -> Iterator[list[Envelope]]:
-    """Yield the log of each day: the hour told again and again, each time under another genesis."""
+    """Yield the log of each day: the hour told again and again, each time under another instance id."""
     begun = next(e.message for e in rows if isinstance(e.message, RunStarted))
-    was = begun.genesis.encode()
+    was = begun.instance_id.encode()
     bodies = [(e, _ENCODE(e.message)) for e in rows]
     events = sum(type(e.message) not in NO_ORDER for e in rows)
     hours_a_day = -(-order_events // (events * days))
@@ -87,11 +87,11 @@ def month(rows: Sequence[Envelope], days: int, order_events: int) -> Iterator[li
     for day in range(days):
         told_today: list[Envelope] = []
         for place in range(hours_a_day):
-            genesis = "".join(letters.choices(string.ascii_lowercase, k=6)).encode()
+            instance_id = "".join(letters.choices(string.ascii_lowercase, k=6)).encode()
             later = day * DAY_NS + place * span_ns
             for envelope, body in bodies:
                 at = envelope.at + later
-                message = _DECODE(body.replace(was, genesis))
+                message = _DECODE(body.replace(was, instance_id))
                 told_today.append(Envelope(seq, at, envelope.source, message))
                 seq += 3  # quotes lie between
         yield told_today
@@ -99,7 +99,12 @@ def month(rows: Sequence[Envelope], days: int, order_events: int) -> Iterator[li
 
 def build(log_file: Path, days: int, order_events: int) -> dict[str, int]:
     """Write such a log with a checkpoint now and then, as a run would; returns what is in it."""
-    log, cores, known, timers = OrderLog(log_file), build_cores(told()), KnownOrders(), TimerHeap()
+    log, cores, known, timers = (
+        OrderLog(log_file),
+        build_cores(given_settings()),
+        OrderStore(),
+        TimerHeap(),
+    )
     log.open()
     log.put("genesis", "abcdef")
     rows = events = 0
@@ -140,29 +145,29 @@ def damage(log_file: Path, case: str) -> None:
 
 
 class Edge:
-    """What `recall` asks of the broker's edge."""
+    """What `restore_history` asks of the broker's edge."""
 
     def __init__(self) -> None:
-        self.known = KnownOrders()
+        self.known = OrderStore()
         self.kinds, self.load = self.known.kinds, self.known.load
         self.unfinished = self.known.unfinished
 
     def apply(self, envelope: Envelope) -> None:
-        """Fold one fact."""
+        """Apply one fact."""
         self.known.apply(envelope.message, envelope.at)
 
 
 async def start(log_file: Path) -> dict[str, float]:
     """Do what the daemon does between its imports and its first request; returns what it took."""
     import tradingd.app.daemon  # noqa: F401, PLC0415 - its imports are part of every start
-    from tradingd.app.history import recall  # noqa: PLC0415
+    from tradingd.app.history import restore_history  # noqa: PLC0415
 
     begun = time.perf_counter()
-    cores, edge, view = build_cores(told()), Edge(), HouseView()
+    cores, edge, view = build_cores(given_settings()), Edge(), SystemView()
     store = SqliteStore(log_file)
     await store.open()
     recovered = await recover(store, cores, WIRING, Random(1))
-    await recall(store, recovered, edge, cores, ((view, view.kinds),))  # type: ignore[arg-type]
+    await restore_history(store, recovered, edge, cores, ((view, view.kinds),))  # type: ignore[arg-type]
     took = time.perf_counter() - begun
     await store.close()
     return {"books_ms": round(took * 1000), "rows_folded": len(recovered.envelopes)}
@@ -171,12 +176,12 @@ async def start(log_file: Path) -> dict[str, float]:
 def restart(log_file: Path) -> dict[str, float]:
     """Start a new process on a log; returns what it took and what it says of itself."""
     begun, before = time.perf_counter(), os.times()
-    words = [sys.executable, "-m", "bench.restart", "--one", str(log_file)]
-    done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+    values = [sys.executable, "-m", "bench.restart", "--one", str(log_file)]
+    done = subprocess.run(values, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
     took, after = time.perf_counter() - begun, os.times()
     cpu = sum(after[2:4]) - sum(before[2:4])  # of children, user and system
-    said: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return {"process_ms": round(took * 1000), "process_cpu_ms": round(cpu * 1000), **said}
+    emitted: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {"process_ms": round(took * 1000), "process_cpu_ms": round(cpu * 1000), **emitted}
 
 
 def main() -> None:

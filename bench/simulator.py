@@ -92,8 +92,8 @@ def write_tape(path: Path, load: Load) -> None:
 @contextmanager
 def simulator(tape: Path) -> Iterator[tuple[int, int]]:
     """Run the shipped command on a tape; yields its process id and port."""
-    words = ["--port", "0", "--tape", str(tape), "--speed", "1", "--requests-per-minute", "0"]
-    command = [sys.executable, "-m", "tradingd", "simulator", *words, "--cash", "100000000"]
+    values = ["--port", "0", "--tape", str(tape), "--speed", "1", "--requests-per-minute", "0"]
+    command = [sys.executable, "-m", "tradingd", "simulator", *values, "--cash", "100000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         assert process.stdout is not None
         try:
@@ -191,8 +191,8 @@ class OrderClient:
             raw = await reply.read()
         self.found.rounds_ms[-1].append((time.perf_counter() - began) * 1000)
         self.found.refused += reply.status >= 300
-        told: dict[str, object] = json.loads(raw) if raw else {}
-        return told
+        settings: dict[str, object] = json.loads(raw) if raw else {}
+        return settings
 
 
 async def _order(port: int, pid: int, load: Load, pipe: Connection | None) -> Found:

@@ -34,11 +34,11 @@ class Start(NamedTuple):
     cpu_ms: float
 
 
-def start(words: Sequence[str]) -> Start:
+def start(values: Sequence[str]) -> Start:
     """Run a program to its end."""
     before = os.times()
     begun = time.perf_counter()
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)  # noqa: S603
+    subprocess.run([sys.executable, *values], cwd=ROOT, check=True, capture_output=True)  # noqa: S603
     wall = time.perf_counter() - begun
     after = os.times()
     cpu = (
@@ -56,11 +56,11 @@ def least(rounds: int, run: Callable[[], Start]) -> Start:
 def first_decision(seconds_more: float = 0.0) -> dict[str, float]:
     """Start a mock session, wait for its first decision, and stop it; return milliseconds and MiB."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "tradingd", "run", "-c", str(ROOT / "config/mock.toml")]
+        values = [sys.executable, "-m", "tradingd", "run", "-c", str(ROOT / "config/mock.toml")]
         environment = {**os.environ, "TRADINGD_RUN__STATE_DIR": f"{folder}/state"}
         begun = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - our own program
-            words, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
+            values, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:  # fmt: skip
             assert process.stdout is not None

@@ -3,7 +3,7 @@
     python -m bench.wire [--orders N] [--rounds R]
 
 The broker is another process (`wire_server`). `null` is a client of blocking sockets that decodes nothing:
-what the set-up itself costs, subtracted from the others. `ours` is the whole house, every station and both
+what the set-up itself costs, subtracted from the others. `local` is the whole system, every actor and both
 edges, with the journal off (nothing is kept) and on (SQLite, synchronous=FULL). `alpaca_py` is its stream
 with `submit_order` in the handler. Microseconds; one JSON line.
 """
@@ -42,8 +42,8 @@ Client = Callable[[int, int], None]
 """(port, orders): answers so many triggers."""
 
 
-def ours(port: int, orders: int, *, is_journaled: bool) -> None:
-    """Trade with the house."""
+def local(port: int, orders: int, *, is_journaled: bool) -> None:
+    """Trade with the system."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "log.sqlite3") if is_journaled else NullStore()
@@ -51,7 +51,7 @@ def ours(port: int, orders: int, *, is_journaled: bool) -> None:
             runner.run(trade(port, orders, store))
 
 
-def theirs(port: int, orders: int) -> None:
+def reported(port: int, orders: int) -> None:
     """Trade with alpaca-py as its examples do: submit in the handler of the stream."""
     logging.disable(logging.CRITICAL)
     client = TradingClient(KEY, KEY, url_override=f"http://127.0.0.1:{port}")
@@ -136,20 +136,20 @@ def play(client: Client, port: int, orders: int) -> list[float]:
 
 
 def ours_unkept(port: int, orders: int) -> None:
-    """Trade with the house, journal off."""
-    ours(port, orders, is_journaled=False)
+    """Trade with the system, journal off."""
+    local(port, orders, is_journaled=False)
 
 
 def ours_kept(port: int, orders: int) -> None:
-    """Trade with the house, journal on."""
-    ours(port, orders, is_journaled=True)
+    """Trade with the system, journal on."""
+    local(port, orders, is_journaled=True)
 
 
 CLIENTS: dict[str, Client] = {
     "null": null,
     "ours": ours_unkept,
     "ours_journaled": ours_kept,
-    "alpaca_py": theirs,
+    "alpaca_py": reported,
 }
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from bench.wire_server import DATA_PATH, SYMBOL, TRIGGER_SIZE, UPDATES_PATH
 from tests.support.settings import beyond, risk_limits, router_settings, supervisor_settings
-from tradingd.app.endpoints import Ends
-from tradingd.app.system import House
+from tradingd.app.endpoints import Endpoints
+from tradingd.app.system import TradingSystem
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.log.memory_tape import NullTape
 from tradingd.log.recovery import recover
@@ -21,20 +21,20 @@ from tradingd.runtime.clock import SystemClock
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import LogStore
 from tradingd.strategy.core import StrategySettings
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
 KEY = "-"
 
 
 class Trigger(Strategy):
-    """Wishes for one coin whenever the size of the bid says so."""
+    """Signals for one coin whenever the size of the bid says so."""
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         """Look at the size."""
         if quote.bid_size != TRIGGER_SIZE:
             return None
-        return Wish(side=Side.BUY, reason="trigger", quantity=Decimal(1))
+        return Signal(side=Side.BUY, reason="trigger", quantity=Decimal(1))
 
 
 STRATEGY = StrategySettings(
@@ -66,21 +66,21 @@ async def trade(port: int, orders: int, store: LogStore) -> None:
     rng = random.Random(1)
     recovered = await recover(store, cores, WIRING, rng)
     network = AiohttpNetwork()
-    house = House(
-        cores, recovered, _ends(port), store=store, tape=NullTape(), network=network, rng=rng
+    system = TradingSystem(
+        cores, recovered, _endpoints(port), store=store, tape=NullTape(), network=network, rng=rng
     )
-    closed = house.bus.watch("bench", (IntentClosed,))
-    house.start()
-    house.bus.publish("daemon", RunStarted(recovered.genesis, "bench", "", "", "paper"))
-    house.open_market()
+    closed = system.bus.watch("bench", (IntentClosed,))
+    system.start()
+    system.bus.publish("daemon", RunStarted(recovered.instance_id, "bench", "", "", "paper"))
+    system.open_market()
     for _ in range(orders):
         await closed.get()
-    await house.stop()
+    await system.stop()
     await network.close()
     await store.close()
 
 
-def _ends(port: int) -> Ends:
+def _endpoints(port: int) -> Endpoints:
     broker = AlpacaSettings(
         trading_url=f"http://127.0.0.1:{port}",
         trading_stream_url=f"ws://127.0.0.1:{port}{UPDATES_PATH}",
@@ -94,4 +94,4 @@ def _ends(port: int) -> Ends:
         crypto_stream_url=f"ws://127.0.0.1:{port}{DATA_PATH}",
         channels=("quotes",),
     )
-    return Ends(SystemClock(), broker, feed)
+    return Endpoints(SystemClock(), broker, feed)

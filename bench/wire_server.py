@@ -48,7 +48,7 @@ class Broker:
         app.router.add_get(UPDATES_PATH, self.serve_updates)
         app.router.add_post("/v2/orders", self.take_order)
         app.router.add_get("/v2/account", _answer(ACCOUNT))
-        app.router.add_get("/latencies", self.tell)
+        app.router.add_get("/latencies", self.render)
         for path in ("/v2/positions", "/v2/orders", "/v2/account/activities"):
             app.router.add_get(path, _answer([]))
         return app
@@ -95,8 +95,8 @@ class Broker:
 
     async def _cancel(self, order: dict[str, object]) -> None:
         assert self.updates is not None
-        told = {"event": "canceled", "order": {**order, "status": "canceled"}}
-        await self.updates.send_str(json.dumps({"stream": "trade_updates", "data": told}))
+        settings = {"event": "canceled", "order": {**order, "status": "canceled"}}
+        await self.updates.send_str(json.dumps({"stream": "trade_updates", "data": settings}))
 
     async def serve_updates(self, request: web.Request) -> web.WebSocketResponse:
         """Be the order stream."""
@@ -114,7 +114,7 @@ class Broker:
         self.updates = None
         return socket
 
-    async def tell(self, _request: web.Request) -> web.Response:
+    async def render(self, _request: web.Request) -> web.Response:
         """Return the latencies so far and forget them."""
         found, self.latencies_us = self.latencies_us, []
         return web.json_response(found)

@@ -19,4 +19,4 @@ Read `messages` first and `wiring` second.
 if not __debug__:
     raise SystemExit("tradingd refuses to run with -O: its assertions are part of its safety")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,8 +1,8 @@
-"""The one table: which station hears what, and which one may say it. Read this file second.
+"""The one table: which actor hears what, and which one may publish it. Read this file second.
 
-Stations are listed in the order a quote travels. A *core* station decides (synchronous, pure, replayed
-by `tradingd replay`); an *edge* station talks to the world and only states facts. Each message type has
-exactly one speaker, `SetTimer`, `CancelTimer` and `AlertRaised` excepted: they carry their speaker.
+Actors are listed in the order a quote travels. A *core* actor decides (synchronous, pure, replayed
+by `tradingd replay`); an *edge* actor talks to the world and only states facts. Each message type has
+exactly one publisher, `SetTimer`, `CancelTimer` and `AlertRaised` excepted: they carry their publisher.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tradingd.risk.gate import RiskCore
 from tradingd.risk.limits import RiskLimits
 from tradingd.router.core import RouterCore
 from tradingd.router.settings import RouterSettings
-from tradingd.runtime.routing import Row
+from tradingd.runtime.routing import ActorRow
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.core import StrategyCore, StrategySettings
 from tradingd.strategy.protocol import StrategyKind
@@ -36,18 +36,18 @@ ORDER_FACTS: frozenset[type[Message]] = frozenset({
 
 BOOK_FACTS: frozenset[type[Message]] = frozenset({
     m.OrderFilled, m.TradeBusted, m.FeeCharged, m.CashMoved, m.CorporateAction, m.BookAdopted,
-    m.DifferenceExplained,
+    m.BreakExplained,
 })  # fmt: skip
-"""What changes positions or cash; whoever keeps a book folds all of them."""
+"""What changes positions or cash; whoever keeps a book applies all of them."""
 
 
 def _row(
-    station: str,
+    actor: str,
     kind: Literal["core", "edge", "wire"],
-    hears: set[type[Message]],
-    says: set[type[Message]],
-) -> Row:
-    return Row(station, kind, frozenset(hears), frozenset(says))
+    subscribes: set[type[Message]],
+    publishes: set[type[Message]],
+) -> ActorRow:
+    return ActorRow(actor, kind, frozenset(subscribes), frozenset(publishes))
 
 
 _ROWS = (
@@ -94,7 +94,7 @@ _ROWS = (
         "broker",
         "wire",
         {m.RunStarted, m.OrderApproved, m.CancelOrder, m.SnapshotAsked, m.EmergencyClose, m.BookAdopted},
-        {m.BrokerConnected, m.BrokerLost, m.WordUnknown, m.ClockSkewed, m.BrokerSnapshot,
+        {m.BrokerConnected, m.BrokerLost, m.UnrecognizedValue, m.ClockSkewed, m.BrokerSnapshot,
          m.FeeCharged, m.CashMoved, m.CorporateAction, *ORDER_FACTS},
     ),
     _row(
@@ -102,7 +102,7 @@ _ROWS = (
         "core",
         {m.RunStarted, m.OrderApproved, m.BrokerSnapshot, m.OperatorAsked, m.FeeCharged,
          m.CashMoved, m.CorporateAction, *ORDER_FACTS},
-        {m.BookAdopted, m.DifferenceExplained, m.DifferenceUnexplained, m.BooksAgreed},
+        {m.BookAdopted, m.BreakExplained, m.BreakOpened, m.BooksAgreed},
     ),
     _row(
         "portfolio",
@@ -114,7 +114,7 @@ _ROWS = (
         "pulse",
         "edge",
         set(),
-        {m.StationFailed, m.StationStalled, m.StationRecovered, m.LoopLagged, m.ClockStepped,
+        {m.ActorFailed, m.ActorStalled, m.ActorRecovered, m.LoopLagged, m.ClockStepped,
          m.StrategyOverran},
     ),
     _row(
@@ -122,8 +122,8 @@ _ROWS = (
         "core",
         {m.RunStarted, m.SessionChanged, m.FeedStale, m.FeedRecovered, m.FeedConnected, m.FeedLost,
          m.BrokerConnected, m.BrokerLost, m.PositionChanged, m.EquityMarked, m.DayStarted,
-         m.CashMoved, m.BookAdopted, m.BooksAgreed, m.DifferenceUnexplained, m.StationFailed,
-         m.StationStalled, m.StationRecovered, m.LoopLagged, m.ClockStepped, m.ClockSkewed, m.StrategyStopped,
+         m.CashMoved, m.BookAdopted, m.BooksAgreed, m.BreakOpened, m.ActorFailed,
+         m.ActorStalled, m.ActorRecovered, m.LoopLagged, m.ClockStepped, m.ClockSkewed, m.StrategyStopped,
          m.StrategyOverran, m.OrderRejected, m.OrderRefused, m.BrokerSnapshot, m.OperatorAsked,
          m.TimerFired},
         {m.LevelChanged, m.SnapshotAsked, m.EmergencyClose, m.StrategySuspended},
@@ -132,10 +132,10 @@ _ROWS = (
     _row("notify", "edge", set(), set()),  # watches, and says only what anyone may: alerts
 )  # fmt: skip
 
-WIRING: dict[str, Row] = {row.station: row for row in _ROWS}
-"""Station name -> row, in the order of the line."""
+WIRING: dict[str, ActorRow] = {row.actor: row for row in _ROWS}
+"""Actor name -> row, in the order of the line."""
 
-WATCHERS_HEAR: frozenset[type[Message]] = frozenset(kind for row in _ROWS for kind in row.says) - {
+OBSERVED: frozenset[type[Message]] = frozenset(kind for row in _ROWS for kind in row.publishes) - {
     m.Quote,
     m.Trade,
     m.BarReceived,
@@ -146,18 +146,20 @@ WATCHERS_HEAR: frozenset[type[Message]] = frozenset(kind for row in _ROWS for ki
 """What the read-only edges hear (views, logs, metrics, records, alerts): all but the market's flood."""
 
 
-def speaker_of(kind: type[Message]) -> str:
-    """Return the one station that may say `kind`; KeyError for what anyone may say."""
-    return _SPEAKERS[kind]
+def publisher_of(kind: type[Message]) -> str:
+    """Return the one actor that may publish `kind`; KeyError for what anyone may publish."""
+    return _PUBLISHERS[kind]
 
 
-_SPEAKERS = {kind: row.station for row in _ROWS for kind in row.says}
-assert len(_SPEAKERS) == sum(len(row.says) for row in _ROWS), "a message type has two speakers"
+_PUBLISHERS = {kind: row.actor for row in _ROWS for kind in row.publishes}
+assert len(_PUBLISHERS) == sum(len(row.publishes) for row in _ROWS), (
+    "a message type has two speakers"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSettings:
-    """Everything the deciding stations are told, and all of it: what is not here cannot matter to them."""
+    """Everything the deciding actors are told, and all of it: what is not here cannot matter to them."""
 
     quotes: QuotesSettings
     strategies: tuple[StrategySettings, ...]
@@ -171,7 +173,7 @@ class CoreSettings:
 
 
 def build_cores(settings: CoreSettings) -> dict[str, Core]:
-    """Return station name -> core, in the order of the line."""
+    """Return actor name -> core, in the order of the line."""
     return {
         "quotes": QuotesCore(settings.quotes),
         "strategy": StrategyCore(settings.strategies, settings.kinds),

@@ -8,7 +8,7 @@ from tradingd.broker.outcome import error_text
 from tradingd.runtime.ports import Reply
 
 
-def _said(reply: Reply) -> str:
+def _published(reply: Reply) -> str:
     if reply.status < 300:
         return f"HTTP {reply.status} {body_of(reply).get('status', '')}".strip()
     return f"HTTP {reply.status} {' '.join(error_text(reply))}"
@@ -17,7 +17,7 @@ def _said(reply: Reply) -> str:
 async def _placed(paper: Paper) -> str:
     reply = await paper.place(paper.settings.equity)
     if reply.status != 200:
-        raise Unanswered(f"the order was refused: {_said(reply)}")
+        raise Unanswered(f"the order was refused: {_published(reply)}")
     return str(body_of(reply)["id"])
 
 
@@ -40,7 +40,7 @@ async def replace_events(paper: Paper) -> str:
         await paper.at_venue(order_id)
         again = await paper.replace(order_id, qty="3")
     return (
-        f"replace of {before} {_said(changed)}; of the replaced one {_said(again)}; "
+        f"replace of {before} {_published(changed)}; of the replaced one {_published(again)}; "
         f"events {', '.join(events_of(frames)) or 'none'}"
     )
 
@@ -49,25 +49,25 @@ async def id_twice(paper: Paper) -> str:
     """Use an id again after its order was canceled."""
     reply = await paper.place(paper.settings.equity)
     if reply.status != 200:
-        raise Unanswered(f"the order was refused: {_said(reply)}")
+        raise Unanswered(f"the order was refused: {_published(reply)}")
     order = body_of(reply)
     await paper.ask("DELETE", f"/v2/orders/{order['id']}")
     twice = await paper.place(
         paper.settings.equity, client_order_id=order["client_order_id"], limit_price="1.00"
     )
-    return _said(twice)
+    return _published(twice)
 
 
 async def crypto_fok(paper: Paper) -> str:
     """Ask for fill-or-kill far from the market, where it can only be killed."""
-    return _said(await paper.place(paper.settings.crypto, time_in_force="fok"))
+    return _published(await paper.place(paper.settings.crypto, time_in_force="fok"))
 
 
 async def cancel_twice(paper: Paper) -> str:
     """Cancel what is canceled."""
     order_id = await _placed(paper)
-    told = [_said(await paper.ask("DELETE", f"/v2/orders/{order_id}")) for _ in range(2)]
-    return "; then ".join(told)
+    settings = [_published(await paper.ask("DELETE", f"/v2/orders/{order_id}")) for _ in range(2)]
+    return "; then ".join(settings)
 
 
 ORDER_QUESTIONS: Questions = {

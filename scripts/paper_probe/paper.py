@@ -21,7 +21,7 @@ from tradingd.broker.settings import AlpacaSettings
 from tradingd.quotes.handshake import StreamRefused, open_market_socket
 from tradingd.runtime.account_wire import AccountWire
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket, SocketClosed
-from tradingd.runtime.wire_trace import Ring
+from tradingd.runtime.wire_trace import WireTrace
 
 PAPER_HOST = "paper-api.alpaca.markets"
 DATA_HOSTS = frozenset({"data.alpaca.markets", "stream.data.alpaca.markets"})
@@ -69,7 +69,7 @@ class PaperSettings:
     feed: str = "iex"
     equity: str = EQUITY
     crypto: str = PAIR
-    patience_s: float = 30.0
+    timeout_s: float = 30.0
     """Real time that a socket's own time-outs are waited for."""
 
 
@@ -102,9 +102,9 @@ class Paper:
         self.settings = settings
         self.clock = clock
         keys = (settings.broker.secret_key, settings.broker.key_id)
-        self.ring = Ring(clock, keys, TEXT_MAX)
+        self.trace = WireTrace(clock, keys, TEXT_MAX)
         self._wire = AccountWire(network, clock, per_min_max=120, secrets=keys)
-        self._wire.ring = self.ring
+        self._wire.trace = self.trace
         self._prefix = prefix
         self._count = 0
         self._is_alone = False
@@ -122,7 +122,7 @@ class Paper:
             raise Unanswered(f"the account could not be read: HTTP {reply.status}")
         account = body_of(reply)
         number = str(account.get("account_number", ""))
-        self.ring.hide(number, str(account.get("id", "")))
+        self.trace.hide(number, str(account.get("id", "")))
         host = urlsplit(self.settings.broker.trading_url).hostname
         if host not in LOOPBACK and not number.startswith(PAPER_NUMBER):
             raise NotPaper("the keys open an account whose number is no paper account's")
@@ -247,7 +247,7 @@ class Paper:
 
     async def _undo(self) -> str:
         """Ask for the end of all that is there; return what was there."""
-        orders = [row for row in await self._rows(OPEN_ORDERS) if self._is_ours(row)]
+        orders = [row for row in await self._rows(OPEN_ORDERS) if self._is_own(row)]
         for row in orders:
             await self.ask("DELETE", f"/v2/orders/{row.get('id')}")
         names = [str(row.get("client_order_id")) for row in orders]
@@ -263,15 +263,15 @@ class Paper:
             raise Unanswered(f"{path}: HTTP {reply.status}")
         return rows_of(reply)
 
-    def _is_ours(self, row: dict[str, Any]) -> bool:
+    def _is_own(self, row: dict[str, Any]) -> bool:
         is_named = str(row.get("client_order_id", "")).startswith(self._prefix)
         return is_named or bool({str(row.get("id")), str(row.get("replaces"))} & self._orders)
 
     def frames(self) -> tuple[str, ...]:
         """Return what crossed the wire since the last time, redacted, without other people's business."""
-        told = tuple(_without_others(line) for line in self.ring.lines())
-        self.ring.clear()
-        return told
+        settings = tuple(_without_others(line) for line in self.trace.lines())
+        self.trace.clear()
+        return settings
 
     @contextlib.asynccontextmanager
     async def updates(self) -> AsyncIterator[list[str | bytes]]:
@@ -320,8 +320,8 @@ class _Update(msgspec.Struct):
 
 def events_of(frames: list[str | bytes]) -> list[str]:
     """Return the events of trade updates, in order."""
-    told = [msgspec.json.decode(frame, type=_Update) for frame in frames]
-    return [str(one.data.get("event")) for one in told if one.stream == "trade_updates"]
+    settings = [msgspec.json.decode(frame, type=_Update) for frame in frames]
+    return [str(one.data.get("event")) for one in settings if one.stream == "trade_updates"]
 
 
 def _without_others(line: str) -> str:

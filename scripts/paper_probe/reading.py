@@ -37,26 +37,26 @@ async def bad_keys(paper: Paper) -> str:
         "unknown key": dict(zip(header, ("PKNOBODY", "wrong"), strict=True)),
         "no keys": {},
     }
-    told = []
+    settings = []
     for name, keys in shown.items():
         reply = await paper.ask("GET", "/v2/account", keys=keys)
-        told.append(f"{name}: HTTP {reply.status} {' '.join(error_text(reply))}")
-    return "; ".join(told)
+        settings.append(f"{name}: HTTP {reply.status} {' '.join(error_text(reply))}")
+    return "; ".join(settings)
 
 
 async def unfilled_day_orders(paper: Paper) -> str:
     """Count how day orders without a fill ended that lived until the close."""
     rows = rows_of(await paper.ask("GET", "/v2/orders?status=closed&limit=500"))
-    ends = Counter(
+    endpoints = Counter(
         str(row.get("status"))
         for row in rows
         if row.get("time_in_force") == "day"
         and row.get("filled_qty") == "0"
         and _is_after_close(time_ns(row.get("expired_at") or row.get("canceled_at")))
     )
-    if not ends:
+    if not endpoints:
         raise Unanswered("the account has no day order that lived until the close without a fill")
-    return ", ".join(f"{status} {count}" for status, count in sorted(ends.items()))
+    return ", ".join(f"{status} {count}" for status, count in sorted(endpoints.items()))
 
 
 def _is_after_close(at: int) -> bool:

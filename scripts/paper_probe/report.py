@@ -38,7 +38,7 @@ async def ask_all(
 ) -> list[Answer]:
     """Ask one after the other; each takes back what it did, or the next is not asked."""
     await paper.verify()
-    paper.ring.clear()
+    paper.trace.clear()
     answers: list[Answer] = []
     is_clean = True
     for name, (question, ask) in questions.items():

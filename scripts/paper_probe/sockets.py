@@ -23,17 +23,17 @@ async def auth_timeout(paper: Paper) -> str:
     """Connect and say nothing."""
     socket = await paper.connect(paper.data_stream_url)
     began = paper.clock.monotonic()
-    told = []
+    settings = []
     try:
-        async with asyncio.timeout(paper.settings.patience_s):
+        async with asyncio.timeout(paper.settings.timeout_s):
             await _receive(socket)  # the welcome
             while True:
-                told.append(_word(await _receive(socket)))
+                settings.append(_word(await _receive(socket)))
     except TimeoutError:
-        return f"nothing within {paper.settings.patience_s:g} s"
+        return f"nothing within {paper.settings.timeout_s:g} s"
     except SocketClosed as closed:
         took = (paper.clock.monotonic() - began) / 1e9
-        return f"closed after {took:.0f} s: {', '.join(told)}, {closed}"
+        return f"closed after {took:.0f} s: {', '.join(settings)}, {closed}"
     finally:
         await socket.close()
 
@@ -44,9 +44,9 @@ async def second_connection(paper: Paper) -> str:
     try:
         second = await paper.data_socket()
     except Unanswered as refused:
-        told = f"second: {refused}"
+        settings = f"second: {refused}"
     else:
-        told = "second: authenticated"
+        settings = "second: authenticated"
         await second.close()
     finally:
         await first.close()
@@ -59,8 +59,8 @@ async def second_connection(paper: Paper) -> str:
             continue
         await third.close()
         took = (paper.clock.monotonic() - began) / 1e9
-        return f"{told}; free again {took:.0f} s after a clean end"
-    return f"{told}; not free again within 100 s"
+        return f"{settings}; free again {took:.0f} s after a clean end"
+    return f"{settings}; not free again within 100 s"
 
 
 async def symbol_limit(paper: Paper) -> str:
@@ -73,11 +73,11 @@ async def symbol_limit(paper: Paper) -> str:
             "31 on quotes": {"quotes": list(SYMBOLS)},
             "31 on bars": {"bars": list(SYMBOLS)},
         }
-        told = []
+        settings = []
         for name, want in wants.items():
             await socket.send(_encode({"action": "subscribe", **want}))
-            told.append(f"{name}: {_word(await _control(socket))}")
-        return "; ".join(told)
+            settings.append(f"{name}: {_word(await _control(socket))}")
+        return "; ".join(settings)
     except SocketClosed as closed:
         raise Unanswered(f"the socket ended: {closed}") from closed
     finally:

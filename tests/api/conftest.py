@@ -1,4 +1,4 @@
-"""The API over a small real house, on plain asyncio; where sockets are treated roughly, on uvloop too."""
+"""The API over a small real system, on plain asyncio; where sockets are treated roughly, on uvloop too."""
 
 from __future__ import annotations
 

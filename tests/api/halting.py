@@ -50,9 +50,9 @@ class Stage:
         }
         self.url = ""
 
-    def shell(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def shell(self, *values: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "tradingd", *words], cwd=self.folder, env=self.environment,
+            [sys.executable, "-m", "tradingd", *values], cwd=self.folder, env=self.environment,
             capture_output=True, text=True, check=False, timeout=REAL_S_MAX,
         )  # fmt: skip
 
@@ -98,9 +98,9 @@ class Stage:
     def submit(self, symbol: str, side: str, quantity: str, off_pct: str) -> None:
         quote = self.ask(f"/v2/stocks/quotes/latest?symbols={symbol}")["quotes"][symbol]
         price = (Decimal(str(quote["bp"])) * (1 + Decimal(off_pct) / 100)).quantize(Decimal("0.01"))
-        told = self.post("/api/orders", {"symbol": symbol, "side": side, "quantity": quantity,
+        settings = self.post("/api/orders", {"symbol": symbol, "side": side, "quantity": quantity,
                                          "limit_price": str(price), "reason": "a test"})  # fmt: skip
-        assert told["verdict"] == "approved", told
+        assert settings["verdict"] == "approved", settings
 
     def until(self, is_so: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + REAL_S_MAX
@@ -127,9 +127,9 @@ def _ns(stamp: str) -> int:
 
 
 @contextlib.contextmanager
-def started(folder: Path, env: dict[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, env: dict[str, str], *values: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", *words], cwd=folder, env=env, text=True,
+        [sys.executable, "-m", "tradingd", *values], cwd=folder, env=env, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:
@@ -142,21 +142,21 @@ def started(folder: Path, env: dict[str, str], *words: str) -> Iterator[subproce
 def staged(folder: Path) -> Iterator[Stage]:
     """A daemon at work on a broker of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = ("simulator", "--port", "0", "--speed", str(SPEED), "--minutes", "300",
+    values = ("simulator", "--port", "0", "--speed", str(SPEED), "--minutes", "300",
              "--start", "2024-03-05 10:00", "--symbols", ",".join((*SYMBOLS, "BTC/USD")))  # fmt: skip
-    with started(folder, env, *words) as broker:
+    with started(folder, env, *values) as broker:
         assert broker.stdout is not None
-        told = Stage(folder, broker.stdout.readline().split()[-1])
-        with started(folder, told.environment, "run") as process:
+        settings = Stage(folder, broker.stdout.readline().split()[-1])
+        with started(folder, settings.environment, "run") as process:
             assert process.stdout is not None
             for line in process.stdout:
                 record = json.loads(line)
-                told.url = record.get("url", told.url)
-                if record.get("house_level") == "normal":
+                settings.url = record.get("url", settings.url)
+                if record.get("system_level") == "normal":
                     break
             with drained(process):
-                working(told)
-                yield told
+                working(settings)
+                yield settings
                 process.terminate()
                 process.wait(REAL_S_MAX)
 

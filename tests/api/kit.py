@@ -1,4 +1,4 @@
-"""A small real house under the API: bus, supervisor, gate and strategies, without broker and market."""
+"""A small real system under the API: bus, supervisor, gate and strategies, without broker and market."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.support.verdicts import order_approved
 from tradingd import messages as m
 from tradingd.api.auth import ROLES, Access, token_file
 from tradingd.api.guard import new_request_id
-from tradingd.api.http import Api
-from tradingd.api.operator import Controls, Desk
-from tradingd.api.routing import Surface
-from tradingd.api.stream import Stream
+from tradingd.api.http import HttpApi
+from tradingd.api.operator import Commands, Controls
+from tradingd.api.routing import ApiContext
+from tradingd.api.stream import EventStream
 from tradingd.messages import (
     AlertRaised,
     Core,
@@ -39,13 +39,13 @@ from tradingd.observability.meters import Meters
 from tradingd.observability.metrics import Metrics
 from tradingd.observability.watcher import Watcher
 from tradingd.risk.gate import RiskCore
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.supervisor.core import SupervisorCore
 from tradingd.views.limits import Limits
-from tradingd.views.system_view import HouseView
-from tradingd.wiring import WIRING, speaker_of
+from tradingd.views.system_view import SystemView
+from tradingd.wiring import WIRING, publisher_of
 
 AT = 1_709_649_000_000_000_000
 CANARY = "canary-api-7f3d-secret"
@@ -94,7 +94,7 @@ MORNING: tuple[Message, ...] = (
     m.OrderAccepted("g-e-sma-2-1", "b2"),
     m.EquityMarked(D(100_014), D(98_994), D(1020), D(14), D(0), D(14), D(0), False),
 )
-"""A house at work: IBM held, one order filled, one working, everything in order."""
+"""A system at work: IBM held, one order filled, one working, everything in order."""
 
 
 @dataclass
@@ -110,31 +110,30 @@ class Kit:
     def __post_init__(self) -> None:
         self.bus = Bus(self.clock, self.log, WIRING)
         self.asked = self.bus.watch("test", (m.OperatorAsked,))
-        self.view = HouseView()
+        self.view = SystemView()
         metrics = Metrics(Meters("0.1.0", "mock"), self.view, ("sma",), ("us_equity",))
-        self.failures: list[m.StationFailed] = []
+        self.failures: list[m.ActorFailed] = []
         cores: dict[str, Core] = {
             "supervisor": SupervisorCore(supervisor_settings(markets=(Market.US_EQUITY,))),
             "risk": RiskCore(RISK),
         }
-        self.stations = {
-            name: Station(name, core, self.bus, self.failures.append)
-            for name, core in cores.items()
+        self.actors = {
+            name: Actor(name, core, self.bus, self.failures.append) for name, core in cores.items()
         }
-        self.stream = Stream(self.view)
+        self.stream = EventStream(self.view)
         self.watcher = Watcher(
             self.bus, self.view, metrics, self.stream.touch, on_failure=self.failures.append
         )
-        self.surface = Surface(
+        self.context = ApiContext(
             view=self.view,
             metrics=metrics,
-            desk=Desk(self.bus, self.view, Controls("g", self._stop)),
+            commands=Commands(self.bus, self.view, Controls("g", self._stop)),
             stream=self.stream,
             limits=LIMITS,
             strategies=("sma",),
             settings={"run": {"mode": "mock"}, "keys": {"ALPACA_SECRET_KEY": "********"}},
         )
-        self.api = Api(self.surface, self._lockout)
+        self.api = HttpApi(self.context, self._lockout)
 
     def _stop(self, who: str, reason: str, *, keep: bool) -> None:
         self.stops.append((who, reason, keep))
@@ -142,11 +141,11 @@ class Kit:
     def _lockout(self, peer: str) -> None:
         self.bus.publish("control", AlertRaised("control", Severity.WARNING, "auth_failures", peer))
 
-    def say(self, *messages: Message) -> None:
+    def publish(self, *messages: Message) -> None:
         for message in messages:
-            self.bus.publish(speaker_of(type(message)), message)
+            self.bus.publish(publisher_of(type(message)), message)
 
-    def said(self, kind: type[Message]) -> list[Any]:
+    def published(self, kind: type[Message]) -> list[Any]:
         return [each.message for each in self.log if type(each.message) is kind]
 
     async def settle(self) -> None:
@@ -181,12 +180,12 @@ class Kit:
 @contextlib.asynccontextmanager
 async def served(folder: Path, *, morning: bool = True) -> AsyncIterator[Kit]:
     kit = Kit(folder)
-    tasks = [asyncio.create_task(station.run()) for station in kit.stations.values()]
+    tasks = [asyncio.create_task(actor.run()) for actor in kit.actors.values()]
     tasks.append(asyncio.create_task(kit.watcher.run()))
     await kit.api.start(folder, "127.0.0.1", 0)
     kit.tokens = {role: token_file(folder, role).read_text().strip() for role in ROLES}
     if morning:
-        kit.say(*MORNING)
+        kit.publish(*MORNING)
         await kit.settle()
     try:
         yield kit

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingd.api.audit import AuditFailed, AuditTrail, Row, verify
+from tradingd.api.audit import AuditFailed, AuditRow, AuditTrail, verify
 
 
-def row(what: str = "{}") -> Row:
-    return Row(
+def row(what: str = "{}") -> AuditRow:
+    return AuditRow(
         n=0, at="2024-03-05T14:30:00+00:00", request_id="r", peer="uid:0", role="operate",
         method="POST", path="/api/control/pause", what=what, phase="asked",
     )  # fmt: skip

@@ -169,7 +169,7 @@ async def test_fault_85_a_call_without_the_right_is_on_record_and_does_nothing(k
     for row, path in zip(rows, ("resume", "flatten", "orders"), strict=True):
         assert '"phase":"refused"' in row
         assert path in row
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 async def test_checklist_04_every_digest_is_compared_whole_and_in_constant_time(
@@ -198,7 +198,7 @@ def test_checklist_10_no_caller_names_an_address_or_a_path() -> None:
         if route.body is not None:
             fields |= set(route.body.__struct_fields__)
     assert fields
-    assert not {field for field in fields for word in ("url", "host", "path", "file", "address") if word in field}  # fmt: skip
+    assert not {field for field in fields for value in ("url", "host", "path", "file", "address") if value in field}  # fmt: skip
 
 
 @pytest.mark.parametrize(

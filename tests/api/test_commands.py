@@ -1,4 +1,4 @@
-"""What commands do to the house, and what they answer."""
+"""What commands do to the system, and what they answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tradingd.api.audit import verify
 from tradingd.api.auth import Access
 from tradingd.messages import Ask, Role
 from tradingd.reconciler.core import ReconcilerCore
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 
 pytestmark = pytest.mark.usefixtures("kit")
 HALT = "/api/risk/emergency-stop"
@@ -30,8 +30,8 @@ async def test_a_halt_is_latched_when_it_answers_and_may_be_asked_again(kit: Kit
         status, body = await kit.call("POST", HALT, Access.HALT, body=WHY)
         assert status == 202
         assert (body["is_done"], body["level"], body["causes"]) == (True, "halted", ["halt"])
-    assert [asked.ask for asked in kit.said(m.OperatorAsked)] == [Ask.HALT] * 3
-    assert kit.said(m.OperatorAsked)[0].who == "halt@127.0.0.1"
+    assert [asked.ask for asked in kit.published(m.OperatorAsked)] == [Ask.HALT] * 3
+    assert kit.published(m.OperatorAsked)[0].who == "halt@127.0.0.1"
 
 
 async def test_a_halt_needs_neither_request_id_nor_a_disk(kit: Kit) -> None:
@@ -56,7 +56,7 @@ async def test_resuming_is_harder_than_halting(kit: Kit) -> None:
 async def test_fault_81_a_resume_while_the_books_differ_is_refused_with_the_reason(
     kit: Kit,
 ) -> None:
-    kit.say(m.DifferenceUnexplained("position", "IBM", "10", "12"))
+    kit.publish(m.BreakOpened("position", "IBM", "10", "12"))
     status, body = await kit.call("POST", "/api/control/resume", body=WHY)
     assert (status, body["code"]) == (409, "resume_refused")
     assert "differ" in body["reason"]
@@ -68,21 +68,26 @@ async def reconciling(kit: Kit) -> AsyncIterator[None]:
     core = ReconcilerCore()
     for envelope in kit.log:
         core.apply(envelope.message, envelope.at)
-    station = Station("reconciler", core, kit.bus, kit.failures.append)
-    running = asyncio.create_task(station.run())
+    actor = Actor("reconciler", core, kit.bus, kit.failures.append)
+    running = asyncio.create_task(actor.run())
     yield
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_person_sees_what_differs_and_accepts_it_with_a_reason(kit: Kit) -> None:
-    path, strangers = "/api/control/reconcile", [stranger("by-hand"), stranger("another")]
+    path, external_ids = (
+        "/api/control/reconcile",
+        [unidentified("by-hand"), unidentified("another")],
+    )
     async with reconciling(kit):
-        kit.say(books("2500", ("IBM", "12"), orders=[stranger("g-e-sma-2-1"), *strangers]))
+        kit.publish(
+            books("2500", ("IBM", "12"), orders=[unidentified("g-e-sma-2-1"), *external_ids])
+        )
         await kit.settle()
         status, body = await kit.call("GET", "/api/reconcile", Access.READ)
         assert (status, body["is_agreed"], body["broker_cash_usd"]) == (200, False, "2500")
-        assert [(row["kind"], row["ours"], row["theirs"]) for row in body["differences"]] == [
+        assert [(row["kind"], row["local"], row["reported"]) for row in body["differences"]] == [
             ("position", "10", "12"), ("cash", "98994", "2500"),
             ("foreign_order", "not ours", "another"), ("foreign_order", "not ours", "by-hand"),
         ]  # fmt: skip
@@ -92,7 +97,7 @@ async def test_a_person_sees_what_differs_and_accepts_it_with_a_reason(kit: Kit)
         assert (await kit.call("POST", path, body={"reason": ""}))[0] == 400
         status, body = await kit.call("POST", path, body={"reason": "bought by hand"})
         assert (status, body["is_done"], body["causes"]) == (202, True, [])
-        adopted = kit.said(m.BookAdopted)[-1]
+        adopted = kit.published(m.BookAdopted)[-1]
         assert adopted.reason == "accepted by operate@127.0.0.1: bought by hand"
         status, body = await kit.call("GET", "/api/reconcile", Access.READ)
         assert (body["is_agreed"], body["differences"]) == (True, [])
@@ -119,7 +124,7 @@ def books(
     return m.BrokerSnapshot("period", amount, amount, amount, rows, tuple(orders), AT)
 
 
-def stranger(order_id: str) -> m.BrokerOrder:
+def unidentified(order_id: str) -> m.BrokerOrder:
     return m.BrokerOrder(order_id, "b2", "IBM", m.Side.BUY, Decimal(5), Decimal(0), "new")
 
 
@@ -144,8 +149,8 @@ async def test_an_order_passes_the_gate_and_its_verdict_is_the_answer(kit: Kit) 
     status, body = await kit.call("POST", "/api/orders", body=order)
     assert (status, body["verdict"]) == (202, "approved"), body
     assert body["intent_id"] == "g-o-operator-1"
-    (said,) = kit.said(m.OperatorOrder)
-    assert (said.role, said.quantity, said.who) == (
+    (emitted,) = kit.published(m.OperatorOrder)
+    assert (emitted.role, emitted.quantity, emitted.who) == (
         Role.ENTRY, Decimal(10), "operate@127.0.0.1",
     )  # fmt: skip
     status, body = await kit.call("POST", "/api/orders", body={**order, "quantity": "900000"})
@@ -156,8 +161,8 @@ async def test_an_order_passes_the_gate_and_its_verdict_is_the_answer(kit: Kit) 
 
 
 async def test_numbers_of_orders_go_on_after_a_restart(kit: Kit) -> None:
-    said = m.OperatorOrder("g-o-operator-41", "AIG", m.Side.BUY, Role.ENTRY, Decimal(1), None, "x", "y")  # fmt: skip
-    kit.view.restore([m.Envelope(0, AT, "control", said)])
+    emitted = m.OperatorOrder("g-o-operator-41", "AIG", m.Side.BUY, Role.ENTRY, Decimal(1), None, "x", "y")  # fmt: skip
+    kit.view.restore([m.Envelope(0, AT, "control", emitted)])
     assert kit.view.activity.operator_orders == 41
 
 
@@ -165,8 +170,8 @@ async def test_an_order_without_a_verdict_is_pending_and_never_guessed(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tradingd.api.operator.ANSWER_REAL_S_MAX", 0.05)
-    kit.stations["risk"].is_quarantined = True
-    kit.bus._inboxes.pop("risk")
+    kit.actors["risk"].is_quarantined = True
+    kit.bus._mailboxes.pop("risk")
     kit.bus._forget_routes()
     order = {"symbol": "AIG", "side": "buy", "quantity": "10", "reason": "by hand"}
     status, body = await kit.call("POST", "/api/orders", body=order)
@@ -179,29 +184,29 @@ async def test_only_our_own_working_orders_can_be_canceled(kit: Kit) -> None:
     assert (status, body["code"]) == (409, "closed")
     asked = asyncio.create_task(kit.call("POST", "/api/orders/g-e-sma-2-1/cancel", body=WHY))
     await kit.asked.get()
-    kit.say(m.OrderCanceled("g-e-sma-2-1", Decimal(0)))
+    kit.publish(m.OrderCanceled("g-e-sma-2-1", Decimal(0)))
     status, body = await asked
     assert (status, body["is_done"]) == (202, True)
-    assert kit.said(m.OperatorAsked)[0].target == "g-e-sma-2-1"
+    assert kit.published(m.OperatorAsked)[0].target == "g-e-sma-2-1"
 
 
 async def test_all_working_orders_can_be_canceled_at_once(kit: Kit) -> None:
     asked = asyncio.create_task(kit.call("POST", "/api/orders/all/cancel", body=WHY))
     await kit.asked.get()
-    kit.say(m.OrderCanceled("g-e-sma-2-1", Decimal(0)))
+    kit.publish(m.OrderCanceled("g-e-sma-2-1", Decimal(0)))
     status, body = await asked
     assert (status, body["is_done"]) == (202, True)
-    assert kit.said(m.OperatorAsked)[0].target == "all"
+    assert kit.published(m.OperatorAsked)[0].target == "all"
 
 
 async def test_a_strategy_stops_and_starts(kit: Kit) -> None:
     asked = asyncio.create_task(kit.call("POST", "/api/strategies/sma/stop", body=WHY))
     await kit.asked.get()
-    kit.say(m.StrategyStopped("sma", "asked"))
+    kit.publish(m.StrategyStopped("sma", "asked"))
     assert (await asked)[1]["is_done"]
     status, body = await kit.call("POST", "/api/strategies/sma/stop", body=WHY)
     assert (status, body["is_done"]) == (202, True), "asking again changes nothing"
-    assert len(kit.said(m.OperatorAsked)) == 1
+    assert len(kit.published(m.OperatorAsked)) == 1
     assert (await kit.call("POST", "/api/strategies/other/start", body=WHY))[0] == 404
 
 
@@ -222,8 +227,8 @@ async def test_every_command_is_on_record_before_it_acts_with_its_result(kit: Ki
     trail = kit.folder / "audit.jsonl"
     assert verify(trail).fault == ""
     rows = [json.loads(line) for line in trail.read_text().splitlines()]
-    told = [(row["path"], row["role"], row["phase"], row["result"]) for row in rows]
-    assert told == [
+    settings = [(row["path"], row["role"], row["phase"], row["result"]) for row in rows]
+    assert settings == [
         (HALT, "halt", "asked", ""),
         (HALT, "halt", "done", "202"),
         ("/api/control/resume", "halt", "refused", "forbidden"),
@@ -239,7 +244,7 @@ async def test_the_trail_goes_on_over_a_restart(kit: Kit) -> None:
     await kit.call("POST", HALT, Access.HALT, body=WHY)
     await kit.api.close()
     async with served(kit.folder, morning=False) as again:
-        again.say(*MORNING)
+        again.publish(*MORNING)
         await again.settle()
         await again.call("POST", HALT, Access.HALT, body=WHY)
     found = verify(kit.folder / "audit.jsonl")

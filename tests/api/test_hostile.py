@@ -25,7 +25,7 @@ from tradingd.api.audit import verify
 from tradingd.api.auth import Access
 from tradingd.api.calls import BODY_BYTES_MAX
 from tradingd.api.connections import CONNECTIONS_MAX
-from tradingd.api.throttle import GUESSES_MAX, Throttle, Traffic
+from tradingd.api.throttle import GUESSES_MAX, RequestThrottle, Traffic
 from tradingd.observability import logs
 
 WHY = {"reason": "test"}
@@ -71,7 +71,7 @@ async def test_fault_86_a_foreign_host_or_page_is_refused_even_with_the_token(
     for method, path, body in (("POST", PAUSE, WHY), ("GET", "/api/health", None), ("GET", "/healthz", None)):  # fmt: skip
         status, answer = await kit.call(method, path, headers=headers, body=body)
         assert (status, answer["code"]) == (403, "forbidden")
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 async def test_no_answer_invites_another_page(kit: Kit) -> None:
@@ -92,7 +92,7 @@ async def test_fault_86_only_json_commands(kit: Kit, kind: str) -> None:
         session.post(kit.api.address + PAUSE, data=b'{"reason":"x"}', headers=headers) as reply,
     ):
         assert reply.status == 415
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 async def test_fault_88_a_huge_body_is_refused_told_or_not(kit: Kit) -> None:
@@ -115,7 +115,7 @@ async def test_fault_88_a_huge_body_is_refused_told_or_not(kit: Kit) -> None:
                 assert reply.status == 413
         except aiohttp.ClientError:
             pass  # cut off before it was through with its body
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 async def test_headers_have_a_size(kit: Kit) -> None:
@@ -142,7 +142,7 @@ async def test_fault_88_who_speaks_too_slowly_is_hung_up_on(
         "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"
     )
     assert b"408" in (await raw(kit, head.encode())).split(b"\r\n")[0]
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 async def test_what_is_no_http_gets_a_code_and_none_of_the_parsers_words(kit: Kit) -> None:
@@ -179,7 +179,7 @@ async def test_fault_87_guessing_ends_in_a_lockout_that_never_stands_before_a_ha
     status, answer = await kit.call("GET", "/api/health", Access.OPERATE)
     assert (status, answer["code"]) == (429, "locked_out")
     assert (await kit.call("POST", PAUSE, body=WHY))[0] == 429
-    assert [alert.kind for alert in kit.said(m.AlertRaised)] == ["auth_failures"]
+    assert [alert.kind for alert in kit.published(m.AlertRaised)] == ["auth_failures"]
     assert (await kit.call("POST", HALT, Access.READ, body=WHY))[0] == 429
     status, answer = await kit.call("POST", HALT, Access.HALT, body=WHY)
     assert (status, answer["level"]) == (202, "halted")
@@ -197,8 +197,10 @@ async def test_the_socket_is_never_locked_out(kit: Kit) -> None:
 async def test_commands_are_rationed_and_told_when_to_come_again(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_s = Throttle.wait_s  # no time passes, however long the calls take
-    monkeypatch.setattr(Throttle, "wait_s", lambda self, peer, kind, _: wait_s(self, peer, kind, 0))
+    wait_s = RequestThrottle.wait_s  # no time passes, however long the calls take
+    monkeypatch.setattr(
+        RequestThrottle, "wait_s", lambda self, peer, kind, _: wait_s(self, peer, kind, 0)
+    )
     answers = [await kit.call("POST", PAUSE, Access.HALT, body={"reason": "\n"}) for _ in range(8)]
     statuses = [status for status, _ in answers]
     assert statuses[:5] == [400] * 5
@@ -206,7 +208,7 @@ async def test_commands_are_rationed_and_told_when_to_come_again(
 
 
 def test_a_bucket_fills_again_and_a_peer_has_its_own() -> None:
-    throttle = Throttle()
+    throttle = RequestThrottle()
     assert [throttle.wait_s("a", Traffic.COMMAND, 0) for _ in range(5)] == [0.0] * 5
     assert 0 < throttle.wait_s("a", Traffic.COMMAND, 0) <= 0.2
     assert throttle.wait_s("b", Traffic.COMMAND, 0) == 0.0
@@ -215,7 +217,7 @@ def test_a_bucket_fills_again_and_a_peer_has_its_own() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**9)), max_size=200))
 def test_no_peer_ever_gets_more_than_its_share(calls: list[tuple[str, int]]) -> None:
-    throttle, now = Throttle(), 0
+    throttle, now = RequestThrottle(), 0
     granted: dict[str, int] = {}
     for peer, step in calls:
         now += step
@@ -267,7 +269,7 @@ async def post_raw(kit: Kit, path: str, data: bytes) -> int:
 
 @pytest.fixture
 def unrationed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Throttle, "wait_s", lambda *_: 0.0)
+    monkeypatch.setattr(RequestThrottle, "wait_s", lambda *_: 0.0)
 
 
 @pytest.mark.usefixtures("unrationed")
@@ -277,8 +279,8 @@ async def test_fault_90_hostile_bodies_are_refused_at_the_door(kit: Kit) -> None
     cases += [("/api/orders", {**good, **change}) for change in ORDERS]
     for path, body in cases:
         assert await post_raw(kit, path, json.dumps(body).encode()) == 400, body
-    assert not kit.said(m.OperatorAsked)
-    assert not kit.said(m.OperatorOrder)
+    assert not kit.published(m.OperatorAsked)
+    assert not kit.published(m.OperatorOrder)
 
 
 @pytest.mark.usefixtures("unrationed")
@@ -289,7 +291,7 @@ async def test_fault_90_hostile_json_is_refused_at_the_door(kit: Kit) -> None:
         b'{"a":' * 2000, b'{"reason":"x","reason":' + b'"' * 3, b'{"reason":"\\ud800"}',
     ):  # fmt: skip
         assert await post_raw(kit, PAUSE, data) == 400, data[:20]
-    assert not kit.said(m.OperatorAsked)
+    assert not kit.published(m.OperatorAsked)
 
 
 @settings(max_examples=60)
@@ -326,7 +328,7 @@ async def test_fault_89_words_of_others_never_break_a_line_of_the_log(kit: Kit) 
     logs.configure(stream, run_id="RUN", mode="mock", level="debug", secrets=(CANARY,))
     try:
         evil = f'IBM\n{{"event":"halt.level_changed"}}\r\x1b[2J{BIDI} {CANARY}'
-        kit.say(m.WordUnknown(evil, evil), m.OrderRejected("g-e-sma-2-1", evil, evil))
+        kit.publish(m.UnrecognizedValue(evil, evil), m.OrderRejected("g-e-sma-2-1", evil, evil))
         await kit.call("GET", "/api/%0a%0dX", headers={"User-Agent": "a\tb"})
         await kit.call("POST", "/api/orders/%0aX/cancel", body=WHY)
         await kit.settle()
@@ -363,7 +365,7 @@ async def test_fault_91_secrets_are_in_no_answer(kit: Kit) -> None:
 def test_fault_92_only_loopback_can_be_bound() -> None:
     from typing import get_args
 
-    from tradingd.config.sections import Api
+    from tradingd.config.sections import ApiSection
     from tradingd.instruments.settings import fields_of
 
-    assert set(get_args(fields_of(Api)["bind"].annotation)) == {"127.0.0.1", "::1"}
+    assert set(get_args(fields_of(ApiSection)["bind"].annotation)) == {"127.0.0.1", "::1"}

@@ -33,8 +33,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
         env={**kept, "PYTHONPATH": str(ROOT), "TRADINGD_RUN__STATE_DIR": str(folder / "s"),
              "TRADINGD_API__PORT": "0", "TRADINGD_MOCK__MINUTES": "600"},
     ) as process:  # fmt: skip
-        patience = threading.Timer(REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(REAL_S_MAX, process.kill)
+        timeout.start()
         assert process.stdout is not None
         url = ""
         for line in process.stdout:
@@ -43,7 +43,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
             if record["event"] == "reconcile.book_adopted":
                 break
         yield process.pid, folder / "s", url
-        patience.cancel()
+        timeout.cancel()
         process.kill()
 
 
@@ -60,9 +60,9 @@ def listening(pid: int) -> list[tuple[str, int]]:
     found = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[3] == LISTENS and words[9] in inodes(pid):
-                address, _, port = words[1].partition(":")
+            values = line.split()
+            if values[3] == LISTENS and values[9] in inodes(pid):
+                address, _, port = values[1].partition(":")
                 found.append((address, int(port, 16)))
     return found
 

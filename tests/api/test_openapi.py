@@ -21,7 +21,7 @@ from tests.api.kit import Kit, served
 from tradingd.api.auth import Access
 from tradingd.api.guard import new_request_id
 from tradingd.api.routes import ROUTES, schema
-from tradingd.api.throttle import Throttle
+from tradingd.api.throttle import RequestThrottle
 from tradingd.cli import _COMMANDS
 
 DOCS = (Path(__file__).parents[2] / "docs/api.md").read_text()
@@ -29,7 +29,7 @@ DOCS = (Path(__file__).parents[2] / "docs/api.md").read_text()
 
 def test_the_docs_name_every_route_its_role_and_no_other() -> None:
     rows = re.findall(r"^\| `(GET|POST) ([^`]+)` \| (\w+) \|", DOCS, re.MULTILINE)
-    assert sorted(rows) == sorted((r.method, r.path, r.access.word) for r in ROUTES)
+    assert sorted(rows) == sorted((r.method, r.path, r.access.label) for r in ROUTES)
 
 
 def test_the_docs_name_every_field_of_every_body() -> None:
@@ -56,15 +56,15 @@ def test_the_docs_name_every_code_that_is_answered() -> None:
 
 
 def test_every_route_documents_who_may_and_what_may_go_wrong() -> None:
-    told = json.loads(schema())
+    accepted = json.loads(schema())
     for route in ROUTES:
-        operation = told["paths"][route.path][route.method.lower()]
+        operation = accepted["paths"][route.path][route.method.lower()]
         assert operation["operationId"] == route.name
         assert {"429", "500"} <= operation["responses"].keys()
         assert bool(operation["security"]) is (route.access is not Access.NONE)
         if route.body is not None:
             reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-            body = told["components"]["schemas"][reference.rpartition("/")[2]]
+            body = accepted["components"]["schemas"][reference.rpartition("/")[2]]
             assert body["additionalProperties"] is False
 
 
@@ -102,8 +102,8 @@ class Background:
 @pytest.fixture(scope="module")
 def background(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     patched = pytest.MonkeyPatch()
-    patched.setattr(Throttle, "wait_s", lambda *_: 0.0)
-    patched.setattr(Throttle, "guessed_wrong", lambda *_: False)
+    patched.setattr(RequestThrottle, "wait_s", lambda *_: 0.0)
+    patched.setattr(RequestThrottle, "guessed_wrong", lambda *_: False)
     for name in ("ANSWER_REAL_S_MAX", "RESUME_REAL_S_MAX"):
         patched.setattr(f"tradingd.api.operator.{name}", 0.02)
     with Background(tmp_path_factory.mktemp("fuzz")) as kit:

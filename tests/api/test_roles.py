@@ -10,7 +10,7 @@ import pytest
 from tests.api.kit import Kit
 from tradingd.api.auth import ROLES, Access, Tokens, digest_of, open_tokens, token_file
 from tradingd.api.routes import ROUTES
-from tradingd.api.routing import Route
+from tradingd.api.routing import ApiRoute
 
 BODIES = {"submit_order": {"symbol": "IBM", "side": "buy", "quantity": "1", "reason": "test"}}
 READS = [route for route in ROUTES if route.method == "GET" and route.name != "stream"]
@@ -18,19 +18,19 @@ COMMANDS = [route for route in ROUTES if route.is_command]
 ANSWERS = {200, 202, 404, 409}
 
 
-def path_of(route: Route) -> str:
+def path_of(route: ApiRoute) -> str:
     name = "sma" if "strateg" in route.path else "g-e-sma-1-1"
     return route.path.replace("{id}", name)
 
 
-def body_of(route: Route) -> dict[str, str] | None:
+def body_of(route: ApiRoute) -> dict[str, str] | None:
     return BODIES.get(route.name, {"reason": "test"}) if route.is_command else None
 
 
-@pytest.mark.parametrize("access", [None, *ROLES], ids=lambda a: a.word if a else "nobody")
+@pytest.mark.parametrize("access", [None, *ROLES], ids=lambda a: a.label if a else "nobody")
 @pytest.mark.parametrize("route", [*READS, *COMMANDS], ids=lambda route: route.name)
 async def test_fault_85_a_route_answers_its_roles_and_no_other(
-    kit: Kit, route: Route, access: Access | None
+    kit: Kit, route: ApiRoute, access: Access | None
 ) -> None:
     before = len(kit.log)
     status, body = await kit.call(route.method, path_of(route), access, body=body_of(route))
@@ -43,7 +43,7 @@ async def test_fault_85_a_route_answers_its_roles_and_no_other(
 
 
 @pytest.mark.parametrize("route", COMMANDS, ids=lambda route: route.name)
-async def test_a_get_never_changes_anything(kit: Kit, route: Route) -> None:
+async def test_a_get_never_changes_anything(kit: Kit, route: ApiRoute) -> None:
     before = len(kit.log)
     status, _ = await kit.call("GET", path_of(route))
     assert status in (200, 405)

@@ -60,7 +60,7 @@ async def test_a_reader_begins_with_the_state_and_hears_what_changes(kit: Kit) -
         assert (event, first["is_complete"], first["orders"], first["fills"]) == ("change", False, [], [])  # fmt: skip
         assert first["health"]["level"] == "normal"
         assert [one["symbol"] for one in first["positions"]] == ["IBM"]
-        kit.say(approved("g-e-sma-3-1"), m.OrderSent("g-e-sma-3-1"))
+        kit.publish(approved("g-e-sma-3-1"), m.OrderSent("g-e-sma-3-1"))
         event_id, _, change = await reader.next()
         assert [(one["order_id"], one["status"]) for one in change["orders"]] == [("g-e-sma-3-1", "submitted")]  # fmt: skip
         assert change["is_complete"]
@@ -87,7 +87,7 @@ async def test_a_storm_of_changes_becomes_one_event_an_interval(
         await reader.next()
         for latest in (199, 399, 599, 799):
             for equity in range(latest - 199, latest + 1):
-                kit.say(marked(equity))
+                kit.publish(marked(equity))
                 await asyncio.sleep(0)
             await kit.settle()
             ended.put_nowait(None)
@@ -97,7 +97,7 @@ async def test_a_storm_of_changes_becomes_one_event_an_interval(
 async def test_who_comes_back_gets_what_it_missed_once(kit: Kit) -> None:
     async with Reader(kit) as reader:
         event_id, _, _ = await reader.next()
-    kit.say(m.OrderCanceled("g-e-sma-2-1", m.OrderRejected.__struct_defaults__[0]))
+    kit.publish(m.OrderCanceled("g-e-sma-2-1", m.OrderRejected.__struct_defaults__[0]))
     await kit.settle()
     async with Reader(kit, event_id) as reader:
         event_id, _, missed = await reader.next()
@@ -123,7 +123,7 @@ async def test_readers_are_counted_and_leave_their_place(kit: Kit) -> None:
     for reader in readers:
         await reader.__aexit__()
     for number in range(3):  # what a reader left is noticed at the next word to it
-        kit.say(marked(number))
+        kit.publish(marked(number))
         await asyncio.sleep(2 * INTERVAL_REAL_S)
     assert kit.stream.readers == 0
 
@@ -139,7 +139,7 @@ async def test_the_end_of_the_api_ends_every_stream_at_once(kit: Kit) -> None:
 async def test_an_alert_and_a_signal_travel_once(kit: Kit) -> None:
     async with Reader(kit) as reader:
         await reader.next()
-        kit.say(
+        kit.publish(
             m.Intent("g-e-sma-9", "sma", "IBM", m.Side.BUY, m.Role.ENTRY, None, "why", 0.9, 1.0, 1.0, AT),
         )  # fmt: skip
         kit.bus.publish("control", m.AlertRaised("control", m.Severity.INFO, "test", "text"))

@@ -20,7 +20,7 @@ from tradingd.messages import (
     Side,
 )
 from tradingd.risk.limits import RiskLimits
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 from tradingd.strategy.settings import Param, StrategySettings
 from tradingd.wiring import CoreSettings
 
@@ -29,7 +29,7 @@ SYMBOL = "ACMX"
 
 
 class Once(Strategy):
-    """Wishes for one large purchase, and later, if told, to sell it all."""
+    """Signals for one large purchase, and later, if told, to sell it all."""
 
     def __init__(self, quantity: int, algorithm: str, leave: str = "") -> None:
         self._quantity = Decimal(quantity)
@@ -37,12 +37,14 @@ class Once(Strategy):
         self._leave = leave
         self._has_traded = False
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         if self._leave and view.is_long and not view.is_waiting:
-            return Wish(side=Side.SELL, reason="out", algorithm=self._leave)
+            return Signal(side=Side.SELL, reason="out", algorithm=self._leave)
         if self._has_traded:
             return None
-        return Wish(side=Side.BUY, reason="in", quantity=self._quantity, algorithm=self._algorithm)
+        return Signal(
+            side=Side.BUY, reason="in", quantity=self._quantity, algorithm=self._algorithm
+        )
 
     def on_fill(self, fill: OrderFilled, view: PositionView) -> None:
         self._has_traded = True
@@ -57,7 +59,7 @@ class Family:
         self.live: dict[str, Decimal] = {}
         self.filled = Decimal(0)
 
-    def hear(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         if isinstance(message, OrderApproved):
             self.live[message.order_id] = message.order.quantity
         elif isinstance(message, OrderFilled):
@@ -92,7 +94,7 @@ def check_children(log: Sequence[Envelope]) -> None:
         named = getattr(message, "intent_id", getattr(message, "order_id", "").rpartition("-")[0])
         family = families.get(named)
         if family is not None:
-            family.hear(message)
+            family.handle(message)
             family.check(envelope.at)
     assert families
 
@@ -100,10 +102,10 @@ def check_children(log: Sequence[Envelope]) -> None:
 def wishing(
     algorithm: str, quantity: int = 400, leave: str = ""
 ) -> Callable[[CoreSettings], CoreSettings]:
-    """Return a house with one strategy that wishes once, and limits that let it."""
+    """Return a system with one strategy that wishes once, and limits that let it."""
     params: dict[str, Param] = {"quantity": quantity, "algorithm": algorithm, "leave": leave}
 
-    def retell(told: CoreSettings) -> CoreSettings:
+    def retell(settings: CoreSettings) -> CoreSettings:
         strategy = StrategySettings(
             name="once",
             kind="once",
@@ -113,12 +115,14 @@ def wishing(
             refusal_wait_s=1,
         )
         limits: RiskLimits = dataclasses.replace(
-            told.risk,
+            settings.risk,
             order_value_usd_max=Decimal(200_000),
             position_pct_max=Decimal(80),
             exposure_pct_max=Decimal(80),
             reach_pct=Decimal(1),
         )
-        return dataclasses.replace(told, strategies=(strategy,), kinds={"once": Once}, risk=limits)
+        return dataclasses.replace(
+            settings, strategies=(strategy,), kinds={"once": Once}, risk=limits
+        )
 
     return retell

@@ -1,4 +1,4 @@
-"""Several lives of one house over one market, in virtual time: it may stop, crash, lose its database, be halted.
+"""Several lives of one system over one market, in virtual time: it may stop, crash, lose its database, be halted.
 
 `virtual.play` records one whole session; here a test holds the strings while the session goes on.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tradingd.app import endpoints as ends_module
-from tradingd.app.system import House
+from tradingd.app.system import TradingSystem
 from tradingd.config import load
 from tradingd.config.mapping import core_settings, warmup_of
 from tradingd.instruments.calendar import ns_of
@@ -41,13 +41,13 @@ from tradingd.messages import (
     Side,
 )
 from tradingd.runtime.ports import Clock
-from tradingd.runtime.routing import ANYONE_SAYS
+from tradingd.runtime.routing import ANYONE_PUBLISHES
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
 from tradingd.simulator.wire.network import SimulatorNetwork
-from tradingd.wiring import WATCHERS_HEAR, WIRING, CoreSettings, build_cores
+from tradingd.wiring import OBSERVED, WIRING, CoreSettings, build_cores
 
 M = TypeVar("M", bound=Message)
 CONFIG = Path(__file__).parents[2] / "config"
@@ -58,10 +58,10 @@ Tamper = Callable[[dict[str, Core]], None]
 Retell = Callable[[CoreSettings], CoreSettings]
 
 
-def keep_virtual_time(house: House, clock: Clock) -> None:
-    """Show the pulse no clock of this machine: a neighbor that holds the core is no step of it."""
-    house.pulse._wall_ns = clock.now
-    house.pulse._offset = clock.now() - clock.monotonic()
+def keep_virtual_time(system: TradingSystem, clock: Clock) -> None:
+    """Show the heartbeat monitor no clock of this machine: a neighbor that holds the core is no step of it."""
+    system.heartbeat._wall_ns = clock.now
+    system.heartbeat._offset = clock.now() - clock.monotonic()
 
 
 class Town:
@@ -76,10 +76,10 @@ class Town:
         config: str = "mock.toml",
         start: str = "09:30",
         minutes: int = 60,
-        retell: Retell = lambda told: told,
+        retell: Retell = lambda settings: settings,
     ) -> None:
         self.settings = load(CONFIG / config)
-        self.told = retell(core_settings(self.settings))
+        self.given_settings = retell(core_settings(self.settings))
         begin = ns_of("2024-03-05", start)
         self.clock = VirtualClock(loop, begin)
         mock = self.settings.mock
@@ -100,29 +100,29 @@ class Town:
         self._keys = (simulated.wire.keys.key_id, simulated.wire.keys.secret_key)
 
     async def live(self, tamper: Tamper | None = None) -> Life:
-        """Start a house on whatever the earlier ones left behind."""
-        cores = build_cores(self.told)
+        """Start a system on whatever the earlier ones left behind."""
+        cores = build_cores(self.given_settings)
         if tamper is not None:
             tamper(cores)
         rng = random.Random(self.seed)
         network = SimulatorNetwork(self._alpaca, self.clock)
-        warmup = warmup_of(self.told)
-        ends = ends_module._local(self.settings, warmup, "simulator", self.clock, self._keys)
+        warmup = warmup_of(self.given_settings)
+        endpoints = ends_module._local(self.settings, warmup, "simulator", self.clock, self._keys)
         recovered = await recover(self.store, cores, WIRING, rng, -1)
-        house = House(
+        system = TradingSystem(
             cores,
             recovered,
-            ends,
+            endpoints,
             store=self.store,
             tape=MemoryTape(),
             network=network,
             rng=rng,
             halt_file=self.halt_file,
         )
-        keep_virtual_time(house, self.clock)
+        keep_virtual_time(system, self.clock)
         for envelope in await self.store.read():
-            house.broker.apply(envelope)
-        return Life(self, house, network, recovered.genesis)
+            system.broker.apply(envelope)
+        return Life(self, system, network, recovered.instance_id)
 
     def lose_database(self) -> None:
         """Leave the next life without a log."""
@@ -134,18 +134,20 @@ class Town:
 
 
 class Life:
-    """One run of the house, started."""
+    """One run of the system, started."""
 
-    def __init__(self, town: Town, house: House, network: SimulatorNetwork, genesis: str) -> None:
+    def __init__(
+        self, town: Town, system: TradingSystem, network: SimulatorNetwork, instance_id: str
+    ) -> None:
         self.town = town
-        self.house = house
-        self.genesis = genesis
+        self.system = system
+        self.instance_id = instance_id
         self._network = network
-        self._watch = house.bus.watch("life", WATCHERS_HEAR | ANYONE_SAYS, HEARD_MAX)
+        self._watch = system.bus.watch("life", OBSERVED | ANYONE_PUBLISHES, HEARD_MAX)
         self._log: list[Envelope] = []
-        house.start()
-        house.bus.publish("daemon", RunStarted(genesis, "run", "test", "", "mock"))
-        house.open_market()
+        system.start()
+        system.bus.publish("daemon", RunStarted(instance_id, "run", "test", "", "mock"))
+        system.open_market()
 
     @property
     def log(self) -> list[Envelope]:
@@ -154,54 +156,54 @@ class Life:
             self._log.append(self._watch.get_nowait())
         return self._log
 
-    def said(self, kind: type[M], after_seq: int = -1) -> list[M]:
+    def published(self, kind: type[M], after_seq: int = -1) -> list[M]:
         """Return all messages of one type, in order."""
         return [e.message for e in self.log if isinstance(e.message, kind) and e.seq > after_seq]
 
     @property
     def level(self) -> Level:
         """The level the supervisor said last; before its first word nothing may be entered."""
-        said = self.said(LevelChanged)
-        return said[-1].level if said else Level.NO_ENTRIES
+        emitted = self.published(LevelChanged)
+        return emitted[-1].level if emitted else Level.NO_ENTRIES
 
     @property
     def causes(self) -> tuple[str, ...]:
         """Its causes."""
-        said = self.said(LevelChanged)
-        return said[-1].causes if said else ()
+        emitted = self.published(LevelChanged)
+        return emitted[-1].causes if emitted else ()
 
     def is_at(self, level: Level) -> bool:
-        """Tell whether the house is at a level now."""
+        """Tell whether the system is at a level now."""
         return self.level is level
 
     def alerts(self) -> list[str]:
         """The kinds of all alerts."""
-        return [alert.kind for alert in self.said(AlertRaised)]
+        return [alert.kind for alert in self.published(AlertRaised)]
 
     def entries_sent(self, after_seq: int = -1) -> list[str]:
         """Return the opening orders that left after an event."""
-        entries = {o.order_id for o in self.said(OrderApproved) if o.order.role is Role.ENTRY}
-        return [o.order_id for o in self.said(OrderSent, after_seq) if o.order_id in entries]
+        entries = {o.order_id for o in self.published(OrderApproved) if o.order.role is Role.ENTRY}
+        return [o.order_id for o in self.published(OrderSent, after_seq) if o.order_id in entries]
 
-    def say(self, source: str, message: Message) -> int:
+    def publish(self, source: str, message: Message) -> int:
         """Publish, and return its number."""
-        return self.house.bus.publish(source, message).seq
+        return self.system.bus.publish(source, message).seq
 
     def ask(self, ask: Ask, reason: str = "because", target: str = "") -> int:
         """Ask as a person would."""
-        return self.say("control", OperatorAsked(ask, "ada", reason, target))
+        return self.publish("control", OperatorAsked(ask, "ada", reason, target))
 
     def order(
         self, n: int, symbol: str, quantity: str, off_pct: str, role: Role = Role.ENTRY
     ) -> int:
         """Order as a person would, so far from the middle: below it to buy, above it to sell."""
-        mark = next(e for e in reversed(self.said(Mark)) if e.symbol == symbol)
+        mark = next(e for e in reversed(self.published(Mark)) if e.symbol == symbol)
         middle = (Decimal(repr(mark.bid)) + Decimal(repr(mark.ask))) / 2
         side = Side.BUY if role is Role.ENTRY else Side.SELL
         limit = round_limit(symbol, middle * (1 + Decimal(off_pct) / 100), side)
-        intent_id = f"{self.genesis}-o-operator-{n}"
+        intent_id = f"{self.instance_id}-o-operator-{n}"
         amount = Decimal(quantity)
-        return self.say(
+        return self.publish(
             "control",
             OperatorOrder(intent_id, symbol, side, role, amount, limit, "ada", "because"),
         )
@@ -216,7 +218,7 @@ class Life:
 
     async def crash(self) -> None:
         """End at once: nothing is finished, what is not durable is lost."""
-        tasks = [*self.house._tasks, self.house._writer]
+        tasks = [*self.system._tasks, self.system._writer]
         for task in tasks:
             assert task is not None
             task.cancel()
@@ -227,8 +229,8 @@ class Life:
         """End in order."""
         self.ask(Ask.STOP)
         await self.until(lambda: "stopped" in self.causes, within_s)
-        self.say("daemon", RunStopped("run", is_flat=True, reason="test"))
-        await self.house.stop()
+        self.publish("daemon", RunStopped("run", is_flat=True, reason="test"))
+        await self.system.stop()
         await self._network.close()
 
 
@@ -236,13 +238,13 @@ def in_town(seed: int, story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     """Let a story happen in virtual time."""
     loop = VirtualLoop(seed)
 
-    async def told() -> None:
+    async def given_settings() -> None:
         await story(loop)
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(told())
+        runner.run(given_settings())
 
 
-def without_strategies(told: CoreSettings) -> CoreSettings:
+def without_strategies(settings: CoreSettings) -> CoreSettings:
     """Leave the trading to the test."""
-    return replace(told, strategies=())
+    return replace(settings, strategies=())

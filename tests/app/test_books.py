@@ -1,4 +1,4 @@
-"""All books of the house agree on who holds what, whatever the facts are and in whatever order they come."""
+"""All books of the system agree on who holds what, whatever the facts are and in whatever order they come."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support.settings import risk_limits, router_settings
 from tradingd.messages import (
     BookAdopted,
+    BreakExplained,
     BrokerPosition,
     CorporateAction,
-    DifferenceExplained,
     FeeCharged,
     Message,
     OrderFilled,
@@ -48,7 +48,7 @@ class Books:
         self.reconciler = ReconcilerCore()
         self._all = (self.risk, self.router, self.strategy, self.portfolio, self.reconciler)
 
-    def hear(self, fact: Message) -> None:
+    def handle(self, fact: Message) -> None:
         for core in self._all:
             core.apply(fact, 0)
 
@@ -58,7 +58,7 @@ class Books:
         }
         router = {
             (who, s): holding.quantity
-            for s, holders in self.router.desk.holdings.positions.items()
+            for s, holders in self.router.state.holdings.positions.items()
             for who, holding in holders.items()
         }
         opened = self.strategy._state.book.positions.open
@@ -102,7 +102,7 @@ def a_fact(draw: st.DrawFn) -> Message | Callable[[dict[str, Decimal]], Message]
         sort = draw(st.sampled_from(["fee", "cash", "fee_coins", "position"]))
         where = "" if sort in ("fee", "cash") else symbol
         amount = quantity / 100 * draw(st.sampled_from([1, -1]))
-        return DifferenceExplained(sort, where, "", "", "why", amount)
+        return BreakExplained(sort, where, "", "", "why", amount)
     off = {each: draw(st.sampled_from([0, 0, 1, -1])) for each in SYMBOLS}
 
     def adopt(totals: dict[str, Decimal]) -> Message:
@@ -120,7 +120,7 @@ def test_every_book_has_the_same_owners_and_quantities_after_every_fact(
 ) -> None:
     books = Books()
     for fact in facts:
-        books.hear(fact if isinstance(fact, Message) else fact(books.totals()))
+        books.handle(fact if isinstance(fact, Message) else fact(books.totals()))
         first, *others = books.held()
         for other in others:
             assert other == first

@@ -18,9 +18,9 @@ from tradingd.wiring import CoreSettings
 def test_a_flatten_after_the_close_waits_or_queues_and_the_owner_is_told(
     tmp_path: Path, told_to: str
 ) -> None:
-    def retell(told: CoreSettings) -> CoreSettings:
-        router = replace(told.router, flatten_closed=told_to)  # type: ignore[arg-type]
-        return replace(without_strategies(told), router=router)
+    def retell(settings: CoreSettings) -> CoreSettings:
+        router = replace(settings.router, flatten_closed=told_to)  # type: ignore[arg-type]
+        return replace(without_strategies(settings), router=router)
 
     async def story(loop: VirtualLoop) -> None:
         town = Town(loop, 7, tmp_path, start="15:55", minutes=90, retell=retell)

@@ -27,7 +27,7 @@ async def crashed(town: Town) -> Life:
     """Live until the limit has sold everything."""
     life = await town.live()
     await asyncio.sleep(town.at("09:40"))
-    equity = life.said(EquityMarked)[-1]
+    equity = life.published(EquityMarked)[-1]
     held = town.exchange.positions()
     assert len(held) == 8, [each.symbol for each in held]
     assert equity.exposure_usd > equity.equity_usd * Decimal("0.7")
@@ -56,7 +56,7 @@ def test_the_loss_limit_ends_a_crash_and_only_a_reason_ends_the_halt(
             e.seq for e in life.log
             if isinstance(e.message, LevelChanged) and e.message.level is Level.FLATTENING
         )  # fmt: skip
-        lost = 1 - life.said(EquityMarked)[-1].equity_usd / 250_000
+        lost = 1 - life.published(EquityMarked)[-1].equity_usd / 250_000
         assert Decimal("0.05") < lost < Decimal("0.06"), f"sold at a loss of {lost:.2%}"
 
         await asyncio.sleep(town.at("09:56"))

@@ -103,8 +103,8 @@ def test_a_broker_that_is_down_is_waited_for_and_opens_nothing(
     env = environment(tmp_path, simulator.address)
     with daemon(tmp_path, PAPER, env) as process:
         seen = read_until(process, "daemon.listening")
-        told = tradingd("status", "--json", "-c", PAPER, cwd=tmp_path, env=env)
-        health = json.loads(told.stdout)["health"]
+        settings = tradingd("status", "--json", "-c", PAPER, cwd=tmp_path, env=env)
+        health = json.loads(settings.stdout)["health"]
         assert health["level"] == "no_entries"
         assert "starting" in health["causes"]
         simulator.fault(fault="clear")
@@ -150,8 +150,8 @@ def test_fault_84_keys_revoked_while_it_waits_halt_it_and_it_stays_visible(
         seen = read_until(process, "halt.level_changed")
         while "broker_refused" not in str(seen[-1].get("causes")):
             seen += read_until(process, "halt.level_changed")
-        told = tradingd("status", "-c", PAPER, cwd=tmp_path, env=env)
-        assert told.returncode == 6
+        settings = tradingd("status", "-c", PAPER, cwd=tmp_path, env=env)
+        assert settings.returncode == 6
         ended(process)
 
 
@@ -244,8 +244,12 @@ def test_a_reader_who_stalls_stops_no_trading_and_no_stop(tmp_path: Path) -> Non
         assert process.stdout is not None
 
         def events() -> int:
-            told = tradingd("status", "--json", "-c", MOCK, cwd=tmp_path, env=env)
-            return int(json.loads(told.stdout)["health"]["events"]) if not told.returncode else 0
+            settings = tradingd("status", "--json", "-c", MOCK, cwd=tmp_path, env=env)
+            return (
+                int(json.loads(settings.stdout)["health"]["events"])
+                if not settings.returncode
+                else 0
+            )
 
         deadline = time.monotonic() + REAL_S_MAX
         while (count := events()) < 1500:  # some hundred kilobytes of lines, in a pipe of 64

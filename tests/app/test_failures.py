@@ -1,4 +1,4 @@
-"""A station that raises takes no other along: the level falls as the table says, and what is held can still leave."""
+"""An actor that raises takes no other along: the level falls as the table says, and what is held can still leave."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.app.lives import Life, Town, in_town, without_strategies
 from tradingd.messages import (
+    ActorFailed,
     Ask,
     Core,
     EmergencyClose,
@@ -17,7 +18,6 @@ from tradingd.messages import (
     Message,
     OrderNotSent,
     OrderSent,
-    StationFailed,
 )
 from tradingd.runtime.timer_heap import TimerHeap
 from tradingd.runtime.virtual_loop import VirtualLoop
@@ -48,18 +48,18 @@ class Fuse:
 class BrokenHeap(TimerHeap):
     """Cannot take a timer any more."""
 
-    def fold(self, message: Message) -> None:
+    def apply(self, message: Message) -> None:
         raise RuntimeError(f"a fault of ours at {message}")
 
 
-async def holding(town: Town, station: str = "") -> tuple[Life, Fuse | None]:
-    """Live until two positions are held and an entry rests, with a fuse in one station."""
+async def holding(town: Town, actor: str = "") -> tuple[Life, Fuse | None]:
+    """Live until two positions are held and an entry rests, with a fuse in one actor."""
     fuses: list[Fuse] = []
 
     def put(cores: dict[str, Core]) -> None:
-        if station in cores:
-            fuses.append(Fuse(cores[station]))
-            cores[station] = fuses[0]
+        if actor in cores:
+            fuses.append(Fuse(cores[actor]))
+            cores[actor] = fuses[0]
 
     life = await town.live(put)
     await life.until(lambda: life.is_at(Level.NORMAL), within_s=60)
@@ -79,45 +79,45 @@ def a_town(loop: VirtualLoop, folder: Path) -> Town:
     return Town(loop, 7, folder, retell=without_strategies)
 
 
-@pytest.mark.parametrize("station", ["strategy", "quotes"])
+@pytest.mark.parametrize("actor", ["strategy", "quotes"])
 def test_without_a_source_of_entries_nothing_enters_and_a_stop_sells_in_order(
-    tmp_path: Path, station: str
+    tmp_path: Path, actor: str
 ) -> None:
     async def story(loop: VirtualLoop) -> None:
         town = a_town(loop, tmp_path)
-        life, fuse = await holding(town, station)
+        life, fuse = await holding(town, actor)
         assert fuse is not None
         fuse.is_lit = True
         await life.until(lambda: life.is_at(Level.NO_ENTRIES), within_s=90)
-        assert life.causes == (f"station:{station}",)
+        assert life.causes == (f"station:{actor}",)
         assert "station_failed" in life.alerts()
         assert len(town.exchange.positions()) == 2
         assert not town.halt_file.exists()
 
         await life.stop()
         assert has_nothing(town)
-        assert life.said(EmergencyClose) == []
+        assert life.published(EmergencyClose) == []
 
     in_town(7, story)
 
 
-@pytest.mark.parametrize("station", ["risk", "router", "portfolio", "reconciler"])
+@pytest.mark.parametrize("actor", ["risk", "router", "portfolio", "reconciler"])
 def test_fault_52_without_a_vital_station_the_emergency_lane_closes_everything_and_the_house_halts(
-    tmp_path: Path, station: str
+    tmp_path: Path, actor: str
 ) -> None:
     async def story(loop: VirtualLoop) -> None:
         town = a_town(loop, tmp_path)
-        life, fuse = await holding(town, station)
+        life, fuse = await holding(town, actor)
         assert fuse is not None
         fuse.is_lit = True
         await life.until(lambda: has_nothing(town), within_s=120)
-        (failure,) = life.said(StationFailed)
-        assert failure.station == station
+        (failure,) = life.published(ActorFailed)
+        assert failure.actor == actor
         assert "a fault of ours" in failure.error
         assert life.is_at(Level.HALTED)
-        assert f"failure:{station}" in life.causes
-        assert f"failure:{station}" in town.halt_file.read_text()
-        assert len(life.said(EmergencyClose)) == 1
+        assert f"failure:{actor}" in life.causes
+        assert f"failure:{actor}" in town.halt_file.read_text()
+        assert len(life.published(EmergencyClose)) == 1
 
         life.ask(Ask.RESUME, "it will not fail again")
         await asyncio.sleep(2)
@@ -164,8 +164,8 @@ def test_without_timers_only_exits_go_on_and_a_stop_still_comes_to_its_end(tmp_p
         town = a_town(loop, tmp_path)
         life, _ = await holding(town)
         broken = BrokenHeap()
-        broken.load(life.house.timers.heap.save())
-        life.house.timers.heap = broken
+        broken.load(life.system.timers.heap.save())
+        life.system.timers.heap = broken
         await life.until(lambda: life.is_at(Level.REDUCE_ONLY), within_s=120)
         assert life.causes == ("protection:timers",)
         assert len(town.exchange.positions()) == 2
@@ -182,13 +182,13 @@ def test_without_a_supervisor_no_entry_leaves(tmp_path: Path) -> None:
         life, fuse = await holding(town, "supervisor")
         assert fuse is not None
         fuse.is_lit = True
-        await life.until(lambda: bool(life.said(StationFailed)), within_s=90)
+        await life.until(lambda: bool(life.published(ActorFailed)), within_s=90)
         since = life.order(9, "ZORB", "2", "1")
         await asyncio.sleep(10)
-        assert life.said(OrderSent, since) == []
-        (kept,) = life.said(OrderNotSent)
+        assert life.published(OrderSent, since) == []
+        (kept,) = life.published(OrderNotSent)
         assert kept.reason == "supervisor"
-        assert not life.house.pulse.is_fresh(["supervisor"])
+        assert not life.system.heartbeat.is_fresh(["supervisor"])
         await life.crash()
 
     in_town(7, story)

@@ -90,8 +90,8 @@ def test_an_order_that_waits_for_the_disk_when_the_halt_comes_does_not_leave(
         life.ask(Ask.HALT)
         gate.set()
         await asyncio.sleep(5)
-        assert life.said(OrderSent) == []
-        (kept,) = life.said(OrderNotSent)
+        assert life.published(OrderSent) == []
+        (kept,) = life.published(OrderNotSent)
         assert kept.reason in ("asked", "level:halted", "canceled")
         await life.stop()
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from tests.app.lives import CONFIG, Life, without_strategies
-from tradingd.app.endpoints import open_ends
-from tradingd.app.system import House
+from tradingd.app.endpoints import open_endpoints
+from tradingd.app.system import TradingSystem
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
 from tradingd.log.memory_store import MemoryStore
@@ -32,30 +32,32 @@ async def test_twenty_cancels_are_on_the_wire_after_the_halt(tmp_path: Path, way
     settings = load(CONFIG / "mock.toml", {"TRADINGD_MOCK__SPEED": "10"}, None)
     network = AiohttpNetwork()
     cores = build_cores(without_strategies(core_settings(settings)))
-    ends = await open_ends(settings, (), network)
+    endpoints = await open_endpoints(settings, (), network)
     store = MemoryStore()
     recovered = await recover(store, cores, WIRING, random.Random(7), -1)
     halt_file = tmp_path / "HALT"
-    house = House(
+    system = TradingSystem(
         cores,
         recovered,
-        ends,
+        endpoints,
         store=store,
         tape=MemoryTape(),
         network=network,
         rng=random.Random(7),
         halt_file=halt_file,
     )
-    life = Life(cast("Any", SimpleNamespace(clock=ends.clock)), house, cast("Any", network), "g")
+    life = Life(
+        cast("Any", SimpleNamespace(clock=endpoints.clock)), system, cast("Any", network), "g"
+    )
     try:
-        await life.until(lambda: bool(life.said(BrokerConnected)), within_s=HANG_S)
+        await life.until(lambda: bool(life.published(BrokerConnected)), within_s=HANG_S)
         await life.until(lambda: life.is_at(Level.NORMAL), within_s=HANG_S)
         await life.until(
-            lambda: {e.symbol for e in life.said(Mark)} >= set(SYMBOLS), within_s=HANG_S
+            lambda: {e.symbol for e in life.published(Mark)} >= set(SYMBOLS), within_s=HANG_S
         )
         for n in range(ORDERS):
             life.order(n + 1, SYMBOLS[n % 4], "2", "-1.8")
-        await life.until(lambda: len(life.said(OrderAccepted)) == ORDERS, within_s=HANG_S)
+        await life.until(lambda: len(life.published(OrderAccepted)) == ORDERS, within_s=HANG_S)
 
         if way == "ask":
             since = life.ask(Ask.HALT)
@@ -65,14 +67,14 @@ async def test_twenty_cancels_are_on_the_wire_after_the_halt(tmp_path: Path, way
             since = life.log[-1].seq
 
         def cancels() -> int:
-            return sum(n for (what, _), n in house.broker.requests.items() if what == "cancel")
+            return sum(n for (what, _), n in system.broker.requests.items() if what == "cancel")
 
         await life.until(lambda: cancels() == ORDERS, within_s=HANG_S)
         life.order(ORDERS + 1, "ACMX", "2", "0.5")
         await asyncio.sleep(0.5)
-        assert life.said(OrderSent, since) == []
+        assert life.published(OrderSent, since) == []
         assert cancels() == ORDERS, "each order once"
         assert halt_file.read_text().startswith("halted ")
     finally:
         await life.crash()
-        await ends.close()
+        await endpoints.close()

@@ -14,9 +14,9 @@ from tradingd.app.lock import AlreadyRunning, InstanceLock
 def test_the_second_instance_is_told_who_holds_the_directory(tmp_path: Path) -> None:
     with InstanceLock(tmp_path):
         assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
-        with pytest.raises(AlreadyRunning) as told, InstanceLock(tmp_path):
+        with pytest.raises(AlreadyRunning) as settings, InstanceLock(tmp_path):
             pass
-    assert told.value.pid == os.getpid()
+    assert settings.value.pid == os.getpid()
 
 
 def test_the_lock_is_free_again_when_its_holder_is_gone(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from tests.app import virtual
 from tests.app.virtual import Recorded, play
 from tradingd.app import history, system
-from tradingd.broker.known import KnownOrders
+from tradingd.broker import order_store
+from tradingd.broker.order_store import OrderStore
 from tradingd.log.memory_store import MemoryStore
 from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.messages import Envelope, OrderFilled
 from tradingd.runtime.ports import Checkpoint
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 from tradingd.wiring import WIRING, build_cores
 
 SEED, MINUTES = 7, 8
@@ -38,10 +39,10 @@ class Keeping(MemoryStore):
 
 
 class Edge:
-    """What `recall` asks of the broker's edge."""
+    """What `resume` asks of the broker's edge."""
 
     def __init__(self) -> None:
-        self.known = KnownOrders()
+        self.known = OrderStore()
         self.kinds, self.load = self.known.kinds, self.known.load
         self.unfinished = self.known.unfinished
 
@@ -58,8 +59,8 @@ def kept() -> tuple[Recorded, Keeping]:
     return session, Keeping.made[-1]
 
 
-def known_of(log: list[Envelope], state: bytes | None = None) -> KnownOrders:
-    known = KnownOrders()
+def known_of(log: list[Envelope], state: bytes | None = None) -> OrderStore:
+    known = OrderStore()
     if state is not None:
         known.load(state)
     for envelope in log:
@@ -99,10 +100,9 @@ def test_from_every_checkpoint_the_edge_comes_to_the_same(kept: tuple[Recorded, 
 def test_finished_orders_beyond_the_bound_are_let_go(
     kept: tuple[Recorded, Keeping], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tradingd.broker import known
 
-    monkeypatch.setattr(known, "SETTLED_SAVED_MAX", 3)
-    again = KnownOrders()
+    monkeypatch.setattr(order_store, "SETTLED_SAVED_MAX", 3)
+    again = OrderStore()
     again.load(known_of(kept[0].log).save())
     assert len(again._records) == 3 + len(again.unfinished())
 
@@ -122,10 +122,10 @@ async def test_readers_show_the_same_books_from_a_part_of_the_log(
     await store.open()
     await store.put("genesis", "abcdef")
     await store.write(log)
-    cores, edge, view, whole = build_cores(session.settings), Edge(), HouseView(), HouseView()
+    cores, edge, view, whole = build_cores(session.settings), Edge(), SystemView(), SystemView()
     recovered = await recover(store, cores, WIRING, random.Random(1))
     monkeypatch.setattr(history, "ORDERS_MAX", orders_max)
-    await history.recall(store, recovered, edge, cores, ((view, view.kinds),))  # type: ignore[arg-type]
+    await history.restore_history(store, recovered, edge, cores, ((view, view.kinds),))  # type: ignore[arg-type]
     await store.close()
     whole.restore(log)
     books = [[(p.strategy, p.symbol, p.quantity, p.realized_usd) for p in v.held()]

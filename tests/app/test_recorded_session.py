@@ -57,10 +57,10 @@ def config_for(state: Path, simulator: str) -> Path:
 
 
 @contextlib.contextmanager
-def started(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+def started(*values: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TRADINGD_", "ALPACA_"))}
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", *words],
+        [sys.executable, "-m", "tradingd", *values],
         cwd=cwd, env={**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
@@ -78,7 +78,7 @@ class Watch:
         self.positions: dict[tuple[str, str], str] = {}
         self.records: list[dict[str, str]] = []
 
-    def hear(self, line: str) -> dict[str, str]:
+    def handle(self, line: str) -> dict[str, str]:
         record: dict[str, str] = json.loads(line)
         self.records.append(record)
         order = record.get("client_order_id", "")
@@ -102,7 +102,7 @@ def until_exposed(daemon: subprocess.Popen[str], watch: Watch) -> None:
     assert daemon.stdout is not None
     deadline = time.monotonic() + SESSION_REAL_S_MAX
     for line in daemon.stdout:
-        record = watch.hear(line)
+        record = watch.handle(line)
         if record.get("at", "") >= HALF_AN_HOUR_LATER and watch.is_exposed:
             return
         assert time.monotonic() < deadline, "never held anything with an order at work"
@@ -110,7 +110,7 @@ def until_exposed(daemon: subprocess.Popen[str], watch: Watch) -> None:
 
 
 def test_sigterm_with_positions_and_working_orders_leaves_the_account_flat(tmp_path: Path) -> None:
-    tapes = [word for tape in TAPES for word in ("--tape", str(tape))]
+    tapes = [value for tape in TAPES for value in ("--tape", str(tape))]
     with started("simulator", "--port", "0", "--speed", "60", *tapes, cwd=tmp_path) as simulator:
         assert simulator.stdout is not None
         address = simulator.stdout.readline().split()[-1]
@@ -121,7 +121,7 @@ def test_sigterm_with_positions_and_working_orders_leaves_the_account_flat(tmp_p
             daemon.send_signal(signal.SIGTERM)
             out, err = daemon.communicate(timeout=STOP_REAL_S_MAX)
     for line in out.splitlines():
-        watch.hear(line)
+        watch.handle(line)
     summary = next(r for r in watch.records if r["event"] == "daemon.summary")
     assert daemon.returncode == 0, err
     assert summary["is_flat"]

@@ -35,12 +35,12 @@ Retell = Callable[[CoreSettings], CoreSettings]
 def play(
     folder: Path, retell: Retell, story: Callable[[Town, Life], Awaitable[None]], seed: int = 3
 ) -> None:
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, retell=retell)
         await story(town, await town.live())
         await check(town)
 
-    in_town(seed, told)
+    in_town(seed, given_settings)
 
 
 async def check(town: Town) -> None:
@@ -59,14 +59,14 @@ async def check(town: Town) -> None:
     assert town.exchange.open_orders() == []
 
 
-async def said(town: Town, kind: type[M]) -> list[M]:
+async def published(town: Town, kind: type[M]) -> list[M]:
     """Return what is in the log of all lives, once the latest words are durable."""
     await asyncio.sleep(1)
     return [e.message for e in await town.store.read() if isinstance(e.message, kind)]
 
 
 def entry_children(life: Life) -> list[OrderApproved]:
-    return [order for order in life.said(OrderApproved) if order.order.role is Role.ENTRY]
+    return [order for order in life.published(OrderApproved) if order.order.role is Role.ENTRY]
 
 
 @pytest.mark.parametrize("down_s", [0.5, 4.0])
@@ -76,20 +76,20 @@ def test_fault_83_a_plan_killed_after_its_third_slice_finishes_with_exactly_its_
 ) -> None:
     async def story(town: Town, life: Life) -> None:
         await life.until(lambda: len(entry_children(life)) == 3, 120)
-        await life.until(lambda: bool(life.said(OrderFilled)), 30)
+        await life.until(lambda: bool(life.published(OrderFilled)), 30)
         await life.crash()
-        before = sum(fill.quantity for fill in await said(town, OrderFilled))
+        before = sum(fill.quantity for fill in await published(town, OrderFilled))
         assert 0 < before < QUANTITY
         await asyncio.sleep(down_s)
 
         life = await town.live()
-        await life.until(lambda: bool(life.said(IntentClosed)), 400)
-        (parent,) = await said(town, IntentApproved)
-        (closed,) = await said(town, IntentClosed)
+        await life.until(lambda: bool(life.published(IntentClosed)), 400)
+        (parent,) = await published(town, IntentApproved)
+        (closed,) = await published(town, IntentClosed)
         assert (closed.intent_id, closed.reason) == (parent.intent_id, "filled")
         assert closed.filled == parent.quantity == QUANTITY
         assert [row.qty for row in town.exchange.positions()] == [Decimal(QUANTITY)]
-        await life.until(lambda: bool(life.said(BooksAgreed)), 60)
+        await life.until(lambda: bool(life.published(BooksAgreed)), 60)
         await life.stop(200)
 
     play(tmp_path, wishing(algorithm), story)
@@ -107,8 +107,8 @@ def test_a_plan_killed_while_a_slice_is_on_its_way_never_exceeds_its_parent(
         await life.crash()
         await asyncio.sleep(1)
         life = await town.live()
-        await life.until(lambda: bool(life.said(IntentClosed)), 400)
-        (closed,) = await said(town, IntentClosed)
+        await life.until(lambda: bool(life.published(IntentClosed)), 400)
+        (closed,) = await published(town, IntentClosed)
         held = sum(row.qty for row in town.exchange.positions())
         assert closed.filled == held <= QUANTITY
         await life.stop(200)
@@ -116,18 +116,18 @@ def test_a_plan_killed_while_a_slice_is_on_its_way_never_exceeds_its_parent(
     play(tmp_path, wishing(algorithm), story)
 
 
-def with_a_stop(told: CoreSettings) -> CoreSettings:
+def with_a_stop(settings: CoreSettings) -> CoreSettings:
     """Hold something with a stop a breath away, and replace its sale every two seconds."""
-    told = wishing("immediate")(told)
+    settings = wishing("immediate")(settings)
     router = replace(
-        told.router, stop_loss_pct=Decimal("0.02"), take_profit_pct="off",
+        settings.router, stop_loss_pct=Decimal("0.02"), take_profit_pct="off",
         exit_collar_pct=Decimal("0.001"), order_timeout_s=2,
     )  # fmt: skip
-    return replace(told, router=router)
+    return replace(settings, router=router)
 
 
 def leaving(life: Life) -> list[OrderApproved]:
-    return [order for order in life.said(OrderApproved) if order.order.role is Role.EXIT]
+    return [order for order in life.published(OrderApproved) if order.order.role is Role.EXIT]
 
 
 @pytest.mark.parametrize("turns", [0, 3, 10, 30, 100])
@@ -138,7 +138,7 @@ def test_a_protective_stop_killed_while_it_is_replaced_leaves_exactly_what_is_he
         await life.until(lambda: sum(r.qty for r in town.exchange.positions()) == QUANTITY, 120)
         town.exchange.halts.halt(SYMBOL, town.clock.now())  # its sale rests, whatever the market
         await life.until(lambda: bool(leaving(life)), 600)
-        await life.until(lambda: bool(life.said(CancelOrder)), 60)
+        await life.until(lambda: bool(life.published(CancelOrder)), 60)
         for _ in range(turns):
             await asyncio.sleep(0)
         await life.crash()
@@ -148,9 +148,11 @@ def test_a_protective_stop_killed_while_it_is_replaced_leaves_exactly_what_is_he
         await asyncio.sleep(5)
         town.exchange.halts.resume(SYMBOL, town.clock.now())
         await life.until(lambda: not town.exchange.positions(), 300)
-        await life.until(lambda: bool(life.said(BooksAgreed)), 60)
-        bought = sum(f.quantity for f in await said(town, OrderFilled) if f.role is Role.ENTRY)
-        sold = sum(f.quantity for f in await said(town, OrderFilled) if f.role is not Role.ENTRY)
+        await life.until(lambda: bool(life.published(BooksAgreed)), 60)
+        bought = sum(f.quantity for f in await published(town, OrderFilled) if f.role is Role.ENTRY)
+        sold = sum(
+            f.quantity for f in await published(town, OrderFilled) if f.role is not Role.ENTRY
+        )
         assert bought == sold >= QUANTITY
         await life.stop(200)
 
@@ -163,7 +165,7 @@ def test_a_flatten_killed_in_progress_goes_on_to_flat_and_sells_nothing_twice(
 ) -> None:
     async def story(town: Town, life: Life) -> None:
         await life.until(lambda: sum(r.qty for r in town.exchange.positions()) == QUANTITY, 120)
-        await life.until(lambda: bool(life.said(Mark)), 10)
+        await life.until(lambda: bool(life.published(Mark)), 10)
         life.ask(Ask.FLATTEN, "enough")
         await life.until(lambda: life.is_at(Level.FLATTENING), 5)
         for _ in range(turns):
@@ -174,7 +176,7 @@ def test_a_flatten_killed_in_progress_goes_on_to_flat_and_sells_nothing_twice(
         life = await town.live()
         await life.until(lambda: life.is_at(Level.HALTED), 120)
         assert town.exchange.positions() == []
-        sold = [f for f in await said(town, OrderFilled) if f.role is Role.FLATTEN]
+        sold = [f for f in await published(town, OrderFilled) if f.role is Role.FLATTEN]
         assert sum(fill.quantity for fill in sold) == QUANTITY
         assert life.entries_sent() == []
         await life.stop(200)

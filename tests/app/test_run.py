@@ -39,9 +39,9 @@ def environment(state: Path, **settings: str) -> dict[str, str]:
     }
 
 
-def tradingd(state: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def tradingd(state: Path, *values: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", *words],
+        [sys.executable, "-m", "tradingd", *values],
         cwd=state, env=environment(state, **settings), capture_output=True, text=True,
         timeout=RUN_REAL_S_MAX, check=False,
     )  # fmt: skip
@@ -54,12 +54,12 @@ def running(state: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
         cwd=state, env=environment(state, **settings), text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        patience = threading.Timer(RUN_REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(RUN_REAL_S_MAX, process.kill)
+        timeout.start()
         try:
             yield process
         finally:
-            patience.cancel()
+            timeout.cancel()
             process.kill()
 
 

@@ -11,11 +11,12 @@ from typing import cast
 import pytest
 
 from tests.support.verdicts import order_approved
-from tradingd.app.endpoints import Ends
+from tradingd.app.endpoints import Endpoints
 from tradingd.app.recorder import Recorder
-from tradingd.app.session import Session
-from tradingd.app.system import House
+from tradingd.app.session import TradingSession
+from tradingd.app.system import TradingSystem
 from tradingd.messages import (
+    ActorFailed,
     AnyMessage,
     BrokerPosition,
     BrokerSnapshot,
@@ -30,15 +31,14 @@ from tradingd.messages import (
     RunStarted,
     RunStopped,
     Side,
-    StationFailed,
     TimeInForce,
 )
 from tradingd.observability.watcher import Watcher
 from tradingd.runtime.actor import run_edge
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.views.system_view import HouseView
-from tradingd.wiring import WIRING, speaker_of
+from tradingd.views.system_view import SystemView
+from tradingd.wiring import WIRING, publisher_of
 
 D = Decimal
 NOW = 1_709_649_000_000_000_000
@@ -58,47 +58,47 @@ def snapshot(*positions: BrokerPosition) -> BrokerSnapshot:
 
 
 class Stage:
-    """A session on a bus of its own, with a house that only listens."""
+    """A session on a bus of its own, with a system that only listens."""
 
     def __init__(
         self, earlier: Sequence[AnyMessage] = (), recorder: Recorder | None = None
     ) -> None:
-        self.said: list[Message] = []
-        self.view = HouseView()
+        self.published: list[Message] = []
+        self.view = SystemView()
         self.bus = Bus(ManualClock(NOW), self, WIRING)
         self.view.restore([Envelope(-1, NOW, "log", message) for message in earlier])
-        self.failures: list[StationFailed] = []
+        self.failures: list[ActorFailed] = []
         quiet = SimpleNamespace(run=self._nothing, drain=lambda: None, finish=self._nothing)
-        house = SimpleNamespace(
+        system = SimpleNamespace(
             bus=self.bus, start=lambda: None, open_market=lambda: None, stop=self._nothing,
             spawn_beside=self._spawn_beside,
         )  # fmt: skip
-        self.session = Session(
-            cast("House", house),
-            cast("Ends", SimpleNamespace(ends_at=None)),
+        self.session = TradingSession(
+            cast("TradingSystem", system),
+            cast("Endpoints", SimpleNamespace(ends_at=None)),
             watcher=cast("Watcher", quiet),
             recorder=recorder or cast("Recorder", quiet),
             view=self.view,
         )
 
     def append(self, envelope: Envelope) -> None:
-        self.said.append(envelope.message)
+        self.published.append(envelope.message)
         self.view.apply(envelope)
 
-    async def is_flat(self, *said: Message) -> bool:
+    async def is_flat(self, *message: Message) -> bool:
         """Say what happens in the run, stop, and return what its last word is."""
-        return (await self.end(*said)).is_flat
+        return (await self.end(*message)).is_flat
 
     async def end(
-        self, *said: Message, keep: bool = False, is_flat_wanted: bool = True
+        self, *fact: Message, keep: bool = False, is_flat_wanted: bool = True
     ) -> RunStopped:
         """The same, and return all that it says."""
         self.session.open(RUN, 0)
-        for message in said:
-            self.bus.publish(speaker_of(type(message)), message)
+        for message in fact:
+            self.bus.publish(publisher_of(type(message)), message)
         self.session.ask_stop("test", "the end", keep=keep)
         summary = await self.session.close(CEILING_S, is_flat_wanted=is_flat_wanted)
-        stopped = self.said[-1]
+        stopped = self.published[-1]
         assert isinstance(stopped, RunStopped)
         assert (stopped.is_flat, stopped.is_kept) == (summary.is_flat, summary.is_kept)
         return stopped
@@ -153,4 +153,4 @@ async def test_a_recorder_that_dies_is_named_and_the_run_still_ends_in_order() -
     stage = Stage(recorder=cast("Recorder", Broken()))
     assert await stage.is_flat(snapshot(), DOWN)
     (failed,) = stage.failures
-    assert (failed.station, failed.error) == ("records", "ValueError: no such column")
+    assert (failed.actor, failed.error) == ("records", "ValueError: no such column")

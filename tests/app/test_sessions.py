@@ -1,4 +1,4 @@
-"""Whole sessions of the real house in virtual time: flat at the end, equal to the cent, replayed exactly."""
+"""Whole sessions of the real system in virtual time: flat at the end, equal to the cent, replayed exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.app.virtual import again, play
-from tradingd.log.replay import Outcome
+from tradingd.log.replay import ReplayOutcome
 from tradingd.messages import (
     Core,
     EquityMarked,
@@ -26,12 +26,12 @@ SEEDS = (1, 2, 3, 4, 5, 6)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_session_ends_flat_and_agrees_with_the_account_to_the_cent(seed: int) -> None:
     session = play(seed, minutes=6)
-    ours = session.said(EquityMarked)[-1].equity_usd
-    assert session.said(OrderFilled), f"seed {seed}: nothing traded"
+    local = session.published(EquityMarked)[-1].equity_usd
+    assert session.published(OrderFilled), f"seed {seed}: nothing traded"
     assert session.account_positions == 0, f"seed {seed}"
     assert session.account_orders == 0, f"seed {seed}"
-    assert ours == session.account_equity, f"seed {seed}"
-    assert session.said(RunStopped)
+    assert local == session.account_equity, f"seed {seed}"
+    assert session.published(RunStopped)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -40,8 +40,8 @@ def test_a_session_decides_itself_again_exactly(seed: int) -> None:
     verdicts = again(session)
     assert len(verdicts) == 7
     for verdict in verdicts:
-        assert verdict.outcome is Outcome.EXACT, f"seed {seed}: {verdict}"
-        assert verdict.compared > 0, f"seed {seed}: {verdict.station} said nothing"
+        assert verdict.outcome is ReplayOutcome.EXACT, f"seed {seed}: {verdict}"
+        assert verdict.compared > 0, f"seed {seed}: {verdict.actor} said nothing"
 
 
 def test_the_order_of_events_differs_between_seeds_and_not_between_runs() -> None:
@@ -58,10 +58,10 @@ class _Peeking:
         self._portfolio = portfolio
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        said = self._honest.handle(message, now)
+        emitted = self._honest.handle(message, now)
         if self._portfolio.ledger.positions.open:
-            return [each for each in said if not isinstance(each, Intent)]
-        return said
+            return [each for each in emitted if not isinstance(each, Intent)]
+        return emitted
 
     def apply(self, message: Message, now: int) -> None:
         self._honest.apply(message, now)
@@ -81,9 +81,11 @@ def test_a_station_that_reads_another_ones_object_is_caught(seed: int) -> None:
         cores["strategy"] = _Peeking(cores["strategy"], portfolio)
 
     session = play(seed, minutes=6, tamper=tamper)
-    outcomes: dict[str, Outcome] = {v.station: v.outcome for v in again(session)}
-    assert outcomes.pop("strategy") is Outcome.DIVERGED, f"seed {seed}"
-    assert set(outcomes.values()) == {Outcome.EXACT}, f"seed {seed}: only the cheater is named"
+    outcomes: dict[str, ReplayOutcome] = {v.actor: v.outcome for v in again(session)}
+    assert outcomes.pop("strategy") is ReplayOutcome.DIVERGED, f"seed {seed}"
+    assert set(outcomes.values()) == {ReplayOutcome.EXACT}, (
+        f"seed {seed}: only the cheater is named"
+    )
 
 
 def test_every_order_on_the_wire_was_approved_and_durable_before() -> None:

@@ -1,4 +1,4 @@
-"""Large orders through the whole house in virtual time: cut, paused, canceled, stopped, and replayed."""
+"""Large orders through the whole system in virtual time: cut, paused, canceled, stopped, and replayed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.app.large_orders import SYMBOL, check_children, wishing
 from tests.app.virtual import Act, Recorded, again, play
 from tests.support.verdicts import order_refused
-from tradingd.log.replay import Outcome
+from tradingd.log.replay import ReplayOutcome
 from tradingd.messages import (
     Ask,
     EquityMarked,
@@ -30,7 +30,7 @@ from tradingd.messages import (
 )
 from tradingd.router.core import RouterCore
 from tradingd.router.lifecycle import OrderState
-from tradingd.runtime.routing import is_heard_by
+from tradingd.runtime.routing import is_delivered_to
 from tradingd.wiring import WIRING, CoreSettings
 
 
@@ -45,7 +45,7 @@ def ask(seconds: float, what: Ask, target: str = "") -> Act:
 
 
 def entry(session: Recorded) -> IntentClosed:
-    (closed,) = [each for each in session.said(IntentClosed) if each.role is Role.ENTRY]
+    (closed,) = [each for each in session.published(IntentClosed) if each.role is Role.ENTRY]
     return closed
 
 
@@ -55,11 +55,11 @@ def check(session: Recorded) -> None:
     assert session.account_orders == 0
     check_children(session.log)
     verdicts = again(session)
-    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
+    assert {verdict.outcome for verdict in verdicts} == {ReplayOutcome.EXACT}
 
 
 def children(session: Recorded, role: Role = Role.ENTRY) -> list[OrderApproved]:
-    return [each for each in session.said(OrderApproved) if each.order.role is role]
+    return [each for each in session.published(OrderApproved) if each.order.role is role]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -82,7 +82,7 @@ def test_an_iceberg_buys_display_by_display(seed: int) -> None:
 def test_an_exit_in_slices_leaves_as_it_came() -> None:
     session = run("twap:60:6", minutes=8, leave="twap:60:6")
     check(session)
-    exits = [each for each in session.said(IntentClosed) if each.role is Role.EXIT]
+    exits = [each for each in session.published(IntentClosed) if each.role is Role.EXIT]
     assert exits[0].filled == 400
     assert len(children(session, Role.EXIT)) >= 6
 
@@ -117,7 +117,7 @@ def test_a_stop_in_the_middle_takes_the_plan_and_ends_flat(algorithm: str, secon
 
 
 def test_an_operator_cancels_the_plan_by_its_name() -> None:
-    planned = run("twap:200:20", minutes=1).said(IntentApproved)[0].intent_id
+    planned = run("twap:200:20", minutes=1).published(IntentApproved)[0].intent_id
     session = run("twap:200:20", [ask(45, Ask.CANCEL, planned)])
     check(session)
     assert entry(session).reason == "operator"
@@ -132,9 +132,9 @@ def test_a_strategy_that_is_stopped_loses_its_plan_at_once() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> None:
-    def by_value(told: CoreSettings) -> CoreSettings:
+    def by_value(settings: CoreSettings) -> CoreSettings:
         router = dataclasses.replace(
-            told.router,
+            settings.router,
             algorithm="by_value",
             slice_exits=True,
             twap_above_usd=Decimal(20_000),
@@ -142,15 +142,15 @@ def test_the_shipped_strategies_cut_by_value_trade_and_end_flat(seed: int) -> No
             iceberg_duration_s=60,
         )
         return dataclasses.replace(
-            told,
+            settings,
             router=router,
-            risk=dataclasses.replace(told.risk, reach_pct=Decimal(1)),
+            risk=dataclasses.replace(settings.risk, reach_pct=Decimal(1)),
         )
 
     session = play(seed, 8, retell=by_value)
     check(session)
-    assert session.said(EquityMarked)[-1].equity_usd == session.account_equity
-    assert sum(each.slice_number > 1 for each in session.said(OrderProposed)) > 10
+    assert session.published(EquityMarked)[-1].equity_usd == session.account_equity
+    assert sum(each.slice_number > 1 for each in session.published(OrderProposed)) > 10
 
 
 @pytest.mark.parametrize("algorithm", ["twap:200:20", "iceberg:50:40"])
@@ -164,38 +164,38 @@ def test_a_crash_anywhere_in_a_plan_uses_no_id_twice_and_never_exceeds_the_paren
     for cut in range(begun + 1, last, 3):
         core = RouterCore(session.settings.router)
         for envelope in session.log[:cut]:
-            if envelope.source == "router" or is_heard_by(WIRING, "router", envelope.message):
+            if envelope.source == "router" or is_delivered_to(WIRING, "router", envelope.message):
                 core.apply(envelope.message, envelope.at)
-        said = _restart(core, session.log[cut].at)
+        emitted = _restart(core, session.log[cut].at)
         used = {
             e.message.order_id for e in session.log[:cut] if isinstance(e.message, OrderProposed)
         }
-        for order in said:
+        for order in emitted:
             placed += order.role is Role.ENTRY
             assert order.order_id not in used
             used.add(order.order_id)
-        for parent in core.desk.parents.values():
-            live = sum((o.remaining for o in core.desk.live_of(parent.intent_id)), Decimal(0))
-            assert parent.filled + parent.owed + live <= parent.quantity
+        for parent in core.state.parents.values():
+            live = sum((o.remaining for o in core.state.live_of(parent.intent_id)), Decimal(0))
+            assert parent.filled + parent.unreported + live <= parent.quantity
     assert placed > 10
 
 
 def _restart(core: RouterCore, now: int) -> list[OrderProposed]:
-    """Start again at `now`, let the house become normal, and wait for the next slot."""
-    said = [*core.handle(RunStarted("g", "2", "", "", "mock"), now)]
-    said += core.handle(LevelChanged(Level.NO_ENTRIES, ("starting",)), now)
-    for order in list(core.desk.orders.values()):
+    """Start again at `now`, let the system become normal, and wait for the next slot."""
+    emitted = [*core.handle(RunStarted("g", "2", "", "", "mock"), now)]
+    emitted += core.handle(LevelChanged(Level.NO_ENTRIES, ("starting",)), now)
+    for order in list(core.state.orders.values()):
         if order.state is OrderState.PROPOSED:
             refused = order_refused(
                 order.order_id, order.intent_id, order.strategy, order.symbol, order.role,
                 "restart", "", "", "restarted",
             )  # fmt: skip
-            said += core.handle(refused, now)
+            emitted += core.handle(refused, now)
         else:
-            said += core.handle(OrderCanceled(order.order_id, order.filled), now)
-    said += core.handle(LevelChanged(Level.NORMAL, ()), now)
+            emitted += core.handle(OrderCanceled(order.order_id, order.filled), now)
+    emitted += core.handle(LevelChanged(Level.NORMAL, ()), now)
     for seconds in (1, 6, 11):
         at = now + seconds * 1_000_000_000
-        said += core.handle(Mark(SYMBOL, 86.0, 86.01, at), at)
-        said += core.handle(TimerFired("router", "sweep", at), at)
-    return [each for each in said if isinstance(each, OrderProposed)]
+        emitted += core.handle(Mark(SYMBOL, 86.0, 86.01, at), at)
+        emitted += core.handle(TimerFired("router", "sweep", at), at)
+    return [each for each in emitted if isinstance(each, OrderProposed)]

@@ -14,7 +14,7 @@ from tests.support.settings import router_settings
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
 from tradingd.instruments.calendar import ns_of
-from tradingd.log.replay import Outcome, replay
+from tradingd.log.replay import ReplayOutcome, replay
 from tradingd.messages import (
     Envelope,
     IntentApproved,
@@ -25,12 +25,12 @@ from tradingd.messages import (
     Quote,
     Role,
 )
-from tradingd.quotes.door import Door
+from tradingd.quotes.filter import QuoteFilter
 from tradingd.research.backtest import Backtest, BacktestSettings
 from tradingd.research.run import Playing, days_around
 from tradingd.router.settings import RouterSettings
 from tradingd.simulator.exchange.settings import ExchangeSettings
-from tradingd.simulator.tape import Tape
+from tradingd.simulator.tape import RecordedTape
 from tradingd.strategy.settings import StrategySettings
 from tradingd.wiring import WIRING, build_cores
 
@@ -47,7 +47,9 @@ pytestmark = [
 ]
 
 
-def told(symbol: str, quantity: int, algorithm: str, router: RouterSettings) -> BacktestSettings:
+def given_settings(
+    symbol: str, quantity: int, algorithm: str, router: RouterSettings
+) -> BacktestSettings:
     cores = core_settings(load(ROOT / "config" / "mock.toml"))
     strategy = StrategySettings(
         name="once",
@@ -83,7 +85,7 @@ def told(symbol: str, quantity: int, algorithm: str, router: RouterSettings) -> 
 
 
 class Played:
-    """One recorded morning, and what the house did in it."""
+    """One recorded morning, and what the system did in it."""
 
     def __init__(
         self,
@@ -96,8 +98,8 @@ class Played:
     ) -> None:
         self.log: list[Envelope] = []
         self.tape: list[Envelope] = []
-        self.settings = told(symbol, quantity, algorithm, router or router_settings())
-        recorded = Tape(
+        self.settings = given_settings(symbol, quantity, algorithm, router or router_settings())
+        recorded = RecordedTape(
             [DATA / f"quotes/us_tick_{symbol}_20131007.parquet"],
             symbols=(symbol,),
             start_ns=ns_of(DAY, hours[0]),
@@ -105,9 +107,9 @@ class Played:
         )
         days = days_around(recorded.start_ns, recorded.end_ns)
         backtest = Backtest(self.settings, days, log=self.log.append, tape=self.tape.append)
-        backtest.run(Playing(recorded.events(), Door((symbol,))))
-        backtest.house.run_until(ns_of(DAY, hours[1]))
-        self.digest = backtest.house.digest()
+        backtest.run(Playing(recorded.events(), QuoteFilter((symbol,))))
+        backtest.system.run_until(ns_of(DAY, hours[1]))
+        self.digest = backtest.system.digest()
         check_children(self.log)
 
     @property
@@ -194,4 +196,4 @@ def test_the_same_tape_is_the_same_log_and_decides_itself_again() -> None:
     first, second = (Played("IBM", 10_000, "twap:600:20") for _ in range(2))
     assert first.digest == second.digest
     verdicts = replay(first.log, first.tape, lambda _: build_cores(first.settings.cores), WIRING)
-    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
+    assert {verdict.outcome for verdict in verdicts} == {ReplayOutcome.EXACT}

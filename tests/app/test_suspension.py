@@ -18,18 +18,18 @@ from tradingd.messages import (
     StrategySuspended,
 )
 from tradingd.runtime.virtual_loop import VirtualLoop
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 from tradingd.strategy.settings import StrategySettings
 from tradingd.wiring import CoreSettings
 
 EXECUTIONS = 4
 
 
-def throttled(told: CoreSettings) -> CoreSettings:
+def throttled(settings: CoreSettings) -> CoreSettings:
     supervisor = replace(
-        told.supervisor, strategy_executions_max=EXECUTIONS, strategy_window_min=30
+        settings.supervisor, strategy_executions_max=EXECUTIONS, strategy_window_min=30
     )
-    return replace(told, supervisor=supervisor)
+    return replace(settings, supervisor=supervisor)
 
 
 def test_a_busy_strategy_is_switched_off_until_a_person_starts_it_through_crash_and_restart(
@@ -38,29 +38,29 @@ def test_a_busy_strategy_is_switched_off_until_a_person_starts_it_through_crash_
     async def story(loop: VirtualLoop) -> None:
         town = Town(loop, 7, tmp_path, retell=throttled, minutes=120)
         life = await town.live()
-        await life.until(lambda: bool(life.said(StrategySuspended)), within_s=3000)
+        await life.until(lambda: bool(life.published(StrategySuspended)), within_s=3000)
         since = next(e.seq for e in life.log if isinstance(e.message, StrategySuspended))
-        name = life.said(StrategySuspended)[0].strategy
-        assert life.said(StrategySuspended)[0].reason == "4 executions within 30 min"
+        name = life.published(StrategySuspended)[0].strategy
+        assert life.published(StrategySuspended)[0].reason == "4 executions within 30 min"
         await asyncio.sleep(1)
-        (stopped,) = [each for each in life.said(StrategyStopped) if each.strategy == name]
+        (stopped,) = [each for each in life.published(StrategyStopped) if each.strategy == name]
         assert stopped.reason.startswith("suspended: ")
         assert "strategy_suspended" in life.alerts()
         assert life.is_at(Level.NORMAL), "the others go on"
         await asyncio.sleep(600)
         assert not [each for each in life.entries_sent(since) if f"-{name}-" in each]
-        assert not [each for each in life.said(Intent, since) if each.strategy == name]
+        assert not [each for each in life.published(Intent, since) if each.strategy == name]
         await life.crash()
 
         life = await town.live()
         await asyncio.sleep(600)
-        assert not [each for each in life.said(Intent) if each.strategy == name]
+        assert not [each for each in life.published(Intent) if each.strategy == name]
 
         life.ask(Ask.START_STRATEGY, "looked into it", name)
         await asyncio.sleep(1)
-        assert [e.reason for e in life.said(StrategyStarted)].count("ada: looked into it") == 1
+        assert [e.reason for e in life.published(StrategyStarted)].count("ada: looked into it") == 1
         await life.until(
-            lambda: any(each.strategy == name for each in life.said(Intent)), within_s=3000
+            lambda: any(each.strategy == name for each in life.published(Intent)), within_s=3000
         )
         await life.stop()
 
@@ -73,7 +73,7 @@ class Sleepy(Strategy):
     def __init__(self) -> None:
         self.bars = 0
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
         self.bars += 1
         if self.bars == 3:
             loop = asyncio.get_running_loop()
@@ -82,14 +82,14 @@ class Sleepy(Strategy):
         return None
 
 
-def with_a_sleepy_one(told: CoreSettings) -> CoreSettings:
+def with_a_sleepy_one(settings: CoreSettings) -> CoreSettings:
     sleepy = StrategySettings(
         name="sleepy", kind="sleepy", symbols=("ACMX",), params={}, when="bar", span_s=15
     )
     return replace(
-        told,
-        strategies=(*told.strategies, sleepy),
-        kinds={**told.kinds, "sleepy": Sleepy},
+        settings,
+        strategies=(*settings.strategies, sleepy),
+        kinds={**settings.kinds, "sleepy": Sleepy},
     )
 
 
@@ -97,11 +97,11 @@ def test_a_strategy_that_holds_the_loop_is_switched_off_alone(tmp_path: Path) ->
     async def story(loop: VirtualLoop) -> None:
         town = Town(loop, 7, tmp_path, retell=with_a_sleepy_one)
         life = await town.live()
-        await life.until(lambda: bool(life.said(StrategyStopped)), within_s=120)
-        (overran,) = life.said(StrategyOverran)
+        await life.until(lambda: bool(life.published(StrategyStopped)), within_s=120)
+        (overran,) = life.published(StrategyOverran)
         assert overran.strategy == "sleepy"
         assert overran.took_ms >= 300
-        assert [each.strategy for each in life.said(StrategyStopped)] == ["sleepy"]
+        assert [each.strategy for each in life.published(StrategyStopped)] == ["sleepy"]
         await life.until(lambda: life.is_at(Level.NORMAL), within_s=60)
         await life.stop()
 

@@ -1,4 +1,4 @@
-"""A whole session in virtual time: the real house, the real edges, a local Alpaca, no sockets, no threads."""
+"""A whole session in virtual time: the real system, the real edges, a local Alpaca, no sockets, no threads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TypeVar
 from tests.app.lives import keep_virtual_time
 from tradingd.app import endpoints as ends_module
 from tradingd.app.session import is_down
-from tradingd.app.system import House
+from tradingd.app.system import TradingSystem
 from tradingd.config import load
 from tradingd.config.mapping import core_settings, warmup_of
 from tradingd.instruments.calendar import ns_of
 from tradingd.log.memory_store import MemoryStore
 from tradingd.log.memory_tape import MemoryTape
 from tradingd.log.recovery import recover
-from tradingd.log.replay import Verdict, replay
+from tradingd.log.replay import ReplayVerdict, replay
 from tradingd.messages import (
     Ask,
     BrokerSnapshot,
@@ -57,7 +57,7 @@ class Recorded:
     account_positions: int
     account_orders: int
 
-    def said(self, kind: type[M]) -> list[M]:
+    def published(self, kind: type[M]) -> list[M]:
         """Return all messages of one type, in order."""
         return [e.message for e in self.log if isinstance(e.message, kind)]
 
@@ -68,8 +68,8 @@ Act = tuple[float, OperatorAsked]
 """Market seconds after the start, and what a person asks for then."""
 
 
-def again(recorded: Recorded) -> list[Verdict]:
-    """Decide a recorded session again, station by station."""
+def again(recorded: Recorded) -> list[ReplayVerdict]:
+    """Decide a recorded session again, actor by actor."""
     return replay(recorded.log, recorded.tape, lambda _: build_cores(recorded.settings), WIRING)
 
 
@@ -79,12 +79,12 @@ def play(
     scenario: str = "calm",
     tamper: Tamper | None = None,
     *,
-    retell: Retell = lambda told: told,
+    retell: Retell = lambda settings: settings,
     acts: Sequence[Act] = (),
 ) -> Recorded:
     """Record one session of `minutes` market minutes under `seed`, stopped flat.
 
-    `retell` changes what the stations are told; `acts` are done at their times.
+    `retell` changes what the actors are told; `acts` are done at their times.
     """
     loop = VirtualLoop(seed)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -104,7 +104,7 @@ async def _session(
     acts: Sequence[Act],
 ) -> Recorded:
     settings = load(ROOT / "config" / "mock.toml")
-    told = retell(core_settings(settings))
+    given = retell(core_settings(settings))
     start = ns_of("2024-03-05", "09:30")
     clock = VirtualClock(loop, start)
     simulated = SimulatorSettings(
@@ -119,39 +119,45 @@ async def _session(
     alpaca = LocalAlpaca(world, simulated.wire)
     network = SimulatorNetwork(alpaca, clock)
     keys = (simulated.wire.keys.key_id, simulated.wire.keys.secret_key)
-    ends = ends_module._local(settings, warmup_of(told), "simulator", clock, keys)
-    cores = build_cores(told)
+    endpoints = ends_module._local(settings, warmup_of(given), "simulator", clock, keys)
+    cores = build_cores(given)
     if tamper is not None:
         tamper(cores)
     store, tape = MemoryStore(), MemoryTape()
     recovered = await recover(store, cores, WIRING, random.Random(seed), -1)
-    house = House(
-        cores, recovered, ends, store=store, tape=tape, network=network, rng=random.Random(seed)
+    system = TradingSystem(
+        cores,
+        recovered,
+        endpoints,
+        store=store,
+        tape=tape,
+        network=network,
+        rng=random.Random(seed),
     )
-    keep_virtual_time(house, clock)
-    news = house.bus.watch("test", (LevelChanged, BrokerSnapshot), 100_000)
-    house.start()
-    house.bus.publish("daemon", RunStarted(recovered.genesis, "run", "test", "", "mock"))
-    house.open_market()
+    keep_virtual_time(system, clock)
+    news = system.bus.watch("test", (LevelChanged, BrokerSnapshot), 100_000)
+    system.start()
+    system.bus.publish("daemon", RunStarted(recovered.instance_id, "run", "test", "", "mock"))
+    system.open_market()
     begun = clock.now()
     for seconds, asked in acts:
         await asyncio.sleep(seconds - (clock.now() - begun) / 1e9)
-        house.bus.publish("control", asked)
+        system.bus.publish("control", asked)
     await asyncio.sleep(minutes * MINUTE_S - (clock.now() - begun) / 1e9)
-    house.bus.publish("control", OperatorAsked(Ask.STOP, "test", "the session ends"))
+    system.bus.publish("control", OperatorAsked(Ask.STOP, "test", "the session ends"))
     async with asyncio.timeout(STOP_S_MAX):
         while True:
             message = (await news.get()).message
             if isinstance(message, LevelChanged) and is_down(message):
                 break
-    house.bus.publish("daemon", RunStopped("run", is_flat=True, reason="test"))
-    await house.stop()
+    system.bus.publish("daemon", RunStopped("run", is_flat=True, reason="test"))
+    await system.stop()
     now = clock.now()
     account = world.exchange.account(now)
     recorded = Recorded(
         log=await store.read(),
         tape=list(tape.read()),
-        settings=told,
+        settings=given,
         account_equity=account.equity,
         account_positions=len(world.exchange.positions()),
         account_orders=sum(o.status not in TERMINAL for o in world.exchange.orders()),

@@ -77,11 +77,11 @@ class House:
     """A bus whose every word is kept, and the edge on it."""
 
     def __init__(self, broker: TwinBroker | None = None, log: list[Envelope] | None = None,
-                 clock: Clock | None = None, former: tuple[str, ...] = (),
+                 clock: Clock | None = None, former_instances: tuple[str, ...] = (),
                  **changes: Any) -> None:  # fmt: skip
         self.clock = clock or LoopClock()
         self.broker = broker or TwinBroker(self.clock)
-        self.said: list[Envelope] = []
+        self.published: list[Envelope] = []
         self._news = asyncio.Event()
         self.durable_gate = asyncio.Event()
         self.durable_gate.set()
@@ -98,7 +98,7 @@ class House:
             self,
             settings=settings,
             rng=random.Random(7),
-            former=former,
+            former_instances=former_instances,
         )
         for envelope in earlier:
             self.edge.apply(envelope)
@@ -106,7 +106,7 @@ class House:
         self._task: asyncio.Task[None] | None = None
 
     def append(self, envelope: Envelope) -> None:
-        self.said.append(envelope)
+        self.published.append(envelope)
         self._news.set()
 
     async def durable(self, seq: int) -> None:
@@ -115,10 +115,10 @@ class House:
 
     async def start(self, level: Level = Level.NORMAL) -> House:
         self._task = asyncio.create_task(self.edge.run())
-        self.say(RunStarted("gen", "run", "build", "hash", "mock"))
+        self.publish(RunStarted("gen", "run", "build", "hash", "mock"))
         for market in Market:
-            self.say(SessionChanged(market, Session.REGULAR, 0))
-        self.say(LevelChanged(level, ()))
+            self.publish(SessionChanged(market, Session.REGULAR, 0))
+        self.publish(LevelChanged(level, ()))
         return self
 
     async def connected(self) -> House:
@@ -131,8 +131,8 @@ class House:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def say(self, message: Message) -> Envelope:
-        source = next(name for name, row in WIRING.items() if type(message) in row.says)
+    def publish(self, message: Message) -> Envelope:
+        source = next(name for name, row in WIRING.items() if type(message) in row.publishes)
         return self.bus.publish(source, message)
 
     async def until(self, what: str | Callable[[], bool], count: int = 1) -> None:
@@ -154,7 +154,7 @@ class House:
             raise AssertionError(f"never {what}: {self.names()}") from None
 
     def all(self, name: str) -> list[Any]:
-        return [e.message for e in self.said if type(e.message).__name__ == name]
+        return [e.message for e in self.published if type(e.message).__name__ == name]
 
     def one(self, name: str) -> Any:
         found = self.all(name)
@@ -162,7 +162,7 @@ class House:
         return found[0]
 
     def names(self, source: str = "broker") -> list[str]:
-        return [type(e.message).__name__ for e in self.said if e.source == source]
+        return [type(e.message).__name__ for e in self.published if e.source == source]
 
     def filled(self, order_id: str) -> Decimal:
         fills: list[OrderFilled] = [f for f in self.all("OrderFilled") if f.order_id == order_id]
@@ -197,16 +197,16 @@ async def houses() -> AsyncIterator[Callable[..., House]]:
     made: list[House] = []
 
     def make(*args: Any, **changes: Any) -> House:
-        house = House(*args, **changes)
-        made.append(house)
-        return house
+        system = House(*args, **changes)
+        made.append(system)
+        return system
 
     yield make
-    for house in made:
-        await house.stop()
+    for system in made:
+        await system.stop()
 
 
 @pytest.fixture
-async def house(houses: Callable[..., House]) -> House:
-    """A connected house at NORMAL."""
+async def system(houses: Callable[..., House]) -> House:
+    """A connected system at NORMAL."""
     return await houses().connected()

@@ -1,4 +1,4 @@
-"""The entry interlock: what stops an entry at the very last look, before the supervisor has had a turn."""
+"""The entry interlock: what stops an entry at the very pre-send check, before the supervisor has had a turn."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from tests.broker.conftest import House, approved
 from tradingd.broker.entry_interlock import EntryInterlock
 from tradingd.messages import (
+    ActorFailed,
     Ask,
     Level,
     LevelChanged,
     OperatorAsked,
     Role,
     Side,
-    StationFailed,
 )
 
 
@@ -56,23 +56,23 @@ def test_other_asks_hold_nothing(ask: OperatorAsked) -> None:
 
 def test_a_house_without_supervisor_enters_nothing_any_more() -> None:
     interlock = an_interlock()
-    interlock.apply(StationFailed("strategy", "", ""))
+    interlock.apply(ActorFailed("strategy", "", ""))
     assert interlock.why_no_entry == ""
-    interlock.apply(StationFailed("supervisor", "", ""))
+    interlock.apply(ActorFailed("supervisor", "", ""))
     interlock.apply(LevelChanged(Level.NORMAL, ()))
     assert interlock.why_no_entry == "supervisor"
 
 
 async def test_a_halt_during_the_durable_wait_keeps_the_entry_back_and_lets_the_exit_go(
-    house: House,
+    system: House,
 ) -> None:
-    house.durable_gate.clear()
-    house.say(approved())
-    house.say(approved(role=Role.EXIT, side=Side.SELL, limit=None))
+    system.durable_gate.clear()
+    system.publish(approved())
+    system.publish(approved(role=Role.EXIT, side=Side.SELL, limit=None))
     await asyncio.sleep(0.01)
-    house.say(asked(Ask.HALT))  # and no supervisor in this house to hear it
-    house.durable_gate.set()
-    await house.until("OrderNotSent")
-    await house.until("OrderAccepted")
-    assert house.one("OrderNotSent").reason == "asked"
-    assert house.broker.posts() == 1
+    system.publish(asked(Ask.HALT))  # and no supervisor in this system to hear it
+    system.durable_gate.set()
+    await system.until("OrderNotSent")
+    await system.until("OrderAccepted")
+    assert system.one("OrderNotSent").reason == "asked"
+    assert system.broker.posts() == 1

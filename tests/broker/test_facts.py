@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from tests.broker.conftest import NOW, approved
 from tradingd.broker import AlpacaSettings
 from tradingd.broker.alpaca_wire import (
+    BrokerOrderView,
     Execution,
-    OrderView,
     Unreadable,
     WireOrder,
     decode_rows,
-    house_symbol,
+    local_symbol,
     number,
     order_body,
     read_order,
     time_ns,
 )
 from tradingd.broker.facts import disagreement, facts_of
-from tradingd.broker.known import KnownOrders, Record
-from tradingd.broker.outcome import Verdict, classify, error_text, retry_after_s
+from tradingd.broker.order_store import OrderStore, Record
+from tradingd.broker.outcome import SubmitVerdict, classify, error_text, retry_after_s
 from tradingd.messages import (
     Message,
     OrderAccepted,
@@ -42,15 +42,15 @@ D = Decimal
 TOTAL = D(10)
 
 
-def view(cumulative: Decimal, average: Decimal, status: str) -> OrderView:
-    return OrderView(
+def view(cumulative: Decimal, average: Decimal, status: str) -> BrokerOrderView:
+    return BrokerOrderView(
         "gen-e-s-1-1", "b1", "IBM", "buy", status, "limit", TOTAL, cumulative, average, D("10.5"),
         NOW, "",
     )  # fmt: skip
 
 
-def record_of(order: OrderApproved | None = None) -> tuple[KnownOrders, Record]:
-    known = KnownOrders()
+def record_of(order: OrderApproved | None = None) -> tuple[OrderStore, Record]:
+    known = OrderStore()
     order = order or approved()
     known.apply(order, NOW)
     known.apply(OrderSent(order.order_id), NOW)
@@ -59,7 +59,7 @@ def record_of(order: OrderApproved | None = None) -> tuple[KnownOrders, Record]:
     return known, record
 
 
-News = tuple[OrderView, Execution | None]
+News = tuple[BrokerOrderView, Execution | None]
 
 
 @st.composite
@@ -89,20 +89,20 @@ def test_shuffled_and_repeated_news_gives_the_same_sums(
     extra = data.draw(st.lists(st.sampled_from(news), max_size=6))
     shuffled = data.draw(st.permutations(news + extra))
     known, record = record_of()
-    said: list[Message] = []
+    emitted: list[Message] = []
     for shown, execution in shuffled:
         facts = facts_of(record, shown, NOW, execution=execution)
         for fact in facts:
             known.apply(fact, NOW)
-        said += facts
-    fills = [fact for fact in said if isinstance(fact, OrderFilled)]
+        emitted += facts
+    fills = [fact for fact in emitted if isinstance(fact, OrderFilled)]
     assert sum((fill.quantity for fill in fills), D(0)) == cumulative
     value = sum((fill.quantity * fill.price for fill in fills), D(0))
     assert abs(value - spent) < D("0.00000001") * 10
     assert [fill.cumulative for fill in fills] == sorted({fill.cumulative for fill in fills})
-    assert sum(isinstance(fact, OrderAccepted) for fact in said) == 1
-    assert isinstance(said[0], OrderAccepted)
-    ended = [fact for fact in said if isinstance(fact, OrderCanceled)]
+    assert sum(isinstance(fact, OrderAccepted) for fact in emitted) == 1
+    assert isinstance(emitted[0], OrderAccepted)
+    ended = [fact for fact in emitted if isinstance(fact, OrderCanceled)]
     assert len(ended) == (cumulative < TOTAL)
     assert record.is_terminal
 
@@ -114,7 +114,7 @@ def test_a_fold_of_the_log_equals_what_was_known_live() -> None:
     for fact in facts_of(record, view(D(4), D(10), "canceled"), NOW, execution=execution):
         known.apply(fact, NOW)
         log.append(fact)
-    again = KnownOrders()
+    again = OrderStore()
     for message in log:
         again.apply(message, NOW)
     assert again.get("gen-e-s-1-1") == record
@@ -175,25 +175,25 @@ def test_what_is_no_order_is_unreadable(body: bytes) -> None:
         read_order(body)
 
 
-@pytest.mark.parametrize(("symbol", "kind", "ours"), [
+@pytest.mark.parametrize(("symbol", "kind", "local"), [
     ("BTCUSD", "crypto", "BTC/USD"), ("ETHUSDT", "crypto", "ETH/USDT"), ("BTC/USD", "crypto", "BTC/USD"),
     ("USD", "crypto", "USD"), ("FUSD", "us_equity", "FUSD"), ("ODD", "crypto", "ODD"),
 ])  # fmt: skip
-def test_symbols_come_in_one_form(symbol: str, kind: str, ours: str) -> None:
-    assert house_symbol(symbol, kind) == ours
+def test_symbols_come_in_one_form(symbol: str, kind: str, local: str) -> None:
+    assert local_symbol(symbol, kind) == local
 
 
 @pytest.mark.parametrize(("status", "body", "verdict"), [
-    (401, b"", Verdict.KEYS), (403, b'{"message":"forbidden."}', Verdict.KEYS),
-    (403, b'{"code":40310000,"message":"insufficient qty"}', Verdict.REJECTED),
-    (429, b'{"code":42910000,"message":"x"}', Verdict.LIMITED), (429, b"<html>", Verdict.UNKNOWN),
-    (422, b'{"code":40010001,"message":"client_order_id must be unique"}', Verdict.DUPLICATE),
-    (422, b'{"code":40010001,"message":"qty must be > 0"}', Verdict.REJECTED),
-    (302, b"", Verdict.UNKNOWN), (500, b"{}", Verdict.UNKNOWN), (408, b"", Verdict.UNKNOWN),
-    (200, b'{"id":"b","client_order_id":"o"}', Verdict.ACCEPTED),
-    (200, b'{"id":"b","client_order_id":"other"}', Verdict.UNKNOWN), (204, b"", Verdict.UNKNOWN),
+    (401, b"", SubmitVerdict.KEYS), (403, b'{"message":"forbidden."}', SubmitVerdict.KEYS),
+    (403, b'{"code":40310000,"message":"insufficient qty"}', SubmitVerdict.REJECTED),
+    (429, b'{"code":42910000,"message":"x"}', SubmitVerdict.LIMITED), (429, b"<html>", SubmitVerdict.UNKNOWN),
+    (422, b'{"code":40010001,"message":"client_order_id must be unique"}', SubmitVerdict.DUPLICATE),
+    (422, b'{"code":40010001,"message":"qty must be > 0"}', SubmitVerdict.REJECTED),
+    (302, b"", SubmitVerdict.UNKNOWN), (500, b"{}", SubmitVerdict.UNKNOWN), (408, b"", SubmitVerdict.UNKNOWN),
+    (200, b'{"id":"b","client_order_id":"o"}', SubmitVerdict.ACCEPTED),
+    (200, b'{"id":"b","client_order_id":"other"}', SubmitVerdict.UNKNOWN), (204, b"", SubmitVerdict.UNKNOWN),
 ])  # fmt: skip
-def test_a_reply_proves_what_it_proves(status: int, body: bytes, verdict: Verdict) -> None:
+def test_a_reply_proves_what_it_proves(status: int, body: bytes, verdict: SubmitVerdict) -> None:
     assert classify(Reply(status, body), "o").verdict is verdict
 
 

@@ -30,7 +30,7 @@ from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MarketEvent
 from tradingd.simulator.settings import calendar_around
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.faults import Fault
+from tradingd.simulator.wire.faults import SimulatedFault
 from tradingd.simulator.wire.network import SimulatorNetwork
 from tradingd.simulator.wire.session import Keys
 from tradingd.simulator.wire.settings import WireSettings
@@ -41,7 +41,7 @@ D = Decimal
 START = ns_of("2026-03-04", "10:00")
 SPEED = 20.0
 STEP = 200_000_000
-HEARS = WIRING["reconciler"].hears
+SUBSCRIBES = WIRING["reconciler"].subscribes
 
 
 def quotes() -> Iterator[MarketEvent]:
@@ -52,7 +52,7 @@ def quotes() -> Iterator[MarketEvent]:
 
 
 class Simulated(House):
-    """A house on the simulator; every fact goes to a reconciler, whose words are kept."""
+    """A system on the simulator; every fact goes to a reconciler, whose words are kept."""
 
     def __init__(self) -> None:
         clock = LoopClock(START, SPEED)
@@ -68,17 +68,17 @@ class Simulated(House):
 
     def append(self, envelope: Envelope) -> None:
         super().append(envelope)
-        if type(envelope.message) in HEARS:
+        if type(envelope.message) in SUBSCRIBES:
             self.judged += self.reconciler.handle(envelope.message, envelope.at)
 
     def fault(self, **fields: Any) -> None:
-        self.alpaca.faults.arm(Fault(**fields))
+        self.alpaca.faults.arm(SimulatedFault(**fields))
 
     def order(self, n: int, symbol: str, side: Side, quantity: str, limit: str | None) -> str:
         role = Role.ENTRY if side is Side.BUY else Role.EXIT
         parent = f"gen-{role.value[0]}-s-{n}"
         kind = OrderType.LIMIT if limit else OrderType.MARKET
-        self.say(order_approved(
+        self.publish(order_approved(
             f"{parent}-1", parent, "s", symbol, side, role, D(quantity), kind,
             D(limit) if limit else None, TimeInForce.GTC, self.clock.now(),
         ))  # fmt: skip
@@ -93,7 +93,7 @@ class Simulated(House):
     async def agreed(self) -> BooksAgreed:
         """Ask for a snapshot and return the reconciler's last word."""
         count = len(self.all("BrokerSnapshot"))
-        self.say(SnapshotAsked("period"))
+        self.publish(SnapshotAsked("period"))
         await self.until("BrokerSnapshot", count + 1)
         last = self.judged[-1]
         assert isinstance(last, BooksAgreed), self.judged
@@ -102,11 +102,11 @@ class Simulated(House):
 
 @pytest.fixture
 async def simulated() -> AsyncIterator[Simulated]:
-    house = Simulated()
-    await house.connected()
-    yield house
-    await house.stop()
-    await house.network.close()
+    system = Simulated()
+    await system.connected()
+    yield system
+    await system.stop()
+    await system.network.close()
 
 
 @pytest.mark.parametrize("symbol", ["IBM", "BTC/USD"])
@@ -118,14 +118,14 @@ async def test_a_round_trip_leaves_the_books_agreed(simulated: Simulated, symbol
     sold = simulated.order(2, symbol, Side.SELL, str(held), None)
     await simulated.until(lambda: simulated.has_ended(sold))
     assert (await simulated.agreed()).is_flat
-    explained = [word for word in simulated.judged if type(word).__name__ == "DifferenceExplained"]
+    explained = [value for value in simulated.judged if type(value).__name__ == "BreakExplained"]
     assert explained == [], "fees were known exactly"
 
 
 async def test_a_partial_fill_and_a_cancel_agree(simulated: Simulated) -> None:
     order_id = simulated.order(1, "IBM", Side.BUY, "500", "100.5")
     await simulated.until("OrderFilled")
-    simulated.say(CancelOrder(order_id, "enough"))
+    simulated.publish(CancelOrder(order_id, "enough"))
     await simulated.until("OrderCanceled")
     assert simulated.one("OrderCanceled").cumulative == simulated.filled(order_id)
     assert (await simulated.agreed()).open_orders == 0
@@ -159,12 +159,12 @@ async def test_whatever_breaks_every_order_ends_and_the_books_agree(
         sent.append(simulated.order(n, symbol, Side.BUY, str(rng.randint(1, 20)), "100.5"))
         await asyncio.sleep(rng.uniform(0, 0.03))
         if rng.random() < 0.3:
-            simulated.say(CancelOrder(rng.choice(sent), "chance"))
+            simulated.publish(CancelOrder(rng.choice(sent), "chance"))
     simulated.fault(fault="clear")
     for order_id in sent:
-        simulated.say(CancelOrder(order_id, "the end"))
+        simulated.publish(CancelOrder(order_id, "the end"))
     await simulated.until(lambda: all(simulated.has_ended(order_id) for order_id in sent))
-    await simulated.until(lambda: simulated.edge._desk.interlock.is_stream_up)
+    await simulated.until(lambda: simulated.edge._context.interlock.is_stream_up)
     assert (await simulated.agreed()).open_orders == 0
     kinds = {alert.kind for alert in simulated.all("AlertRaised")}
     assert not kinds & {"edge_task_failed", "edge_stream_failed", "edge_unheard", "overfill"}

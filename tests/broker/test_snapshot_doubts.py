@@ -20,18 +20,18 @@ ID = "gen-e-s-1-1"
 async def test_a_snapshot_waits_for_an_order_of_unknown_fate_that_was_filled(
     houses: Callable[..., House],
 ) -> None:
-    house = await houses(back_off_s_min=30.0, back_off_s_max=30.0).connected()
-    house.broker.is_mute = True
-    house.broker.faults.append(Fault("POST", "/orders", is_processed=True))
-    house.broker.faults.append(Fault("GET", "/orders:by_client_order_id", reply=(503, b"")))
-    house.say(approved())
-    await house.until("OrderUnknown")
-    await house.until(lambda: not house.broker.faults)
-    house.broker.fill(ID, "10", "10")
-    house.say(SnapshotAsked("period"))
-    await house.until("BrokerSnapshot", 2)
-    assert house.filled(ID) == D(10)
-    names = house.names()
+    system = await houses(back_off_s_min=30.0, back_off_s_max=30.0).connected()
+    system.broker.is_mute = True
+    system.broker.faults.append(Fault("POST", "/orders", is_processed=True))
+    system.broker.faults.append(Fault("GET", "/orders:by_client_order_id", reply=(503, b"")))
+    system.publish(approved())
+    await system.until("OrderUnknown")
+    await system.until(lambda: not system.broker.faults)
+    system.broker.fill(ID, "10", "10")
+    system.publish(SnapshotAsked("period"))
+    await system.until("BrokerSnapshot", 2)
+    assert system.filled(ID) == D(10)
+    names = system.names()
     assert names.index("OrderFilled") < len(names) - 1 - names[::-1].index("BrokerSnapshot")
 
 
@@ -39,17 +39,19 @@ async def test_a_listing_that_does_not_say_what_was_filled_agrees_with_nothing(
     houses: Callable[..., House],
 ) -> None:
     """The account shows the shares already; the order, read badly, seems untouched."""
-    house = await houses().connected()
-    house.say(approved())
-    await house.until("OrderAccepted")
-    house.broker.is_mute = True
-    house.broker.fill(ID, "4", "10")
-    unsaid = [{**house.broker.orders[ID], "filled_qty": None}]
-    house.broker.faults.append(Fault("GET", "/orders", reply=(200, json.dumps(unsaid).encode())))
-    house.say(SnapshotAsked("period"))
-    await house.until("BrokerSnapshot", 2)
-    assert house.filled(ID) == D(4)
-    (order,) = house.all("BrokerSnapshot")[-1].orders
+    system = await houses().connected()
+    system.publish(approved())
+    await system.until("OrderAccepted")
+    system.broker.is_mute = True
+    system.broker.fill(ID, "4", "10")
+    unpublished = [{**system.broker.orders[ID], "filled_qty": None}]
+    system.broker.faults.append(
+        Fault("GET", "/orders", reply=(200, json.dumps(unpublished).encode()))
+    )
+    system.publish(SnapshotAsked("period"))
+    await system.until("BrokerSnapshot", 2)
+    assert system.filled(ID) == D(4)
+    (order,) = system.all("BrokerSnapshot")[-1].orders
     assert order.cumulative == D(4)
 
 
@@ -57,7 +59,7 @@ async def test_the_first_reading_is_asked_for_until_it_is_there(
     houses: Callable[..., House], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tradingd.broker.snapshot.AGAIN_S", 0.01)
-    house = houses(snapshot_tries_max=2)
+    system = houses(snapshot_tries_max=2)
     readings = 0
 
     def is_never_quiet(method: str, path: str) -> None:
@@ -65,13 +67,13 @@ async def test_the_first_reading_is_asked_for_until_it_is_there(
         if (method, path) == ("GET", "/account"):
             readings += 1
             if readings <= 7:
-                house.edge._desk.order_events += 1
+                system.edge._context.order_events += 1
 
-    house.broker.on_request = is_never_quiet
-    await house.start()
-    await house.until("BrokerConnected")
-    assert not house.all("BrokerSnapshot")
-    await house.until("BrokerSnapshot")
-    assert house.one("BrokerSnapshot").why == "start"
+    system.broker.on_request = is_never_quiet
+    await system.start()
+    await system.until("BrokerConnected")
+    assert not system.all("BrokerSnapshot")
+    await system.until("BrokerSnapshot")
+    assert system.one("BrokerSnapshot").why == "start"
     await asyncio.sleep(0.05)
-    assert len(house.all("BrokerSnapshot")) == 1
+    assert len(system.all("BrokerSnapshot")) == 1

@@ -24,13 +24,13 @@ ID = approved().order_id
 Houses = Callable[..., House]
 
 
-async def presumed(house: House) -> None:
+async def presumed(system: House) -> None:
     """Let an entry be lost on its way, and be taken as refused."""
-    house.broker.faults.append(Fault("POST", "/orders"))
-    house.say(approved())
-    await house.until("OrderUnknown")
-    house.say(LevelChanged(Level.NO_ENTRIES, ("x",)))
-    await house.until("OrderRejected")
+    system.broker.faults.append(Fault("POST", "/orders"))
+    system.publish(approved())
+    await system.until("OrderUnknown")
+    system.publish(LevelChanged(Level.NO_ENTRIES, ("x",)))
+    await system.until("OrderRejected")
 
 
 def log_of(*at: int) -> list[Envelope]:
@@ -45,18 +45,18 @@ def log_of(*at: int) -> list[Envelope]:
     ]
 
 
-def looks(house: House) -> int:
-    return sum("orders:by" in path for _, path, _ in house.broker.requests)
+def looks(system: House) -> int:
+    return sum("orders:by" in path for _, path, _ in system.broker.requests)
 
 
 async def test_a_presumed_order_is_watched_after_a_restart_and_its_fill_is_said(
-    house: House, houses: Houses
+    system: House, houses: Houses
 ) -> None:
-    await presumed(house)
-    await house.stop()
-    again = await houses(house.broker, house.said).connected()
+    await presumed(system)
+    await system.stop()
+    again = await houses(system.broker, system.published).connected()
     assert "OrderFilled" not in again.names()
-    late = house.broker.make(ID, limit_price="10.5", status="filled")  # no open order, no update
+    late = system.broker.make(ID, limit_price="10.5", status="filled")  # no open order, no update
     late["filled_qty"], late["filled_avg_price"] = "10", "10.25"
     await again.until("OrderFilled")
     assert again.filled(ID) == D(10)
@@ -66,29 +66,31 @@ async def test_a_presumed_order_is_watched_after_a_restart_and_its_fill_is_said(
     assert looks(again) - seen <= 1, "its end was seen, so nobody looks again"
 
 
-async def test_a_checkpoint_keeps_the_watch_list(house: House, houses: Houses) -> None:
-    await presumed(house)
-    await house.stop()
-    again = houses(house.broker)
-    again.edge.load(house.edge.save())
+async def test_a_checkpoint_keeps_the_watch_list(system: House, houses: Houses) -> None:
+    await presumed(system)
+    await system.stop()
+    again = houses(system.broker)
+    again.edge.load(system.edge.save())
     await again.connected()
-    late = house.broker.make(ID, limit_price="10.5")
+    late = system.broker.make(ID, limit_price="10.5")
     await again.until(lambda: late["status"] == "canceled")
     assert again.all("OrderSent") == []
 
 
 async def test_an_order_not_known_at_the_restart_is_watched_without_news_of_it(
-    house: House, houses: Houses
+    system: House, houses: Houses
 ) -> None:
-    house.say(approved())
-    await house.until("OrderAccepted")
-    late = house.broker.orders.pop(ID)
-    await house.stop()
-    seen = next(i for i, one in enumerate(house.said) if isinstance(one.message, OrderApproved))
-    again = await houses(house.broker, house.said[: seen + 1]).connected()
+    system.publish(approved())
+    await system.until("OrderAccepted")
+    late = system.broker.orders.pop(ID)
+    await system.stop()
+    seen = next(
+        i for i, one in enumerate(system.published) if isinstance(one.message, OrderApproved)
+    )
+    again = await houses(system.broker, system.published[: seen + 1]).connected()
     assert again.one("OrderNotSent").reason == "restart"
-    house.broker.is_mute = True
-    house.broker.orders[ID] = late
+    system.broker.is_mute = True
+    system.broker.orders[ID] = late
     await again.until(lambda: late["status"] == "canceled")
 
 
@@ -101,11 +103,11 @@ async def test_the_list_is_empty_when_the_day_is_over(houses: Houses) -> None:
     assert looks(old) == 0
 
 
-async def test_looks_that_fail_are_tried_again(house: House) -> None:
-    await presumed(house)
+async def test_looks_that_fail_are_tried_again(system: House) -> None:
+    await presumed(system)
     for _ in range(3):
-        house.broker.faults.append(Fault("GET", "/orders:by", reply=(500, b"")))
-    late = house.broker.make(ID, limit_price="10.5")
-    await house.until(lambda: late["status"] == "canceled")
-    assert not house.broker.faults
-    assert house.all("OrderRejected")[0].code == "not_found"
+        system.broker.faults.append(Fault("GET", "/orders:by", reply=(500, b"")))
+    late = system.broker.make(ID, limit_price="10.5")
+    await system.until(lambda: late["status"] == "canceled")
+    assert not system.broker.faults
+    assert system.all("OrderRejected")[0].code == "not_found"

@@ -214,7 +214,7 @@ class TwinBroker:
         if client_id in self.orders:
             return _reply(422, {"code": 40010001, "message": "client_order_id must be unique"})
         order = self.make(client_id, **body)
-        self.tell("new", order)
+        self.report("new", order)
         return _reply(200, order)
 
     def make(self, client_id: str, **fields: Any) -> Json:
@@ -280,7 +280,7 @@ class TwinBroker:
             "price": price, "cum_qty": str(cumulative), "order_id": order["id"],
             "transaction_time": time_text(self.clock.now()),
         })  # fmt: skip
-        return self.tell(
+        return self.report(
             "fill" if is_done else "partial_fill", order, qty=quantity, price=price,
             position_qty=str(self.positions.get(symbol, 0)), execution_id=execution,
         )  # fmt: skip
@@ -289,9 +289,9 @@ class TwinBroker:
         """End an order and tell it."""
         order = self.orders[client_id]
         order["status"] = status
-        return self.tell(status, order)
+        return self.report(status, order)
 
-    def tell(self, event: str, order: Json, **fields: Any) -> Json:
+    def report(self, event: str, order: Json, **fields: Any) -> Json:
         """Send an update to whoever listens; return it."""
         stamp = time_text(self.clock.now())
         data = {"event": event, "timestamp": stamp, "order": dict(order), **fields}

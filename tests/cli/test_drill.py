@@ -34,9 +34,9 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **named}
 
 
-def drill(folder: Path, *words: object, **settings: str) -> subprocess.CompletedProcess[str]:
+def drill(folder: Path, *values: object, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", "drill", *map(str, words)], cwd=folder, check=False,
+        [sys.executable, "-m", "tradingd", "drill", *map(str, values)], cwd=folder, check=False,
         env=environment(folder, **settings), capture_output=True, text=True, timeout=REAL_S_MAX,
     )  # fmt: skip
 
@@ -74,8 +74,8 @@ def test_a_running_daemon_is_drilled_as_it_stands(tmp_path: Path) -> None:
         env=environment(tmp_path, mock__minutes="600", api__port="0"), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        patience = threading.Timer(REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(REAL_S_MAX, process.kill)
+        timeout.start()
         assert process.stdout is not None
         for line in process.stdout:
             if json.loads(line)["event"] == "fill.received":
@@ -84,7 +84,7 @@ def test_a_running_daemon_is_drilled_as_it_stands(tmp_path: Path) -> None:
         record = measured(drill(tmp_path, "flatten", "-c", MOCK))
         process.terminate()
         process.communicate()
-        patience.cancel()
+        timeout.cancel()
     assert cut.returncode == 2
     assert "only a simulator in another process" in cut.stderr
     assert record["daemon"] == "running"

@@ -39,15 +39,15 @@ class Running:
             "TRADINGD_RUN__STATE_DIR": str(state / "s"),
             "TRADINGD_MOCK__MINUTES": "600",
         }
-        self.said: list[str] = []
+        self.published: list[str] = []
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *values: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "tradingd", *words],
+            [sys.executable, "-m", "tradingd", *values],
             cwd=self.state, env=self.environment, capture_output=True, text=True,
             timeout=RUN_REAL_S_MAX, check=False,
         )  # fmt: skip
-        self.said.append(done.stdout + done.stderr)
+        self.published.append(done.stdout + done.stderr)
         return done
 
     def start(self) -> subprocess.Popen[str]:
@@ -61,12 +61,12 @@ class Running:
 def daemon(tmp_path: Path) -> Iterator[tuple[Running, subprocess.Popen[str]]]:
     shell = Running(tmp_path)
     with shell.start() as process:
-        patience = threading.Timer(RUN_REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(RUN_REAL_S_MAX, process.kill)
+        timeout.start()
         try:
             yield shell, process
         finally:
-            patience.cancel()
+            timeout.cancel()
             process.kill()
 
 
@@ -146,7 +146,7 @@ def test_verbs_from_the_first_question_to_the_stop(
     reading.join(timeout=60)
     assert shell("status").returncode == 3
     assert shell("stop").returncode == 3
-    assert CANARY not in "".join(shell.said)
+    assert CANARY not in "".join(shell.published)
     for file in shell.state.rglob("*"):
         assert not file.is_file() or CANARY.encode() not in file.read_bytes(), file
 
@@ -175,14 +175,14 @@ def test_a_signal_keeps_the_positions_where_on_stop_says_so(tmp_path: Path) -> N
     shell = Running(tmp_path)
     shell.environment["TRADINGD_RUN__ON_STOP"] = "keep"
     with shell.start() as process:
-        patience = threading.Timer(RUN_REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(RUN_REAL_S_MAX, process.kill)
+        timeout.start()
         until(process, "position.changed")
         reading = drained(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=RUN_REAL_S_MAX) == 0
         reading.join(timeout=60)
-        patience.cancel()
+        timeout.cancel()
     assert "stopped_not_flat" not in kinds_of_alerts(shell)
     assert kinds_of_alerts(shell)[-1] == "run_stopped"
 

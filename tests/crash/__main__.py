@@ -26,12 +26,12 @@ WHOLE = "whole"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one session; 0 when log and account agree."""
-    told = _parser().parse_args(arguments)
+    settings = _parser().parse_args(arguments)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as spare:
-        folder = told.keep or Path(spare)
+        folder = settings.keep or Path(spare)
         folder.mkdir(parents=True, exist_ok=True)
-        record = asyncio.run(play(folder, told.kills, told.seed))
+        record = asyncio.run(play(folder, settings.kills, settings.seed))
     record["seconds"] = round(time.perf_counter() - began, 1)
     sys.stdout.write(json.dumps(record) + "\n")
     return int(is_broken(record))
@@ -41,21 +41,21 @@ async def play(folder: Path, kills: int, seed: int) -> dict[str, object]:
     """Return the record of one session."""
     session = Session(folder, seed)
     faults: list[str] = []
-    told: dict[str, int] = {"lost": 0, "doubled": 0, "past_limit": 0, "differences": 0}
+    settings: dict[str, int] = {"lost": 0, "doubled": 0, "past_limit": 0, "differences": 0}
     orders = fills = 0
     try:
         verdict = await session.run(kills)
     except Broken as broken:
-        faults, told["lost"] = [str(broken)], 1
+        faults, settings["lost"] = [str(broken)], 1
     else:
         faults, orders, fills = list(verdict.faults()), verdict.orders, verdict.fills
-        told = {kind: len(getattr(verdict, kind)) for kind in told}
+        settings = {kind: len(getattr(verdict, kind)) for kind in settings}
     chain = chain_of(StateFiles(load(session.config).state_dir).log)
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
     return {
         "seed": seed, "kills": session.kills, "lives": session.lives, "orders": orders,
-        "fills": fills, "faults": sum(session.fired.values()), **told, "chain": chain,
+        "fills": fills, "faults": sum(session.fired.values()), **settings, "chain": chain,
     }  # fmt: skip
 
 

@@ -9,12 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.crash.broker import Account
-from tests.simulation.laws import rest
-from tests.simulation.laws.excuses import Excuses
-from tests.simulation.laws.finding import Findings
-from tests.simulation.laws.gate import GateLaws
-from tests.simulation.laws.levels import LevelLaws
-from tests.simulation.laws.orders import OrderLaws, Record
+from tests.simulation.invariants import rest
+from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.finding import Findings
+from tests.simulation.invariants.gate import GateInvariants
+from tests.simulation.invariants.levels import LevelInvariants
+from tests.simulation.invariants.orders import OrderInvariants, Record
 from tradingd.app.state_directory import StateFiles
 from tradingd.config import load
 from tradingd.config.mapping import core_settings
@@ -22,14 +22,14 @@ from tradingd.log.recovery import apply_one
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.tape import read_tape
 from tradingd.messages import (
+    ActorFailed,
+    BreakOpened,
     Core,
-    DifferenceUnexplained,
     Envelope,
     OrderApproved,
     OrderFilled,
     OrderSent,
     RunStarted,
-    StationFailed,
 )
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
@@ -62,7 +62,7 @@ class Log:
 
     rows: Sequence[Envelope]
     market: Sequence[Envelope]
-    told: CoreSettings
+    given_settings: CoreSettings
 
 
 async def read_log(config: Path) -> Log:
@@ -89,23 +89,23 @@ def compare(log: Log, account: Account) -> Verdict:
     _fills(verdict, log.rows, account)
     _books(verdict, _cores(log), account)
     for envelope in log.rows:
-        if isinstance(envelope.message, DifferenceUnexplained | StationFailed):
+        if isinstance(envelope.message, BreakOpened | ActorFailed):
             verdict.differences.append(repr(envelope.message)[:300])
     return verdict
 
 
-def _judge(log: Log) -> tuple[Findings, OrderLaws]:
+def _judge(log: Log) -> tuple[Findings, OrderInvariants]:
     """Hold every word that is on the disk to the laws of orders, limits and levels."""
     findings = Findings()
-    orders, levels = OrderLaws(findings), LevelLaws(findings)
-    gate = GateLaws(findings, orders, log.told.risk, Excuses())
+    orders, levels = OrderInvariants(findings), LevelInvariants(findings)
+    gate = GateInvariants(findings, orders, log.given_settings.risk, ExpectedDifferences())
     of_this_run: set[str] = set()
     for envelope in sorted([*log.rows, *log.market], key=lambda each: each.seq):
         message, at = envelope.message, envelope.at
         findings.now_s = at / 1e9
-        orders.hear(message, at)
-        levels.hear(message)
-        gate.hear(message, at)
+        orders.handle(message, at)
+        levels.handle(message)
+        gate.handle(message, at)
         if isinstance(message, RunStarted):
             of_this_run.clear()
         elif isinstance(message, OrderApproved):
@@ -118,10 +118,12 @@ def _judge(log: Log) -> tuple[Findings, OrderLaws]:
 
 def _orders(verdict: Verdict, records: Mapping[str, Record], account: Account) -> None:
     """No order without its intent, no intent with two orders, none whose end one side does not know."""
-    theirs = Counter(row["client_order_id"] for row in account.orders)
-    verdict.doubled += [f"{order_id} is there {n} times" for order_id, n in theirs.items() if n > 1]
+    reported = Counter(row["client_order_id"] for row in account.orders)
     verdict.doubled += [
-        f"{order_id} was never approved" for order_id in theirs.keys() - records.keys()
+        f"{order_id} is there {n} times" for order_id, n in reported.items() if n > 1
+    ]
+    verdict.doubled += [
+        f"{order_id} was never approved" for order_id in reported.keys() - records.keys()
     ]
     is_open = set(account.open_orders)
     for order_id, record in records.items():
@@ -157,21 +159,19 @@ def _fills(verdict: Verdict, rows: Sequence[Envelope], account: Account) -> None
             verdict.fills += 1
     executed = account.executed()
     for order_id in counted.keys() | executed.keys():
-        ours, our_value = counted.get(order_id, (ZERO, ZERO))
-        theirs, their_value = executed.get(order_id, (ZERO, ZERO))
-        text = (
-            f"{order_id}: counted {ours} worth {our_value}, executed {theirs} worth {their_value}"
-        )
-        if ours < theirs:
+        local, our_value = counted.get(order_id, (ZERO, ZERO))
+        reported, their_value = executed.get(order_id, (ZERO, ZERO))
+        text = f"{order_id}: counted {local} worth {our_value}, executed {reported} worth {their_value}"
+        if local < reported:
             verdict.lost.append(text)
-        elif ours > theirs:
+        elif local > reported:
             verdict.doubled.append(text)
         elif abs(our_value - their_value) > CENT:
             verdict.differences.append(text)
 
 
 def _books(verdict: Verdict, cores: Mapping[str, Core], account: Account) -> None:
-    """Positions and cash of gate, reconciler and portfolio, folded from the log alone."""
+    """Positions and cash of gate, reconciler and portfolio, applied from the log alone."""
     for name, (positions, cash) in rest._books(cores).items():
         if positions != account.positions:
             verdict.differences.append(f"{name} holds {positions}, the broker {account.positions}")
@@ -180,7 +180,7 @@ def _books(verdict: Verdict, cores: Mapping[str, Core], account: Account) -> Non
 
 
 def _cores(log: Log) -> Mapping[str, Core]:
-    cores = build_cores(log.told)
+    cores = build_cores(log.given_settings)
     for envelope in log.rows:
         for name, core in cores.items():
             apply_one(name, core, envelope, WIRING)

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tests.crash.life import ROOT
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS
 
 SPEED = 20
@@ -67,9 +67,9 @@ class Broker:
             cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None
-        said = self._process.stdout.readline()
-        assert said, f"no simulator: see {self._log.name}"
-        self.url = said.split()[-1]
+        emitted = self._process.stdout.readline()
+        assert emitted, f"no simulator: see {self._log.name}"
+        self.url = emitted.split()[-1]
 
     def close(self) -> None:
         """End the market."""
@@ -79,14 +79,14 @@ class Broker:
             self._process.stdout.close()
         self._log.close()
 
-    async def arm(self, fault: Fault) -> None:
+    async def arm(self, fault: SimulatedFault) -> None:
         """Have something go wrong."""
         await asyncio.to_thread(self._call, "/sim/faults", msgspec.json.encode(fault))
 
     async def fired(self) -> dict[str, int]:
         """Return how often each fault has struck."""
-        told = await asyncio.to_thread(self._call, "/sim/faults")
-        fired: dict[str, int] = told["fired"]
+        settings = await asyncio.to_thread(self._call, "/sim/faults")
+        fired: dict[str, int] = settings["fired"]
         return fired
 
     async def account(self) -> Account:
@@ -95,7 +95,7 @@ class Broker:
 
     def _account(self) -> Account:
         held = self._call("/v2/positions")
-        positions = {_house(row): Decimal(row["qty"]) for row in held}
+        positions = {_system(row): Decimal(row["qty"]) for row in held}
         cash = Decimal(self._call("/v2/account")["cash"])
         return Account(self._orders(), self._fills(), positions, cash)
 
@@ -127,8 +127,8 @@ class Broker:
             return json.loads(reply.read())
 
 
-def _house(row: Mapping[str, str]) -> str:
-    """Return a symbol as the house writes it."""
+def _system(row: Mapping[str, str]) -> str:
+    """Return a symbol as the system writes it."""
     symbol = row["symbol"]
     is_coin = row["asset_class"] == "crypto" and "/" not in symbol
     return f"{symbol.removesuffix('USD')}/USD" if is_coin else symbol

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.script import Doom
-from tradingd.cli.talk import SOCKET_FILE, NotRunning, Reply, call
+from tradingd.cli.talk import SOCKET_FILE, ApiReply, NotRunning, call
 
 ROOT = Path(__file__).parents[2]
 TRADES = "halt.level_changed"
@@ -80,15 +80,15 @@ class Life:
         await self._reading
         return was_alive
 
-    async def terminate(self, patience_s: float) -> int:
+    async def terminate(self, timeout_s: float) -> int:
         """SIGTERM, and return the exit code; raises TimeoutError."""
         self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             await self._process.wait()
         await self._reading
         return self._process.returncode or 0
 
-    async def ask(self, path: str, **more: object) -> Reply | None:
+    async def ask(self, path: str, **more: object) -> ApiReply | None:
         """Command the daemon as a person would; None where it does not listen."""
         body = {"reason": "a rehearsal of crashes", **more}
         try:
@@ -105,7 +105,7 @@ class Life:
         return reply.body
 
     async def resume(self) -> None:
-        """Take back what an earlier act of ours has latched, as soon as the house lets us."""
+        """Take back what an earlier act of ours has latched, as soon as the system lets us."""
         while not self.is_over:
             level = (await self.health()).get("level")
             if level == "normal":

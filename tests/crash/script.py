@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 
 Act = Literal["", "stop", "flatten", "halt"]
 
@@ -63,12 +63,12 @@ def draw_doom(rng: Random) -> Doom:
     )
 
 
-def draw_troubles(rng: Random) -> list[Fault]:
+def draw_troubles(rng: Random) -> list[SimulatedFault]:
     """Return what goes wrong on the wire during one life; times are market seconds."""
     return [_trouble(rng) for _ in range(rng.randint(0, TROUBLES_MAX))]
 
 
-def _trouble(rng: Random) -> Fault:
+def _trouble(rng: Random) -> SimulatedFault:
     """One kind in seven loses requests: what became of such an order is known only after half a minute."""
     kind = _LOSES if rng.random() < 1 / 7 else _DISTURBS
     fault = rng.choice(kind)
@@ -83,26 +83,26 @@ def _trouble(rng: Random) -> Fault:
 _POST: Final = "POST"
 _ORDERS: Final = "/v2/orders"
 _LOSES = (
-    Fault(fault="reset", method=_POST, path=_ORDERS, count=1),
-    Fault(fault="refuse", path="/v2/", count=3),
-    Fault(fault="status", method=_POST, path=_ORDERS, status=503, count=1),
-    Fault(fault="status", path="/v2/", status=500, count=3),
-    Fault(fault="hang", method=_POST, path=_ORDERS, count=1),
+    SimulatedFault(fault="reset", method=_POST, path=_ORDERS, count=1),
+    SimulatedFault(fault="refuse", path="/v2/", count=3),
+    SimulatedFault(fault="status", method=_POST, path=_ORDERS, status=503, count=1),
+    SimulatedFault(fault="status", path="/v2/", status=500, count=3),
+    SimulatedFault(fault="hang", method=_POST, path=_ORDERS, count=1),
 )
 _DISTURBS = (
-    Fault(fault="drop_reply", path=_ORDERS),
-    Fault(fault="drop_reply", method=_POST, path=_ORDERS),
-    Fault(fault="truncate", path=_ORDERS),
-    Fault(fault="status", method=_POST, path=_ORDERS, status=504, is_processed=True),
-    Fault(fault="status", method=_POST, path=_ORDERS, status=429, body=LIMITED,
+    SimulatedFault(fault="drop_reply", path=_ORDERS),
+    SimulatedFault(fault="drop_reply", method=_POST, path=_ORDERS),
+    SimulatedFault(fault="truncate", path=_ORDERS),
+    SimulatedFault(fault="status", method=_POST, path=_ORDERS, status=504, is_processed=True),
+    SimulatedFault(fault="status", method=_POST, path=_ORDERS, status=429, body=LIMITED,
           headers={"Retry-After": "1"}),
-    Fault(fault="hang", method=_POST, path=_ORDERS, is_processed=True, count=1),
-    Fault(fault="delay", path="/v2/", seconds=0.05),
-    Fault(fault="delay", path=_ORDERS, seconds=0.5),
-    Fault(fault="close", code=1006),
-    Fault(fault="close", code=1011),
-    Fault(fault="mute", socket="trade"),
-    Fault(fault="lose"),
-    Fault(fault="duplicate"),
-    Fault(fault="reorder", seconds=10),
+    SimulatedFault(fault="hang", method=_POST, path=_ORDERS, is_processed=True, count=1),
+    SimulatedFault(fault="delay", path="/v2/", seconds=0.05),
+    SimulatedFault(fault="delay", path=_ORDERS, seconds=0.5),
+    SimulatedFault(fault="close", code=1006),
+    SimulatedFault(fault="close", code=1011),
+    SimulatedFault(fault="mute", socket="trade"),
+    SimulatedFault(fault="lose"),
+    SimulatedFault(fault="duplicate"),
+    SimulatedFault(fault="reorder", seconds=10),
 )  # fmt: skip

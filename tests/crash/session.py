@@ -13,7 +13,7 @@ from tests.crash.books import Verdict, compare, read_log
 from tests.crash.broker import SPEED, Account, Broker
 from tests.crash.life import ROOT, Life
 from tests.crash.script import draw_doom, draw_troubles
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 
 CALM_REAL_S_MAX = 90.0
 """From the last trouble until the daemon may do everything again."""
@@ -41,7 +41,7 @@ _HANDS = (
 
 _STRATEGY = """
 [strategies.{name}]
-kind = "tests.simulation.wishes:Restless"
+kind = "tests.simulation.random_strategy:Restless"
 symbols = [{symbols}]
 when = "every"
 span_s = 3
@@ -74,7 +74,7 @@ class Session:
         try:
             while self.kills < kills:
                 await self._one_life()
-                self._say(f"life {self.lives}, kill {self.kills} of {kills}")
+                self._publish(f"life {self.lives}, kill {self.kills} of {kills}")
             return await self._end()
         finally:
             self._broker.close()
@@ -95,7 +95,7 @@ class Session:
         self.kills += was_alive
 
     async def _end(self) -> Verdict:
-        await self._broker.arm(Fault(fault="clear"))
+        await self._broker.arm(SimulatedFault(fault="clear"))
         self.fired = await self._broker.fired()
         life = await self._begin()
         try:
@@ -141,7 +141,7 @@ class Session:
     def _errors(self) -> Path:
         return self._folder / "errors.log"
 
-    def _say(self, text: str) -> None:
+    def _publish(self, text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 

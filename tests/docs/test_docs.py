@@ -68,8 +68,8 @@ def test_every_key_stands_in_every_configuration(maker: ModuleType, file: Path) 
         if section.startswith("["):
             continue  # a list's own keys have defaults each
         table = tables
-        for word in section.split("."):
-            table = next(iter(table.values())) if word == "NAME" else table[word]
+        for value in section.split("."):
+            table = next(iter(table.values())) if value == "NAME" else table[value]
         assert key in table, f"[{section}] {key}"
 
 
@@ -80,14 +80,18 @@ def test_comments_give_the_defaults_and_ranges_of_the_models(maker: ModuleType, 
     compared = 0
     for section, key, field in places(maker):
         text = comments.get((section, key), "")
-        said = re.search(r"\b[Dd]efault ([\d.]*\d)(?:[,;.]|$)(?: (\d+) to (\d+)\.)?", text)
-        if said is None or text in shared or not isinstance(field.default, int | float | Decimal):
+        emitted = re.search(r"\b[Dd]efault ([\d.]*\d)(?:[,;.]|$)(?: (\d+) to (\d+)\.)?", text)
+        if (
+            emitted is None
+            or text in shared
+            or not isinstance(field.default, int | float | Decimal)
+        ):
             continue
         place = f"[{section}] {key} in {file.name}"
-        assert Decimal(str(field.default)) == Decimal(said[1]), place
-        if said[2]:
+        assert Decimal(str(field.default)) == Decimal(emitted[1]), place
+        if emitted[2]:
             bounds = maker.range_of([*field.metadata, *maker.metadata_of(field.annotation)])
-            assert bounds == f"{said[2]} to {said[3]}", place
+            assert bounds == f"{emitted[2]} to {emitted[3]}", place
         compared += 1
     assert compared > 20
 
@@ -109,8 +113,8 @@ def test_every_command_is_named_and_says_what_it_does() -> None:
     sections = re.split(r"^## ", page("cli.md"), flags=re.MULTILINE)[1:]
     found = {section.split("\n", 1)[0]: section for section in sections}
     for name in cli.list_commands(click.Context(cli)):
-        words = found[f"tradingd {name}"].split("```")[2]
-        assert words.strip(), name
+        values = found[f"tradingd {name}"].split("```")[2]
+        assert values.strip(), name
 
 
 def test_the_index_lists_every_page_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""A disk for a house in virtual time: a real SQLite file, and what a disk may do to it.
+"""A disk for a system in virtual time: a real SQLite file, and what a disk may do to it.
 
 `SqliteStore` writes on a thread, which virtual time cannot wait for; this is the same order log without one.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tests.app.lives import Town, in_town
-from tests.faults.ground import Retell, Scene, patient
+from tests.faults.environment import Retell, Scene, patient
 from tradingd.log.order_log import OrderLog
 from tradingd.log.segments import write_segment
 from tradingd.messages import Envelope, Mark
@@ -125,20 +125,20 @@ def at_home(
     seed: int = 3,
     retell: Retell = patient,
 ) -> None:
-    """Let a story happen to a house that has come up, with its order log in a file."""
+    """Let a story happen to a system that has come up, with its order log in a file."""
 
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, retell=retell)
         disk = Disk(folder / "state" / "orders.db")
         await disk.open()
         town.store = disk  # type: ignore[assignment]
         scene = Scene(await town.live())
         await scene.normal(30)
-        await scene.until(lambda: bool(scene.life.said(Mark)))
+        await scene.until(lambda: bool(scene.life.published(Mark)))
         await asyncio.sleep(5)
         await story(scene, disk)
 
-    in_town(seed, told)
+    in_town(seed, given_settings)
 
 
 async def next_life(scene: Scene, disk: Disk) -> Scene:

@@ -1,4 +1,4 @@
-"""The bad days that ship, each lived through by the mock session's house: whatever happened, the books agree."""
+"""The bad days that ship, each lived through by the mock session's system: whatever happened, the books agree."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.faults.ground import Scene, day, pause
-from tradingd.messages import Ask, Level, OrderFilled, StationFailed
+from tests.faults.environment import Scene, day, pause
+from tradingd.messages import ActorFailed, Ask, Level, OrderFilled
 from tradingd.simulator.bad_days import BadDay, begin, names, read_day
 
 MINUTES = 16
@@ -18,12 +18,12 @@ PACE = 3
 
 def hurried(name: str) -> BadDay:
     """Return a day, a third as long."""
-    told = read_day(name)
+    settings = read_day(name)
     faults = [
         replace(each, at_s=each.at_s / PACE, for_s=each.for_s and each.for_s / PACE)
-        for each in told.fault
+        for each in settings.fault
     ]
-    return replace(told, fault=faults)
+    return replace(settings, fault=faults)
 
 
 @pytest.mark.parametrize("name", names())
@@ -33,8 +33,8 @@ def test_a_bad_day_costs_no_truth(tmp_path: Path, name: str) -> None:
         begin(hurried(name), scene.faults)
         await pause(MINUTES * 60)
         assert scene.faults.fired, "something went wrong"
-        assert scene.life.said(OrderFilled), "and it traded all the same"
-        assert not scene.life.said(StationFailed)
+        assert scene.life.published(OrderFilled), "and it traded all the same"
+        assert not scene.life.published(ActorFailed)
         assert "edge_task_failed" not in scene.life.alerts()
         assert "edge_stream_failed" not in scene.life.alerts()
         scene.calm()
@@ -44,4 +44,4 @@ def test_a_bad_day_costs_no_truth(tmp_path: Path, name: str) -> None:
         await scene.normal(300)
         await scene.agreed()
 
-    day(tmp_path, story, seed=7, retell=lambda told: told)
+    day(tmp_path, story, seed=7, retell=lambda settings: settings)

@@ -54,18 +54,18 @@ def test_fault_76_a_date_beyond_all_numbers_is_none_and_harms_no_reply(text: str
 def test_fault_76_replies_must_agree_before_anything_is_said_and_each_change_is_said_once() -> None:
     skew = ClockSkew()
 
-    def hear(ahead_s: float, replies: int = REPLIES_MIN) -> list[ClockSkewed]:
-        said = [skew.hear(date(ahead_s), NOW, NOW) for _ in range(replies)]
-        return [each for each in said if each is not None]
+    def handle(ahead_s: float, replies: int = REPLIES_MIN) -> list[ClockSkewed]:
+        emitted = [skew.handle(date(ahead_s), NOW, NOW) for _ in range(replies)]
+        return [each for each in emitted if each is not None]
 
-    assert hear(0) == []
-    assert hear(60, REPLIES_MIN - 1) == []
-    assert hear(0, 1) == hear(60, REPLIES_MIN - 1) == [], "one odd server changes nothing"
-    assert hear(2, 20) == [ClockSkewed(-2000, is_far=False)]
-    assert hear(-9, 20) == [ClockSkewed(8000, is_far=True)]
-    assert hear(3, 20) == [ClockSkewed(-3000, is_far=False)]
-    assert hear(0, 20) == [ClockSkewed(0, is_far=False)]
-    assert skew.hear("", NOW, NOW) is None
+    assert handle(0) == []
+    assert handle(60, REPLIES_MIN - 1) == []
+    assert handle(0, 1) == handle(60, REPLIES_MIN - 1) == [], "one odd server changes nothing"
+    assert handle(2, 20) == [ClockSkewed(-2000, is_far=False)]
+    assert handle(-9, 20) == [ClockSkewed(8000, is_far=True)]
+    assert handle(3, 20) == [ClockSkewed(-3000, is_far=False)]
+    assert handle(0, 20) == [ClockSkewed(0, is_far=False)]
+    assert skew.handle("", NOW, NOW) is None
 
 
 @pytest.mark.wire
@@ -81,7 +81,7 @@ def test_fault_76_a_clock_far_off_only_reduces_until_it_is_right_again(
         simulator.fault(fault="clear")
         simulator.fault(fault="skew", seconds=7.9)
         seen += read_until(process, "daemon.clock_skewed")
-        while seen[-1].get("house_level") != "reduce_only":
+        while seen[-1].get("system_level") != "reduce_only":
             seen += read_until(process, "halt.level_changed")
         assert "skew" in str(seen[-1]["causes"])
         simulator.fault(fault="clear")
@@ -90,8 +90,8 @@ def test_fault_76_a_clock_far_off_only_reduces_until_it_is_right_again(
         while seen[-1].get("kind") != "clock_back":
             seen += read_until(process, "alert.raised")
         seen += ended(process)
-    told = [str(record["msg"]) for record in seen if record["event"] == "daemon.clock_skewed"]
-    off, far, right = (int(text.split()[3]) for text in told)
+    settings = [str(record["msg"]) for record in seen if record["event"] == "daemon.clock_skewed"]
+    off, far, right = (int(text.split()[3]) for text in settings)
     assert -4000 < off < -1000
     assert far < -5000
     assert right == 0

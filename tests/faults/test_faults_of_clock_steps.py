@@ -10,7 +10,7 @@ import pytest
 
 from tests.app import lives as lives_module
 from tests.app.lives import Town, in_town
-from tests.faults.ground import SYMBOL, Scene, check, patient, pause
+from tests.faults.environment import SYMBOL, Scene, check, patient, pause
 from tradingd.instruments.calendar import ns_of, trading_day
 from tradingd.messages import (
     BooksAgreed,
@@ -57,9 +57,9 @@ def on_a_clock(
     monkeypatch: pytest.MonkeyPatch,
     start: str = "10:00",
 ) -> None:
-    """Let a story happen to a house whose own clock can be set; the broker's cannot."""
+    """Let a story happen to a system whose own clock can be set; the broker's cannot."""
 
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, 3, folder, start=start, minutes=180, retell=patient)
         base, clock = town.clock, Stepping(town.clock)
         town.clock = clock  # type: ignore[assignment]
@@ -69,13 +69,13 @@ def on_a_clock(
 
         monkeypatch.setattr(lives_module, "SimulatorNetwork", network)
         scene = Scene(await town.live())
-        scene.life.house.pulse._wall_ns = clock.now
-        scene.life.house.pulse._offset = clock.now() - clock.monotonic()
+        scene.life.system.heartbeat._wall_ns = clock.now
+        scene.life.system.heartbeat._offset = clock.now() - clock.monotonic()
         await scene.normal(60)
-        await scene.until(lambda: any(m.symbol == SYMBOL for m in scene.life.said(Mark)), 60)
+        await scene.until(lambda: any(m.symbol == SYMBOL for m in scene.life.published(Mark)), 60)
         await story(scene, clock)
 
-    in_town(3, told)
+    in_town(3, given_settings)
 
 
 @pytest.mark.parametrize("hours", [1, -1])
@@ -84,26 +84,26 @@ def test_fault_72_and_73_a_clock_that_jumps_stops_entries_lets_exits_go_and_is_t
 ) -> None:
     async def story(scene: Scene, clock: Stepping) -> None:
         held = scene.buy(20)
-        await scene.said(held, OrderFilled)
+        await scene.published(held, OrderFilled)
         await scene.agreed()
         clock.step_ns = hours * HOUR_NS
-        await scene.until(lambda: bool(scene.life.said(ClockStepped)), 5)
+        await scene.until(lambda: bool(scene.life.published(ClockStepped)), 5)
         await scene.until(lambda: not scene.life.is_at(Level.NORMAL), 5)
-        assert scene.life.said(ClockStepped)[0].step_ms == hours * 3_600_000
+        assert scene.life.published(ClockStepped)[0].step_ms == hours * 3_600_000
         late = scene.buy(5)
         await pause(20)
         assert scene.posts(late) == 0
         way_out = scene.sell(20)
-        await scene.said(way_out, OrderFilled, within_s=60)
+        await scene.published(way_out, OrderFilled, within_s=60)
         assert scene.held() == 0
 
         clock.step_ns = 0
         await scene.normal(max(hours, 0) * 3600 + 400)  # never before the time it thought it was
         again = scene.buy(5)
-        await scene.said(again, OrderFilled)
-        ids = [order.order_id for order in scene.life.said(OrderApproved)]
+        await scene.published(again, OrderFilled)
+        ids = [order.order_id for order in scene.life.published(OrderApproved)]
         assert len(ids) == len(set(ids)), "no id is used twice"
-        assert len(scene.life.said(DayStarted)) == 1, "no second day"
+        assert len(scene.life.published(DayStarted)) == 1, "no second day"
         stamps = [envelope.at for envelope in scene.life.log]
         assert stamps == sorted(stamps), "and the log never goes back"
         await scene.life.stop(300)
@@ -117,12 +117,12 @@ def test_fault_72_what_was_waited_for_is_not_over_because_the_clock_says_so(
 ) -> None:
     async def story(scene: Scene, clock: Stepping) -> None:
         parent = scene.buy(5, "-1.5")
-        await scene.said(parent, OrderAccepted)
-        sent = len(scene.life.said(OrderSent))
+        await scene.published(parent, OrderAccepted)
+        sent = len(scene.life.published(OrderSent))
         clock.step_ns = 7 * HOUR_NS  # long after the close, by our clock alone
         await pause(60)
         assert not scene.life.is_at(Level.NORMAL)
-        assert len(scene.life.said(OrderSent)) == sent, "nothing leaves at the wrong hour"
+        assert len(scene.life.published(OrderSent)) == sent, "nothing leaves at the wrong hour"
         assert not scene.life.is_at(Level.FLATTENING)
         await scene.life.crash()
 
@@ -133,14 +133,14 @@ def test_fault_73_a_clock_put_back_over_midnight_resets_the_day_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(scene: Scene, clock: Stepping) -> None:
-        (day,) = scene.life.said(DayStarted)
+        (day,) = scene.life.published(DayStarted)
         assert day.date == "2024-03-05"
         clock.step_ns = -HOUR_NS
         await pause(3000)  # over midnight once more
         assert trading_day(clock.now()) == "2024-03-05"
-        assert [each.date for each in scene.life.said(DayStarted)] == ["2024-03-05"]
+        assert [each.date for each in scene.life.published(DayStarted)] == ["2024-03-05"]
 
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start="00:20", minutes=180, retell=patient)
         base, clock = town.clock, Stepping(town.clock)
         town.clock = clock  # type: ignore[assignment]
@@ -148,10 +148,10 @@ def test_fault_73_a_clock_put_back_over_midnight_resets_the_day_once(
             lives_module, "SimulatorNetwork", lambda alpaca, _: SimulatorNetwork(alpaca, base)
         )
         scene = Scene(await town.live())
-        await scene.until(lambda: bool(scene.life.said(DayStarted)), 60)
+        await scene.until(lambda: bool(scene.life.published(DayStarted)), 60)
         await story(scene, clock)
 
-    in_town(3, told)
+    in_town(3, given_settings)
 
 
 @pytest.mark.parametrize(
@@ -168,41 +168,41 @@ def test_fault_74_sessions_end_when_the_brokers_calendar_says(
 ) -> None:
     monkeypatch.setattr(lives_module, "ns_of", lambda _, at: ns_of(date, at))
 
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start=time, minutes=30, retell=patient)
         scene = Scene(await town.live())
-        await scene.until(lambda: bool(scene.life.said(BooksAgreed)), 60)
-        stock = [s for s in scene.life.said(SessionChanged) if s.market == "us_equity"]
+        await scene.until(lambda: bool(scene.life.published(BooksAgreed)), 60)
+        stock = [s for s in scene.life.published(SessionChanged) if s.market == "us_equity"]
         await pause(5)
-        stock = [s for s in scene.life.said(SessionChanged) if s.market == "us_equity"]
+        stock = [s for s in scene.life.published(SessionChanged) if s.market == "us_equity"]
         if not closes:
             assert stock[-1].session is not Session.REGULAR
             return
         assert (stock[-1].session, stock[-1].until_at) == (Session.REGULAR, ns_of(date, closes))
         await pause(11 * 60)
-        stock = [s for s in scene.life.said(SessionChanged) if s.market == "us_equity"]
+        stock = [s for s in scene.life.published(SessionChanged) if s.market == "us_equity"]
         assert stock[-1].session is not Session.REGULAR
         late = scene.buy(5)
         await pause(30)
         assert scene.posts(late) == 0
 
-    in_town(3, told)
+    in_town(3, given_settings)
 
 
 def test_fault_75_a_day_turns_once_with_orders_in_the_book_and_moves_the_loss_base_only(
     tmp_path: Path,
 ) -> None:
-    async def told(loop: VirtualLoop) -> None:
+    async def given_settings(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start="23:57", minutes=60, retell=patient)
         scene = Scene(await town.live())
         await scene.normal(120)
-        await scene.until(lambda: any(m.symbol == COIN for m in scene.life.said(Mark)), 60)
+        await scene.until(lambda: any(m.symbol == COIN for m in scene.life.published(Mark)), 60)
         held = scene.buy(COINS, symbol=COIN)
-        await scene.said(held, OrderFilled)
+        await scene.published(held, OrderFilled)
         resting = scene.buy(COINS, "-1.9", symbol=COIN)
-        await scene.said(resting, OrderAccepted)
+        await scene.published(resting, OrderAccepted)
         await pause(5 * 60)
-        days = scene.life.said(DayStarted)
+        days = scene.life.published(DayStarted)
         assert [each.date for each in days] == ["2024-03-05", "2024-03-06"]
         turned = next(e for e in scene.life.log if e.message is days[1])
         assert 0 <= turned.at - ns_of("2024-03-06", "00:00") < 5_000_000_000
@@ -213,8 +213,8 @@ def test_fault_75_a_day_turns_once_with_orders_in_the_book_and_moves_the_loss_ba
 
         scene.life = await town.live()
         await scene.normal(120)
-        assert scene.life.said(DayStarted) == [], "a restart begins no day again"
+        assert scene.life.published(DayStarted) == [], "a restart begins no day again"
         await scene.life.stop(300)
         assert town.exchange.positions() == []
 
-    in_town(3, told)
+    in_town(3, given_settings)

@@ -68,15 +68,15 @@ async def test_fault_07_names_that_do_not_resolve_are_bounded_and_prove_that_not
         with pytest.raises(NetworkError) as failed:
             await network.request("POST", "http://broker.invalid/v2/orders", headers={})
         assert not failed.value.was_sent
-        house = houses(network)
-        await house.start()
-        await house.until("BrokerLost")
-        house.say(approved())
-        house.say(approved(role=Role.EXIT, side=Side.SELL, limit=None))
-        await house.until("OrderNotSent")
-        assert house.one("OrderNotSent").reason == "disconnected"
-        await house.until("OrderSent")  # an exit is tried all the same
-        await house.stop()
+        system = houses(network)
+        await system.start()
+        await system.until("BrokerLost")
+        system.publish(approved())
+        system.publish(approved(role=Role.EXIT, side=Side.SELL, limit=None))
+        await system.until("OrderNotSent")
+        assert system.one("OrderNotSent").reason == "disconnected"
+        await system.until("OrderSent")  # an exit is tried all the same
+        await system.stop()
     assert await turns.end() > 10, "the loop goes on"
 
 
@@ -113,17 +113,17 @@ async def test_fault_08_a_bad_certificate_is_refused_and_nothing_goes_in_the_cle
         with pytest.raises(NetworkError, match=r"(?i)certificate") as failed:
             await network.request("GET", f"https://127.0.0.1:{port}/v2/account", headers={})
         assert not failed.value.was_sent
-        house = houses(
+        system = houses(
             network,
             trading_url=f"https://127.0.0.1:{port}",
             trading_stream_url=f"wss://127.0.0.1:{port}/stream",
         )
-        await house.start()
-        await house.until("BrokerLost")
-        assert "certificate" in house.one("BrokerLost").reason.lower()
-        house.say(approved())
-        await house.until("OrderNotSent")
-        await house.stop()
+        await system.start()
+        await system.until("BrokerLost")
+        assert "certificate" in system.one("BrokerLost").reason.lower()
+        system.publish(approved())
+        await system.until("OrderNotSent")
+        await system.stop()
     await runner.cleanup()
     assert seen == [], "not one request came through, encrypted or not"
 

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from tests.faults.disks import Disk, at_home, next_life
-from tests.faults.ground import SYMBOL, Scene, pause
+from tests.faults.environment import SYMBOL, Scene, pause
 from tradingd.app.system import CHECKPOINT_REAL_S
 from tradingd.log import log_file
 from tradingd.log.backup import back_up, restore
@@ -26,7 +26,7 @@ from tradingd.log.tape import MarketTape
 from tradingd.log.verify import verify
 from tradingd.messages import (
     Ask,
-    DifferenceUnexplained,
+    BreakOpened,
     Envelope,
     Level,
     Mark,
@@ -37,7 +37,7 @@ from tradingd.messages import (
     Quote,
     SnapshotAsked,
 )
-from tradingd.observability.outlet import Outlet, to_descriptor
+from tradingd.observability.outlet import LogWriter, to_descriptor
 from tradingd.supervisor.latch import latch_file
 
 
@@ -46,13 +46,13 @@ def has_nothing(scene: Scene) -> bool:
 
 
 def has_failed(scene: Scene) -> bool:
-    return scene.life.house.journal.failed is not None
+    return scene.life.system.journal.failed is not None
 
 
 async def holding(scene: Scene) -> tuple[str, str]:
     """Hold a position, and let an entry rest."""
     held, resting = scene.buy(10), scene.buy(5, "-1.8")
-    await scene.said(held, OrderFilled)
+    await scene.published(held, OrderFilled)
     await scene.until(lambda: bool(scene.town.exchange.open_orders()), 30)
     return held, resting
 
@@ -70,8 +70,8 @@ async def down_to_nothing(scene: Scene, disk: Disk, before: int) -> None:
     assert "station_failed" in scene.life.alerts()
     assert scene.town.halt_file.exists()
     durable = {e.message.order_id for e in disk.log.read() if isinstance(e.message, OrderApproved)}
-    ours = {order.client_order_id for order in scene.town.exchange.orders()}
-    opening = {each for each in ours if each.startswith(f"{scene.life.genesis}-o-")}
+    local = {order.client_order_id for order in scene.town.exchange.orders()}
+    opening = {each for each in local if each.startswith(f"{scene.life.instance_id}-o-")}
     assert opening <= durable, "nothing opens without a durable approval"
     posted = len(scene.town.exchange.orders())
     refused = scene.buy(1)
@@ -91,7 +91,7 @@ async def halted_again(scene: Scene) -> None:
     scene.life.ask(Ask.RESUME, "there is room again")
     await scene.normal(120)
     fresh = scene.buy(2)
-    await scene.said(fresh, OrderFilled)
+    await scene.published(fresh, OrderFilled)
     await scene.life.stop(300)
     assert has_nothing(scene)
 
@@ -101,7 +101,7 @@ def test_fault_63_a_full_disk_lets_no_new_order_out_and_everything_in(tmp_path: 
         await holding(scene)
         disk.fill_up()
         await down_to_nothing(scene, disk, disk.attempts)
-        assert "database or disk is full" in str(scene.life.house.journal.failed)
+        assert "database or disk is full" in str(scene.life.system.journal.failed)
         await scene.life.crash()
         disk.log.close()
         disk.log = OrderLog(disk.path)
@@ -132,7 +132,7 @@ def test_fault_64_an_fsync_that_failed_is_never_tried_again_as_success(
         assert disk.attempts == attempts + 1
         assert scene.posts(asked) == 0
         with pytest.raises(JournalFailed, match="disk I/O error"):
-            await scene.life.house.journal.durable(0)
+            await scene.life.system.journal.durable(0)
         assert scene.life.is_at(Level.HALTED)
         await scene.life.crash()
         await halted_again(await next_life(scene, disk))
@@ -164,7 +164,7 @@ def test_fault_65_after_a_power_cut_nothing_is_at_the_broker_that_the_log_does_n
             assert again.posts(parent) <= 1
         await again.life.stop(300)
         assert has_nothing(again)
-        assert not again.life.said(DifferenceUnexplained)
+        assert not again.life.published(BreakOpened)
         await found.close()
         assert verify(found.path).faults == ()
 
@@ -194,7 +194,7 @@ def test_fault_66_a_wal_that_lost_its_end_opens_nothing_until_a_person_accepts(
     tmp_path: Path,
 ) -> None:
     async def story(scene: Scene, disk: Disk) -> None:
-        await scene.said(scene.buy(10), OrderFilled)
+        await scene.published(scene.buy(10), OrderFilled)
         await pause(2)
         disk._synced_bytes = (
             disk._wal_bytes() * 2 // 3
@@ -203,8 +203,8 @@ def test_fault_66_a_wal_that_lost_its_end_opens_nothing_until_a_person_accepts(
         found = disk.lose_power(tmp_path / "afterwards", 0)
         await found.open()
         again = await next_life(scene, found)
-        await again.until(lambda: bool(again.life.said(DifferenceUnexplained)), 60)
-        await again.until(lambda: any(mark.symbol == SYMBOL for mark in again.life.said(Mark)))
+        await again.until(lambda: bool(again.life.published(BreakOpened)), 60)
+        await again.until(lambda: any(mark.symbol == SYMBOL for mark in again.life.published(Mark)))
         asked = again.buy(1)
         await pause(10)
         assert again.posts(asked) == 0
@@ -320,7 +320,7 @@ def test_fault_68_orders_go_on_at_the_pace_of_the_disk(tmp_path: Path) -> None:
         disk.slow_s = 2.0
         parents = [scene.buy(1) for _ in range(5)]
         for parent in parents:
-            await scene.said(parent, OrderFilled, within_s=120)
+            await scene.published(parent, OrderFilled, within_s=120)
         durable = {
             e.message.order_id for e in disk.log.read() if isinstance(e.message, OrderApproved)
         }
@@ -335,18 +335,18 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
     tmp_path: Path,
 ) -> None:
     async def story(scene: Scene, disk: Disk) -> None:
-        await scene.said(scene.buy(10), OrderFilled)
+        await scene.published(scene.buy(10), OrderFilled)
         await scene.agreed()
         back_up(disk.path, tmp_path / "backup")
-        await scene.said(scene.buy(7), OrderFilled)
+        await scene.published(scene.buy(7), OrderFilled)
         resting = scene.buy(5, "-1.8")
         await scene.until(lambda: bool(scene.town.exchange.open_orders()), 30)
         await scene.life.crash()
 
         again = await restored(scene, tmp_path)
-        assert again.life.genesis != scene.life.genesis
-        await again.until(lambda: bool(again.life.said(DifferenceUnexplained)), 60)
-        differ = {said.kind: said.theirs for said in again.life.said(DifferenceUnexplained)}
+        assert again.life.instance_id != scene.life.instance_id
+        await again.until(lambda: bool(again.life.published(BreakOpened)), 60)
+        differ = {emitted.kind: emitted.reported for emitted in again.life.published(BreakOpened)}
         assert differ["position"] == "17"
         assert differ["foreign_order"].startswith(resting)
         await pause(60)
@@ -365,7 +365,7 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
         again.life.ask(Ask.RESUME, "looked at")
         await again.normal(60)
         fresh = again.buy(2)
-        await again.said(fresh, OrderFilled)
+        await again.published(fresh, OrderFilled)
         ids = [order.client_order_id for order in again.town.exchange.orders()]
         assert len(ids) == len(set(ids))
         await again.life.stop(300)
@@ -376,7 +376,7 @@ def test_fault_69_an_old_backup_is_adopted_and_halted_until_a_person_accepts(
 
 def test_fault_69_a_flatten_after_a_restore_needs_no_hand_at_the_broker(tmp_path: Path) -> None:
     async def story(scene: Scene, disk: Disk) -> None:
-        await scene.said(scene.buy(10), OrderFilled)
+        await scene.published(scene.buy(10), OrderFilled)
         await scene.agreed()
         back_up(disk.path, tmp_path / "backup")
         for off_pct in ("-1.7", "-1.8"):
@@ -399,9 +399,9 @@ def test_fault_69_a_flatten_after_a_restore_needs_no_hand_at_the_broker(tmp_path
 
 def test_fault_69_an_old_file_put_there_by_hand_is_refused(tmp_path: Path) -> None:
     async def story(scene: Scene, disk: Disk) -> None:
-        await scene.said(scene.buy(10), OrderFilled)
+        await scene.published(scene.buy(10), OrderFilled)
         back_up(disk.path, tmp_path / "backup")
-        await scene.said(scene.buy(7), OrderFilled)
+        await scene.published(scene.buy(7), OrderFilled)
         await pause(CHECKPOINT_REAL_S)
         await scene.life.crash()
         await disk.close()
@@ -435,7 +435,7 @@ def test_fault_70_a_file_system_that_turns_read_only_stops_new_orders(tmp_path: 
         await holding(scene)
         disk.lock()
         await down_to_nothing(scene, disk, disk.attempts)
-        assert "readonly database" in str(scene.life.house.journal.failed)
+        assert "readonly database" in str(scene.life.system.journal.failed)
         await scene.life.crash()
 
     at_home(tmp_path, story)
@@ -443,7 +443,7 @@ def test_fault_70_a_file_system_that_turns_read_only_stops_new_orders(tmp_path: 
 
 def test_fault_71_a_full_disk_under_the_logs_holds_nobody_up() -> None:
     with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123 - a device, not a file
-        outlet = Outlet(to_descriptor(full.fileno()), lines_max=100)
+        outlet = LogWriter(to_descriptor(full.fileno()), lines_max=100)
         for n in range(10_000):
             outlet.write(f"line {n}\n")
         assert not outlet.close(5)

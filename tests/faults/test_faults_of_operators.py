@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.ground import Scene, day, patient, pause
+from tests.faults.environment import Scene, day, patient, pause
 from tradingd.messages import Ask, BrokerLost, CancelOrder, Level, OrderSent
 
 RESTING = 6
 ATTEMPTS_A_MINUTE_MAX = 30
-"""Requests of a house whose keys are refused: looks at the account, and the order stream's own attempts."""
+"""Requests of a system whose keys are refused: looks at the account, and the order stream's own attempts."""
 
 
 def test_fault_80_a_halt_with_the_network_down_blocks_at_once_and_cancels_when_it_is_back(
@@ -34,10 +34,10 @@ def test_fault_80_a_halt_with_the_network_down_blocks_at_once_and_cancels_when_i
         await pause(30)
         scene.calm()
         await scene.until(lambda: not scene.town.exchange.open_orders(), 60)
-        asked = [each.order_id for each in scene.life.said(CancelOrder)]
+        asked = [each.order_id for each in scene.life.published(CancelOrder)]
         assert len(set(asked)) == RESTING, "each is called back, and none forgotten"
         assert scene.posts(late) == 0
-        assert scene.life.said(OrderSent, first) == []
+        assert scene.life.published(OrderSent, first) == []
         assert {parent: scene.filled(parent) for parent in parents} == dict.fromkeys(parents, 0)
         scene.life.ask(Ask.RESUME, "the network is back")
         await scene.normal()
@@ -54,16 +54,16 @@ def test_fault_84_revoked_keys_halt_without_a_storm_and_call_a_person(tmp_path: 
         scene.trouble("close", code=1006)
         await scene.until(lambda: scene.life.is_at(Level.HALTED), 90)
         assert "broker_refused" in scene.life.causes
-        assert scene.life.said(BrokerLost)[-1].is_fatal
+        assert scene.life.published(BrokerLost)[-1].is_fatal
         assert "level" in scene.life.alerts(), (
             "a critical alert of its own: the person who must act"
         )
 
-        before, sent = requests(scene), len(scene.life.said(OrderSent))
+        before, sent = requests(scene), len(scene.life.published(OrderSent))
         scene.buy(10)
         await pause(120)
         assert requests(scene) - before <= 2 * ATTEMPTS_A_MINUTE_MAX
-        assert len(scene.life.said(OrderSent)) == sent
+        assert len(scene.life.published(OrderSent)) == sent
         assert scene.filled(held) == 10
 
         scene.calm()
@@ -74,4 +74,4 @@ def test_fault_84_revoked_keys_halt_without_a_storm_and_call_a_person(tmp_path: 
 
 def requests(scene: Scene) -> int:
     """Return how many requests the edge has made."""
-    return sum(scene.life.house.broker.requests.values())
+    return sum(scene.life.system.broker.requests.values())

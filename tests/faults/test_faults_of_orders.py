@@ -1,4 +1,4 @@
-"""Faults 5, 17, 20 to 24, 27, 34, 39: what the broker does to an order, and that the house knows the truth."""
+"""Faults 5, 17, 20 to 24, 27, 34, 39: what the broker does to an order, and that the system knows the truth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ground import SYMBOL, Scene, counted, day, patient, pause
+from tests.faults.environment import SYMBOL, Scene, counted, day, patient, pause
 from tradingd.messages import (
     Ask,
     BrokerLost,
@@ -35,7 +35,7 @@ def test_fault_05_a_proven_429_is_offered_again_after_the_reset(tmp_path: Path) 
                       headers={"Retry-After": "4"}, count=1)  # fmt: skip
         began = scene.town.clock.now()
         parent = scene.buy()
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         assert scene.town.clock.now() - began >= 4_000_000_000, "not before the reset"
         assert not scene.of(parent, OrderUnknown)
         assert (scene.posts(parent), scene.held()) == (1, Decimal(10))
@@ -50,13 +50,13 @@ def test_fault_05_an_unproven_429_is_unknown_and_an_entry_kept_back_too_long_exp
         scene.trouble("status", method="POST", path="/v2/orders", status=429, is_processed=True,
                       body="<html>slow down</html>", count=1)  # fmt: skip
         parent = scene.buy()
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         assert scene.of(parent, OrderUnknown)
         assert (scene.posts(parent), scene.held()) == (1, Decimal(10))
         scene.trouble("status", method="POST", path="/v2/orders", status=429, body=LIMITED,
                       headers={"Retry-After": "40"}, for_s=90)  # fmt: skip
         late = scene.buy()
-        await scene.said(late, IntentClosed, within_s=200)
+        await scene.published(late, IntentClosed, within_s=200)
         assert scene.posts(late) == 0
         assert scene.filled(late) == 0
 
@@ -78,7 +78,7 @@ def test_fault_17_a_reply_that_proves_nothing_makes_one_order_and_no_rejection(
     async def story(scene: Scene) -> None:
         scene.trouble(**trouble, method="POST", path="/v2/orders", count=1)
         parent = scene.buy()
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         assert not scene.of(parent, OrderRejected) or scene.posts(parent) == 0
         assert scene.posts(parent) <= 1
         assert scene.filled(parent) == scene.held()
@@ -96,14 +96,14 @@ def test_fault_20_a_refusal_is_definite_releases_its_reservation_and_is_no_loop(
     async def story(scene: Scene) -> None:
         scene.trouble("status", method="POST", path="/v2/orders", status=403, body=refusal)
         parent = scene.buy()
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         (rejected,) = scene.of(parent, OrderRejected)
         assert (rejected.code, rejected.reason) == ("40310000", "insufficient buying power")
         await pause(120)
         assert scene.faults.fired["status"] == 1, "asked once, and not again"
         scene.calm()
         for _ in range(2):  # a reservation that stayed would leave no room for these
-            await scene.said(scene.buy(100), OrderFilled)
+            await scene.published(scene.buy(100), OrderFilled)
 
     day(tmp_path, story)
 
@@ -115,7 +115,7 @@ def test_fault_21_an_order_taken_and_rejected_later_releases_its_reservation_onc
         scene.trouble("reject", count=1)
         scene.trouble("duplicate", event="rejected")
         parent = scene.buy(100, "-1")
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         (rejected,) = scene.of(parent, OrderRejected)
         assert scene.of(parent, OrderAccepted), "taken first"
         assert (rejected.code, rejected.cumulative) == ("rejected", 0)
@@ -125,7 +125,7 @@ def test_fault_21_an_order_taken_and_rejected_later_releases_its_reservation_onc
         assert counted(scene) == 0
         scene.calm()
         for _ in range(2):  # a reservation released twice, or not at all, would show in the second
-            await scene.said(scene.buy(100), OrderFilled)
+            await scene.published(scene.buy(100), OrderFilled)
         await scene.agreed()
 
     day(tmp_path, story, retell=patient)
@@ -134,10 +134,10 @@ def test_fault_21_an_order_taken_and_rejected_later_releases_its_reservation_onc
 def test_fault_22_what_was_filled_before_a_cancel_stays(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         parent = scene.buy(280, "0.01")
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         for order in scene.town.exchange.open_orders():
             scene.town.exchange.cancel(order.id, scene.town.clock.now())
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         (closed,) = scene.of(parent, IntentClosed)
         assert closed.filled == scene.filled(parent) == scene.held() > 0
 
@@ -152,10 +152,10 @@ def test_fault_23_a_fill_that_races_a_cancel_is_applied_and_nothing_replaces_it_
         scene.trouble("reorder", event="fill", seconds=3)
         scene.trouble("reorder", event="partial_fill", seconds=3)
         parent = scene.buy(200, "0.02")
-        await scene.said(parent, OrderAccepted)
+        await scene.published(parent, OrderAccepted)
         await pause(seed / 100)
         scene.life.ask(Ask.CANCEL, target=scene.of(parent, OrderAccepted)[0].order_id)
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         await pause(10)
         assert scene.filled(parent) == scene.held()
         live: set[str] = set()
@@ -177,10 +177,10 @@ def test_fault_24_a_refused_cancel_makes_the_edge_read_the_truth(tmp_path: Path)
         scene.trouble("lose", event="fill")
         scene.trouble("lose", event="partial_fill")
         parent = scene.buy()
-        await scene.said(parent, OrderAccepted)
+        await scene.published(parent, OrderAccepted)
         await scene.until(lambda: scene.held() == 10)
         scene.life.ask(Ask.CANCEL, target=scene.of(parent, OrderAccepted)[0].order_id)
-        await scene.said(parent, OrderFilled, within_s=20)
+        await scene.published(parent, OrderFilled, within_s=20)
         assert scene.filled(parent) == 10
         assert not scene.of(parent, OrderCanceled)
         scene.calm()
@@ -189,15 +189,15 @@ def test_fault_24_a_refused_cancel_makes_the_edge_read_the_truth(tmp_path: Path)
             (422, '{"code":42210000,"message":"order is not cancelable"}'),
         ):
             resting = scene.buy(5, "-1")
-            await scene.said(resting, OrderAccepted)
+            await scene.published(resting, OrderAccepted)
             scene.trouble("status", method="DELETE", path="/v2/orders/", count=1, status=status,
                           body=body)  # fmt: skip
             target = scene.of(resting, OrderAccepted)[0].order_id
             scene.life.ask(Ask.CANCEL, target=target)
-            await scene.said(resting, CancelRejected)
+            await scene.published(resting, CancelRejected)
             assert not scene.of(resting, OrderCanceled), "it is open, whatever the text says"
             scene.life.ask(Ask.CANCEL, target=target)
-            await scene.said(resting, OrderCanceled)
+            await scene.published(resting, OrderCanceled)
 
     day(tmp_path, story, retell=patient)
 
@@ -207,11 +207,11 @@ def test_fault_27_an_order_replaced_by_hand_ends_with_its_fills_and_its_heir_is_
 ) -> None:
     async def story(scene: Scene) -> None:
         parent = scene.buy(20, "-1")
-        await scene.said(parent, OrderAccepted)
+        await scene.published(parent, OrderAccepted)
         (order,) = scene.town.exchange.open_orders()
         changes = Replacement(quantity=Decimal(15))
         heir = scene.town.exchange.replace(order.id, changes, scene.town.clock.now())
-        await scene.said(parent, OrderReplaced)
+        await scene.published(parent, OrderReplaced)
         (replaced,) = scene.of(parent, OrderReplaced)
         assert replaced.replaced_by == heir.id
         assert heir.qty is not None
@@ -228,15 +228,15 @@ def test_fault_34_a_blocked_account_halts_without_a_storm(tmp_path: Path, flag: 
     refusal = '{"code":40310000,"message":"account is not authorized to trade"}'
 
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
         scene.trouble("rewrite", path="/v2/account", field=flag, value=True)
         scene.trouble("status", method="POST", path="/v2/orders", status=403, body=refusal)
         await scene.until(lambda: not scene.life.is_at(Level.NORMAL), 120)
-        assert scene.life.said(BrokerLost)[-1].is_fatal
+        assert scene.life.published(BrokerLost)[-1].is_fatal
         assert "account_blocked" in scene.life.alerts()
         sent = scene.faults.fired.get("status", 0)
         late = scene.buy()
-        await scene.said(late, IntentRefused)
+        await scene.published(late, IntentRefused)
         await pause(300)
         assert scene.faults.fired.get("status", 0) - sent <= 5, "no retry storm"
         scene.calm()
@@ -249,14 +249,14 @@ def test_fault_34_a_blocked_account_halts_without_a_storm(tmp_path: Path, flag: 
 
 def test_fault_39_each_failure_of_a_cancel_all_is_retried_and_verified(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
         parents = [scene.buy(5, off) for off in ("-1", "-1.2", "-1.5")]
         for parent in parents:
-            await scene.said(parent, OrderAccepted)
+            await scene.published(parent, OrderAccepted)
         body = ('[{"id":"x","status":500,"body":{"code":50010000,"message":"internal error"}},'
                 '{"id":"y","status":200}]')  # fmt: skip
         scene.trouble("status", method="DELETE", path="/v2/orders", status=207, body=body, count=1)
-        scene.life.say("supervisor", EmergencyClose("the test says so"))
+        scene.life.publish("supervisor", EmergencyClose("the test says so"))
         await scene.until(lambda: not scene.town.exchange.open_orders(), 120)
         await scene.until(lambda: not scene.town.exchange.positions(), 120)
         assert scene.held(SYMBOL) == 0

@@ -23,7 +23,7 @@ import structlog
 
 from tests.app.lives import Town
 from tests.crash.broker import Broker
-from tests.faults.ground import Scene, day, patient, pause
+from tests.faults.environment import Scene, day, patient, pause
 from tests.faults.restarts import again, lives
 from tests.systemd.daemon import with_strategy
 from tests.systemd.manager import MOCK, ROOT, environment, started
@@ -39,7 +39,7 @@ from tradingd.messages import (
     OrderSent,
 )
 from tradingd.observability import logs
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 
 REAL_S_MAX = 60.0
 TURNS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 40, 60, 90)
@@ -81,7 +81,7 @@ def test_fault_49_killed_between_the_durable_intent_and_the_wire_nothing_is_sent
     async def story(town: Town, scene: Scene) -> None:
         scene.trouble("refuse", method="POST", path="/v2/orders")
         parent = scene.buy(20)
-        await scene.said(parent, OrderSent)
+        await scene.published(parent, OrderSent)
         await pause(1)
         await scene.life.crash()
         lose(town, lambda envelope: isinstance(envelope.message, OrderSent))
@@ -89,11 +89,11 @@ def test_fault_49_killed_between_the_durable_intent_and_the_wire_nothing_is_sent
         scene.calm()
         await pause(60)
         await again(scene)
-        await scene.said(parent, IntentClosed, within_s=120)
+        await scene.published(parent, IntentClosed, within_s=120)
         assert [each.reason for each in scene.of(parent, OrderNotSent)] == ["restart"]
         assert (scene.posts(parent), scene.held()) == (0, Decimal(0))
         await scene.normal()
-        await scene.said(scene.buy(20), OrderFilled)  # and the limits have its room back
+        await scene.published(scene.buy(20), OrderFilled)  # and the limits have its room back
         await scene.life.stop(300)
 
     lives(tmp_path, story)
@@ -114,7 +114,7 @@ def test_fault_50_killed_between_the_wire_and_the_answer_the_order_is_adopted(
         scene.calm()
         await pause(5)
         await again(scene)
-        await scene.said(parent, OrderFilled, within_s=60)
+        await scene.published(parent, OrderFilled, within_s=60)
         assert scene.posts(parent) == len(scene.of(parent, OrderAccepted)) == 1
         assert scene.filled(parent) == scene.held() == 20
         await scene.normal(120)
@@ -211,7 +211,7 @@ def _events(records: list[dict[str, Any]]) -> list[str]:
 
 def _is_normal(records: list[dict[str, Any]]) -> bool:
     return any(
-        record["event"] == "halt.level_changed" and record["house_level"] == "normal"
+        record["event"] == "halt.level_changed" and record["system_level"] == "normal"
         for record in records
     )
 
@@ -254,8 +254,8 @@ def test_fault_61_a_logger_or_a_metric_that_raises_breaks_no_order(
         try:
             scene.trouble("drop_reply", method="POST", path="/v2/orders", count=1)
             parent = scene.buy()
-            await scene.said(parent, OrderFilled)
-            await scene.said(scene.sell(), OrderFilled)
+            await scene.published(parent, OrderFilled)
+            await scene.published(scene.sell(), OrderFilled)
             assert broken.raised
             assert len(scene.of(parent, OrderAccepted)) == 1
             assert not {"edge_task_failed", "edge_stream_failed"} & set(scene.life.alerts())
@@ -274,15 +274,15 @@ def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_say
     try:
         with started(tmp_path, mock__simulator=broker.url, run__stop_ceiling_s="6") as unit:
             unit.wait_event("position.changed")
-            asyncio.run(broker.arm(Fault(fault="refuse")))
-            asyncio.run(broker.arm(Fault(fault="close", code=1006)))
+            asyncio.run(broker.arm(SimulatedFault(fault="refuse")))
+            asyncio.run(broker.arm(SimulatedFault(fault="close", code=1006)))
             unit.process.send_signal(signal.SIGTERM)
             assert unit.wait_end() == 20
             unit.wait_event("daemon.not_flat")
             assert _real_s_of(unit.records, "daemon.not_flat") >= 5, "to its ceiling, and not less"
             alerts = (tmp_path / "s/alerts.jsonl").read_text().splitlines()
             assert json.loads(alerts[-1])["kind"] == "stopped_not_flat"
-            asyncio.run(broker.arm(Fault(fault="clear")))
+            asyncio.run(broker.arm(SimulatedFault(fault="clear")))
             assert asyncio.run(broker.account()).positions, "and so it was"
 
         # The next life gets out well within its ceiling: it proves what became of the sale on its way.
@@ -297,8 +297,8 @@ def test_fault_18_a_flatten_cut_off_from_the_broker_tries_to_its_ceiling_and_say
 
 def _real_s_of(records: list[dict[str, object]], event: str) -> float:
     """Return the seconds between the start of the flatten and an event, by the daemon's own stamps."""
-    told = {str(each.get("house_level", each["event"])): str(each["ts"]) for each in records}
-    spent = datetime.fromisoformat(told[event]) - datetime.fromisoformat(told["flattening"])
+    settings = {str(each.get("system_level", each["event"])): str(each["ts"]) for each in records}
+    spent = datetime.fromisoformat(settings[event]) - datetime.fromisoformat(settings["flattening"])
     return spent.total_seconds()
 
 
@@ -324,10 +324,10 @@ def test_fault_62_without_file_descriptors_entries_stop_and_it_comes_back_with_t
             port = int(str(address).rpartition(":")[2])
             held += [socket.create_connection(("127.0.0.1", port)) for _ in range(FILES_MAX)]
             seen = len(unit.records)
-            asyncio.run(broker.arm(Fault(fault="close", code=1006)))
+            asyncio.run(broker.arm(SimulatedFault(fault="close", code=1006)))
             unit.wait(lambda: "stream.lost" in _events(unit.records[seen:]), "the loss")
             unit.wait(lambda: any(
-                r["event"] == "halt.level_changed" and r["house_level"] == "no_entries"
+                r["event"] == "halt.level_changed" and r["system_level"] == "no_entries"
                 for r in unit.records[seen:]
             ), "no entries")  # fmt: skip
             for each in held:
@@ -357,7 +357,7 @@ def test_fault_62_without_file_descriptors_cancels_still_go_out_over_the_kept_co
             usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
             # What is open stays open; nothing new can be, not even in the place of what is closed.
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
-            asyncio.run(broker.arm(Fault(fault="close", code=1006)))
+            asyncio.run(broker.arm(SimulatedFault(fault="close", code=1006)))
             unit.wait(lambda: "stream.lost" in _events(unit.records[seen:]), "the loss")
             unit.wait(lambda: _status(broker, resting) == "canceled", "the cancel at the broker")
             assert "stream.connected" not in _events(unit.records[seen:])
@@ -375,19 +375,19 @@ def _rest(broker: Broker, address: Path) -> str:
     """Have the daemon work an entry well below the market, once there is one; returns its id."""
     deadline = time.monotonic() + REAL_S_MAX
     is_asked = False
-    said: dict[str, Any] = {}
+    emitted: dict[str, Any] = {}
     while time.monotonic() < deadline:
         if not is_asked:
             bid = broker._call("/v2/stocks/quotes/latest?symbols=ACMX")["quotes"]["ACMX"]["bp"]
             price = round(Decimal(str(bid)) * Decimal("0.985"), 2)
             order = {"symbol": "ACMX", "side": "buy", "quantity": "1", "limit_price": str(price)}
             reply = call(address, "POST", "/api/orders", {**order, "reason": "to be called back"})
-            said = reply.body
-            is_asked = said.get("verdict") == "approved"
+            emitted = reply.body
+            is_asked = emitted.get("verdict") == "approved"
             time.sleep(0.3)  # as often as anyone may ask
         elif working := asyncio.run(broker.account()).open_orders:
             return working[0]
-    raise AssertionError(f"it never came to the broker: {said}")
+    raise AssertionError(f"it never came to the broker: {emitted}")
 
 
 def _status(broker: Broker, order_id: str) -> str:

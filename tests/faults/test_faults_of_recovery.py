@@ -1,4 +1,4 @@
-"""Faults 1 to 4, 6, 12, 16, 19, 26, 30 to 33, 35, 38 and 82: what was lost, doubled, late, or of another hand."""
+"""Faults 1 to 4, 6, 12, 16, 19, 26, 30 to 33, 35, 38 and 82: what was lost, doubled, late, or of external orders."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.app.lives import CONFIG, Town
-from tests.faults.ground import SYMBOL, Scene, check, counted, day, patient, pause
+from tests.faults.environment import SYMBOL, Scene, check, counted, day, patient, pause
 from tests.faults.restarts import again, lives
 from tradingd.config import load
 from tradingd.messages import (
     Ask,
     BookAdopted,
     BooksAgreed,
+    BreakExplained,
+    BreakOpened,
     BrokerLost,
-    DifferenceExplained,
-    DifferenceUnexplained,
     IntentClosed,
     IntentRefused,
     Level,
@@ -76,11 +76,11 @@ def is_mismatched(scene: Scene) -> bool:
 
 def test_fault_01_an_exit_lost_before_the_broker_is_sent_again_under_its_id(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(10), OrderFilled)
+        await scene.published(scene.buy(10), OrderFilled)
         scene.trouble("reset", **POST, count=1)
         parent = scene.sell(10)
-        await scene.said(parent, OrderUnknown)
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderUnknown)
+        await scene.published(parent, OrderFilled)
         assert not scene.of(parent, OrderRejected)
         assert (len(scene.of(parent, OrderSent)), scene.posts(parent)) == (1, 1)
         assert scene.held() == 0
@@ -96,7 +96,7 @@ def test_fault_01_entries_lost_before_the_broker_make_one_order_or_none(
         scene.trouble("reset", **POST, probability=0.3)
         parents = [scene.buy(5) for _ in range(12)]
         for parent in parents:
-            await scene.said(parent, IntentClosed, within_s=300)
+            await scene.published(parent, IntentClosed, within_s=300)
         assert scene.faults.fired["reset"] >= 2, "some were lost"
         lost = [parent for parent in parents if scene.of(parent, OrderUnknown)]
         assert lost
@@ -112,7 +112,7 @@ def test_fault_02_a_reply_lost_after_the_order_was_taken_is_found_by_its_id(tmp_
             scene.trouble("lose", event=event)  # only the lookup can tell
         scene.trouble("drop_reply", **POST, count=1)
         parent = scene.buy()
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         assert len(scene.of(parent, OrderUnknown)) == len(scene.of(parent, OrderAccepted)) == 1
         assert (scene.posts(parent), scene.filled(parent), scene.held()) == (1, TEN, TEN)
 
@@ -127,11 +127,11 @@ def test_fault_03_a_gateways_error_is_never_a_rejection(
     async def story(scene: Scene) -> None:
         scene.trouble("status", **POST, status=status, is_processed=is_taken, count=1)
         parent = scene.buy()
-        await scene.said(parent, OrderUnknown)
+        await scene.published(parent, OrderUnknown)
         await pause(9)
         assert not scene.of(parent, OrderRejected)
         assert len(scene.of(parent, OrderFilled)) == is_taken
-        await scene.said(parent, IntentClosed)
+        await scene.published(parent, IntentClosed)
         assert scene.posts(parent) == is_taken, "an entry whose quote is old is not sent again"
         assert {each.code for each in scene.of(parent, OrderRejected)} <= {"not_found"}
 
@@ -155,7 +155,7 @@ def test_fault_04_a_post_that_arrives_twice_makes_one_order(
 
         monkeypatch.setattr(scene.alpaca, "handle", twice)
         parent = scene.buy()
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         assert statuses == [200, 422]
         assert (scene.posts(parent), scene.filled(parent), scene.held()) == (1, TEN, TEN)
         assert not scene.of(parent, OrderRejected)
@@ -169,16 +169,16 @@ def test_fault_06_a_429_on_cancels_during_a_halt_is_retried_until_they_are_prove
     async def story(scene: Scene) -> None:
         parents = [scene.buy(5, f"-{1 + n / 10}") for n in range(5)]
         for parent in parents:
-            await scene.said(parent, OrderAccepted)
+            await scene.published(parent, OrderAccepted)
         scene.trouble("status", status=429, body=LIMITED, headers={"Retry-After": "5"}, for_s=40)
         halted = scene.life.ask(Ask.HALT, "enough")
         late = scene.buy()
         for parent in parents:
-            await scene.said(parent, OrderCanceled, within_s=120)
+            await scene.published(parent, OrderCanceled, within_s=120)
         assert scene.faults.fired["status"] <= 60, (
             "asked again after the wait, and not all the time"
         )
-        assert scene.life.said(OrderSent, halted) == []
+        assert scene.life.published(OrderSent, halted) == []
         assert scene.posts(late) == 0
         assert scene.town.exchange.open_orders() == []
 
@@ -190,7 +190,7 @@ def test_fault_12_fills_while_nobody_listens_come_from_the_activities_once_each(
 ) -> None:
     async def story(scene: Scene) -> None:
         resting = scene.buy(20, "-1")
-        await scene.said(resting, OrderAccepted)
+        await scene.published(resting, OrderAccepted)
         scene.trouble("status", path="/stream", status=503, for_s=2)
         scene.trouble("close", socket="trade", code=1006)
         await scene.until(lambda: not scene.life.is_at(Level.NORMAL), 5)
@@ -215,7 +215,7 @@ def test_fault_16_an_entry_that_succeeds_after_the_halt_is_called_back_and_count
     async def story(scene: Scene) -> None:
         scene.trouble("delay", **POST, seconds=latency_s, count=1)
         parent = scene.buy(100, "-1")
-        await scene.said(parent, OrderSent)
+        await scene.published(parent, OrderSent)
         scene.life.ask(Ask.HALT, "enough")
         (approved,) = scene.of(parent, OrderApproved)
         worst = approved.order.quantity * approved.order.limit_price
@@ -240,28 +240,28 @@ def test_fault_16_an_entry_that_succeeds_after_the_halt_is_called_back_and_count
 
 def test_fault_18_a_way_out_of_unknown_fate_holds_a_stop_up_for_seconds(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         scene.trouble("reset", **POST, count=1)
         began = scene.town.clock.monotonic()
         scene.life.ask(Ask.STOP)
-        await scene.until(lambda: bool(scene.life.said(OrderUnknown)), 5)
+        await scene.until(lambda: bool(scene.life.published(OrderUnknown)), 5)
         await scene.until(lambda: "stopped" in scene.life.causes, 60)
         took_s = (scene.town.clock.monotonic() - began) / 1e9
         assert took_s < CEILING_S / 2
         assert scene.held() == 0
-        assert not scene.life.said(OrderRejected), "proven, and not presumed"
+        assert not scene.life.published(OrderRejected), "proven, and not presumed"
 
     day(tmp_path, story)
 
 
 def test_fault_19_an_id_that_exists_with_other_fields_halts(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        by_hand(scene, 3, "-1", f"{scene.life.genesis}-o-operator-1-1")
+        by_hand(scene, 3, "-1", f"{scene.life.instance_id}-o-operator-1-1")
         await scene.until(lambda: "unknown_own_order" in scene.life.alerts(), 5)
         parent = scene.buy(10, "-1")
         await scene.until(lambda: scene.life.is_at(Level.HALTED), 30)
         assert "order_id_clash" in scene.life.alerts()
-        assert scene.life.said(BrokerLost)[-1].is_fatal
+        assert scene.life.published(BrokerLost)[-1].is_fatal
         assert not scene.of(parent, OrderAccepted), "what is there is not taken for ours"
         late = scene.buy(5)
         await pause(30)
@@ -273,17 +273,17 @@ def test_fault_19_an_id_that_exists_with_other_fields_halts(tmp_path: Path) -> N
 def test_fault_26_a_bust_is_booked_back_with_its_loss_and_its_limit(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         parent = scene.buy(100)
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         cash = scene.town.exchange.account(scene.town.clock.now()).cash
         for fill in scene.of(parent, OrderFilled):
             scene.town.exchange.bust(fill.execution_id, scene.town.clock.now())
-        await scene.until(lambda: sum(b.quantity for b in scene.life.said(TradeBusted)) == 100)
+        await scene.until(lambda: sum(b.quantity for b in scene.life.published(TradeBusted)) == 100)
         assert scene.held() == 0
         assert scene.town.exchange.account(scene.town.clock.now()).cash > cash
         await scene.agreed()
         again = scene.buy(100)  # the limits have the room back
-        await scene.said(again, OrderFilled)
-        assert not scene.life.said(DifferenceUnexplained)
+        await scene.published(again, OrderFilled)
+        assert not scene.life.published(BreakOpened)
 
     day(tmp_path, story, retell=patient, is_checked=False)
 
@@ -295,11 +295,11 @@ def test_fault_30_one_404_is_no_proof_that_there_is_no_order(tmp_path: Path) -> 
         scene.trouble("status", method="GET", path="/v2/orders:by", status=404, body=NOT_FOUND,
                       for_s=8)  # fmt: skip
         parent = scene.buy()
-        await scene.said(parent, OrderUnknown)
+        await scene.published(parent, OrderUnknown)
         await pause(7)
         assert scene.faults.fired["status"] >= 2, "asked more than once"
         assert not scene.of(parent, OrderRejected)
-        await scene.said(parent, OrderFilled)
+        await scene.published(parent, OrderFilled)
         assert (scene.posts(parent), scene.filled(parent)) == (1, TEN)
 
     day(tmp_path, story)
@@ -311,9 +311,9 @@ def test_fault_31_an_order_presumed_refused_that_turns_up_is_called_back_at_once
     async def story(scene: Scene) -> None:
         scene.trouble("delay", **POST, seconds=90, count=1)
         parent = scene.buy(10, "-1")
-        await scene.said(parent, OrderSent)
+        await scene.published(parent, OrderSent)
         scene.life.ask(Ask.PAUSE, "no more entries, so that it is not offered again")
-        await scene.said(parent, OrderRejected, within_s=80)
+        await scene.published(parent, OrderRejected, within_s=80)
         assert not scene.town.exchange.orders(), "presumed, and still on its way"
         await scene.until(lambda: bool(scene.town.exchange.orders()), 60)
         await pause(1)
@@ -331,15 +331,15 @@ def test_fault_31_one_that_turns_up_is_back_in_the_limits_until_it_is_canceled(
         scene.trouble("delay", **POST, seconds=90, count=1)
         scene.trouble("delay", method="DELETE", path="/v2/orders/", seconds=8)
         parent = scene.buy(100, "-1")
-        await scene.said(parent, OrderSent)
+        await scene.published(parent, OrderSent)
         (approved,) = scene.of(parent, OrderApproved)
         worst = approved.order.quantity * approved.order.limit_price
         scene.life.ask(Ask.PAUSE, "no more entries, so that it is not offered again")
-        await scene.said(parent, OrderRejected, within_s=80)
+        await scene.published(parent, OrderRejected, within_s=80)
         await pause(1)
         assert scene.of(parent, IntentClosed)
         assert counted(scene) == 0
-        await scene.said(parent, OrderAccepted, within_s=60)
+        await scene.published(parent, OrderAccepted, within_s=60)
         await pause(0.05)
         while not scene.of(parent, OrderCanceled):
             assert counted(scene) == worst, "it may trade, and so it counts"
@@ -347,7 +347,7 @@ def test_fault_31_one_that_turns_up_is_back_in_the_limits_until_it_is_canceled(
         assert scene.town.exchange.open_orders() == []
         await pause(0.1)
         assert counted(scene) == 0
-        assert not scene.life.said(DifferenceUnexplained)
+        assert not scene.life.published(BreakOpened)
         scene.life.ask(Ask.RESUME, "looked at it")
 
     day(tmp_path, story, retell=patient)
@@ -358,10 +358,10 @@ def test_fault_31_one_that_is_filled_before_it_can_be_called_back_is_booked(tmp_
         scene.trouble("delay", **POST, seconds=90, count=1)
         scene.trouble("delay", method="DELETE", path="/v2/orders/", seconds=8)
         parent = scene.buy(10, "1.5")
-        await scene.said(parent, OrderSent)
+        await scene.published(parent, OrderSent)
         scene.life.ask(Ask.PAUSE, "no more entries")
-        await scene.said(parent, OrderRejected, within_s=80)
-        await scene.said(parent, OrderFilled, within_s=90)
+        await scene.published(parent, OrderRejected, within_s=80)
+        await scene.published(parent, OrderFilled, within_s=90)
         assert "late_fill" in scene.life.alerts()
         assert scene.filled(parent) == scene.held() == 10
         await scene.agreed()
@@ -371,10 +371,10 @@ def test_fault_31_one_that_is_filled_before_it_can_be_called_back_is_booked(tmp_
 
 
 def with_policy(policy: Policy) -> Callable[[CoreSettings], CoreSettings]:
-    def told(settings: CoreSettings) -> CoreSettings:
-        return replace(patient(settings), reconciler=ReconcilerSettings(foreign=policy))
+    def given(settings: CoreSettings) -> CoreSettings:
+        return replace(patient(settings), reconciler=ReconcilerSettings(external=policy))
 
-    return told
+    return given
 
 
 def test_fault_32_a_foreign_order_stops_entries_is_not_canceled_and_waits_for_a_person(
@@ -383,7 +383,7 @@ def test_fault_32_a_foreign_order_stops_entries_is_not_canceled_and_waits_for_a_
     async def story(scene: Scene) -> None:
         by_hand(scene, 5, "-1", symbol="VEXA")
         await scene.until(lambda: is_mismatched(scene), 70)
-        assert [d.kind for d in scene.life.said(DifferenceUnexplained)] == ["foreign_order"]
+        assert [d.kind for d in scene.life.published(BreakOpened)] == ["foreign_order"]
         assert "mismatch" in scene.life.alerts()
         late = scene.buy()
         await pause(120)
@@ -394,7 +394,7 @@ def test_fault_32_a_foreign_order_stops_entries_is_not_canceled_and_waits_for_a_
         assert "resume_refused" in scene.life.alerts()
         scene.life.ask(Ask.ACCEPT, "mine")
         await scene.normal()
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
 
     day(tmp_path, story, retell=patient, is_checked=False)
 
@@ -404,9 +404,9 @@ def test_fault_32_the_policy_may_let_a_foreign_order_be(tmp_path: Path, policy: 
     async def story(scene: Scene) -> None:
         by_hand(scene, 5, "-1", symbol="VEXA")
         await scene.until(
-            lambda: any(d.kind == "foreign_order" for d in scene.life.said(DifferenceExplained)), 70
+            lambda: any(d.kind == "foreign_order" for d in scene.life.published(BreakExplained)), 70
         )
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
         await scene.agreed()
         assert scene.life.is_at(Level.NORMAL)
 
@@ -418,7 +418,7 @@ def test_fault_82_a_trade_by_hand_is_seen_within_one_period_and_accepted_by_a_pe
     tmp_path: Path, quantity: int
 ) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.agreed()
         by_hand(scene, quantity, "1" if quantity > 0 else "-1")
         await scene.until(lambda: is_mismatched(scene), 70)
@@ -427,7 +427,7 @@ def test_fault_82_a_trade_by_hand_is_seen_within_one_period_and_accepted_by_a_pe
         assert scene.posts(late) == 0
         scene.life.ask(Ask.ACCEPT, "traded by hand")
         await scene.normal()
-        (adopted,) = (b for b in scene.life.said(BookAdopted) if b.reason != "first start")
+        (adopted,) = (b for b in scene.life.published(BookAdopted) if b.reason != "first start")
         assert {row.symbol: row.quantity for row in adopted.positions} == {SYMBOL: 20 + quantity}
         await scene.agreed()
 
@@ -436,11 +436,11 @@ def test_fault_82_a_trade_by_hand_is_seen_within_one_period_and_accepted_by_a_pe
 
 def test_fault_82_a_trade_by_hand_is_taken_over_where_the_policy_says_so(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.agreed()
         by_hand(scene, 10)
         await scene.until(lambda: "foreign_trade" in scene.life.alerts(), 70)
-        assert not scene.life.said(DifferenceUnexplained)
+        assert not scene.life.published(BreakOpened)
         assert scene.life.is_at(Level.NORMAL)
         await scene.agreed()
         assert scene.held() == 30, "and a stop sells all of it"
@@ -450,25 +450,25 @@ def test_fault_82_a_trade_by_hand_is_taken_over_where_the_policy_says_so(tmp_pat
 
 def test_fault_82_a_trade_by_hand_is_left_alone_where_the_policy_says_so(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.agreed()
         by_hand(scene, 10)
         await scene.until(lambda: "foreign_trade" in scene.life.alerts(), 70)
-        await scene.said(scene.sell(20), OrderFilled)
+        await scene.published(scene.sell(20), OrderFilled)
         await scene.agreed()
-        assert scene.life.said(BooksAgreed)[-1].is_flat, "as far as it is ours"
+        assert scene.life.published(BooksAgreed)[-1].is_flat, "as far as it is ours"
         await scene.life.stop(300)
         assert scene.held() == 10, "and a stop leaves it where it is"
         scene.life = await scene.town.live()
-        await scene.until(lambda: bool(scene.life.said(BooksAgreed)), 60)
-        assert not scene.life.said(DifferenceUnexplained), "a restart remembers whose it is"
+        await scene.until(lambda: bool(scene.life.published(BooksAgreed)), 60)
+        assert not scene.life.published(BreakOpened), "a restart remembers whose it is"
 
     day(tmp_path, story, retell=with_policy("ignore"), is_checked=False)
 
 
 def test_fault_33_a_position_mismatch_at_a_start_waits_for_a_person(tmp_path: Path) -> None:
     async def story(town: Town, scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.agreed()
         await scene.life.crash()
         by_hand(scene, 10)
@@ -476,7 +476,7 @@ def test_fault_33_a_position_mismatch_at_a_start_waits_for_a_person(tmp_path: Pa
         await again(scene)
         await scene.until(lambda: is_mismatched(scene), 60)
         await pause(200)
-        assert {d.symbol for d in scene.life.said(DifferenceUnexplained)} == {SYMBOL, ""}
+        assert {d.symbol for d in scene.life.published(BreakOpened)} == {SYMBOL, ""}
         assert scene.life.entries_sent() == []
         assert not scene.life.is_at(Level.NORMAL)
         await scene.life.crash()
@@ -496,26 +496,26 @@ def test_an_empty_state_directory_adopts_and_protects_and_enters_nothing_until_a
     tmp_path: Path,
 ) -> None:
     async def story(town: Town, scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.life.crash()
         town.lose_database()
         # Bought long ago, and since then fallen by more than the stop allows.
         scene.trouble("rewrite", path="/v2/positions", field="avg_entry_price", value="98")
         await again(scene)
         await scene.until(lambda: is_mismatched(scene), 60)
-        (adopted,) = scene.life.said(BookAdopted)
+        (adopted,) = scene.life.published(BookAdopted)
         assert [(row.symbol, row.quantity) for row in adopted.positions] == [(SYMBOL, Decimal(20))]
         late = scene.buy(5, symbol="ZORB")
-        await scene.said(late, IntentRefused)
+        await scene.published(late, IntentRefused)
         assert scene.life.causes == ("mismatch", "starting")
         await pause(100)
         assert scene.held() == 20, "nobody sells a holding before its owner accepted it"
-        (protected,) = scene.life.said(ProtectionStarted)
-        assert float(protected.price) in {mark.bid for mark in scene.life.said(Mark)}
+        (protected,) = scene.life.published(ProtectionStarted)
+        assert float(protected.price) in {mark.bid for mark in scene.life.published(Mark)}
         low = float(protected.price) * 0.9
-        scene.life.say("quotes", Mark(SYMBOL, low, low, scene.town.clock.now()))
+        scene.life.publish("quotes", Mark(SYMBOL, low, low, scene.town.clock.now()))
         await scene.until(lambda: scene.held() == 0, 60)
-        stops = [o for o in scene.life.said(OrderApproved) if o.order.role is Role.EXIT]
+        stops = [o for o in scene.life.published(OrderApproved) if o.order.role is Role.EXIT]
         assert {(order.order.strategy, order.order.symbol) for order in stops} == {
             ("external", SYMBOL)
         }
@@ -527,14 +527,14 @@ def test_an_empty_state_directory_adopts_and_protects_and_enters_nothing_until_a
 
 def test_an_empty_state_directory_is_accepted_by_a_person(tmp_path: Path) -> None:
     async def story(town: Town, scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.life.crash()
         town.lose_database()
         await again(scene)
         await scene.until(lambda: is_mismatched(scene), 60)
         scene.life.ask(Ask.ACCEPT, "these are mine")
         await scene.normal()
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
         await scene.life.crash()
         await again(scene)
         await scene.normal(60)  # accepted once is accepted
@@ -548,13 +548,13 @@ def test_fault_35_a_broker_that_is_down_at_a_start_is_waited_for_and_nothing_ope
     tmp_path: Path,
 ) -> None:
     async def story(town: Town, scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.life.crash()
         for path in ("/v2/account", "/v2/orders", "/v2/positions", "/stream"):
             scene.trouble("status", path=path, status=503)
         await again(scene)
         await scene.until(lambda: "starting" in scene.life.causes)
-        await scene.until(lambda: scene.life.said(OrderApproved) == [])
+        await scene.until(lambda: scene.life.published(OrderApproved) == [])
         await pause(300)
         assert "starting" in scene.life.causes
         assert scene.life.entries_sent() == []
@@ -571,7 +571,7 @@ def test_fault_38_a_quantity_changed_overnight_and_not_announced_is_a_mismatch_n
     tmp_path: Path, factor: float
 ) -> None:
     async def story(town: Town, scene: Scene) -> None:
-        await scene.said(scene.buy(20), OrderFilled)
+        await scene.published(scene.buy(20), OrderFilled)
         await scene.agreed()
         await scene.life.crash()
         scene.trouble("rewrite", path="/v2/positions", field="qty", value=str(int(20 * factor)))
@@ -581,8 +581,8 @@ def test_fault_38_a_quantity_changed_overnight_and_not_announced_is_a_mismatch_n
         late = scene.buy()
         await pause(200)
         assert (scene.posts(late), len(town.exchange.orders())) == (0, sent)
-        (found,) = scene.life.said(DifferenceUnexplained)
-        assert (found.kind, found.ours, found.theirs) == (
+        (found,) = scene.life.published(BreakOpened)
+        assert (found.kind, found.local, found.reported) == (
             "position", "20", str(int(20 * factor)))  # fmt: skip
         scene.calm()
         await scene.normal(120)

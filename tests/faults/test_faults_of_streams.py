@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.ground import HUNDRED, SYMBOL, Scene, day, patient, pause
+from tests.faults.environment import HUNDRED, SYMBOL, Scene, day, patient, pause
 from tradingd.messages import (
     BrokerConnected,
     BrokerLost,
@@ -22,7 +22,7 @@ from tradingd.messages import (
     Market,
     OrderAccepted,
     OrderFilled,
-    WordUnknown,
+    UnrecognizedValue,
 )
 from tradingd.simulator.exchange.orders import NewOrder
 
@@ -33,7 +33,7 @@ def test_fault_09_a_closed_order_stream_stops_entries_until_the_gap_is_read(
 ) -> None:
     async def story(scene: Scene) -> None:
         resting = scene.buy(10, "-1")
-        await scene.said(resting, OrderAccepted)
+        await scene.published(resting, OrderAccepted)
         scene.trouble("status", path="/stream", status=503, for_s=20)
         scene.trouble("close", socket="trade", code=code)
         await scene.until(lambda: not scene.life.is_at(Level.NORMAL), 5)
@@ -44,7 +44,7 @@ def test_fault_09_a_closed_order_stream_stops_entries_until_the_gap_is_read(
             scene.town.exchange.on_quote(SYMBOL, low, 500, low, 500, at + shift)
         assert scene.held() == 10
         late = scene.buy()
-        await scene.said(resting, OrderFilled, within_s=120)
+        await scene.published(resting, OrderFilled, within_s=120)
         assert scene.filled(resting) == 10
         await scene.normal()
         seqs = {type(e.message): e.seq for e in scene.life.log}
@@ -59,8 +59,8 @@ def test_fault_10_a_mute_order_stream_is_found_out_by_its_silence(tmp_path: Path
         scene.trouble("mute", socket="trade", for_s=120)
         parent = scene.buy()
         await scene.until(lambda: scene.held() == 10, 30)
-        await scene.said(parent, OrderFilled, within_s=90)
-        assert "mute" in scene.life.said(BrokerLost)[0].reason
+        await scene.published(parent, OrderFilled, within_s=90)
+        assert "mute" in scene.life.published(BrokerLost)[0].reason
         await scene.normal()
 
     day(tmp_path, story, retell=patient)
@@ -69,14 +69,14 @@ def test_fault_10_a_mute_order_stream_is_found_out_by_its_silence(tmp_path: Path
 def test_fault_10_a_mute_market_is_stale_for_strategies_and_connected_again(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         scene.trouble("mute", socket="data", path="/v2/", for_s=100)
-        await scene.until(lambda: len(scene.life.said(FeedLost)) > 0, 120)
-        lost = scene.life.said(FeedLost)[0]
+        await scene.until(lambda: len(scene.life.published(FeedLost)) > 0, 120)
+        lost = scene.life.published(FeedLost)[0]
         assert lost.market is Market.US_EQUITY
         assert "mute" in lost.reason
-        assert {stale.symbol for stale in scene.life.said(FeedStale)} >= {SYMBOL}
+        assert {stale.symbol for stale in scene.life.published(FeedStale)} >= {SYMBOL}
         assert not scene.life.is_at(Level.NORMAL)
         await scene.normal(300)
-        assert len(scene.life.said(FeedConnected)) == 3, "two at the start, one again"
+        assert len(scene.life.published(FeedConnected)) == 3, "two at the start, one again"
 
     day(tmp_path, story)
 
@@ -120,19 +120,19 @@ def test_a_refusal_of_market_data_that_only_a_person_can_cure_is_told_once_and_t
     tmp_path: Path, refusal: dict[str, Any]
 ) -> None:
     async def story(scene: Scene) -> None:
-        told = dict(refusal)
-        name = told.pop("name")
-        scene.trouble(name, path="/v2/iex", for_s=240, **told)
+        settings = dict(refusal)
+        name = settings.pop("name")
+        scene.trouble(name, path="/v2/iex", for_s=240, **settings)
         scene.trouble("close", socket="data", path="/v2/", code=1006)
         await pause(230)
         assert scene.life.alerts().count("feed.refused") == 1
         assert scene.faults.fired[name] <= 5, "once a minute"
         assert not scene.life.is_at(Level.NORMAL)
         refused = scene.buy()
-        await scene.said(refused, IntentRefused)
+        await scene.published(refused, IntentRefused)
         await scene.normal(200)
         await pause(5)  # a first quote
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
 
     day(tmp_path, story)
 
@@ -147,10 +147,10 @@ def test_only_a_refusal_of_the_keys_is_fatal_for_the_order_stream(
         scene.trouble("status", path="/stream", status=status, for_s=50)
         scene.trouble("close", socket="trade", code=1008)
         await pause(45)
-        assert any(lost.is_fatal for lost in scene.life.said(BrokerLost)) == is_fatal
+        assert any(lost.is_fatal for lost in scene.life.published(BrokerLost)) == is_fatal
         assert scene.faults.fired["status"] <= (2 if is_fatal else 12)
         await scene.normal(200)
-        await scene.said(scene.buy(), OrderFilled)
+        await scene.published(scene.buy(), OrderFilled)
 
     day(tmp_path, story)
 
@@ -160,7 +160,7 @@ async def _trade(scene: Scene, rounds: int = 4) -> None:
     for _ in range(rounds):
         for ask in (scene.buy, scene.sell):
             parent = ask(50)
-            await scene.said(parent, IntentClosed, within_s=120)
+            await scene.published(parent, IntentClosed, within_s=120)
             (closed,) = scene.of(parent, IntentClosed)
             assert closed.filled == scene.filled(parent)
         assert scene.held() == 0
@@ -170,7 +170,7 @@ def test_fault_13_what_is_told_twice_is_applied_once(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         scene.trouble("duplicate")
         await _trade(scene)
-        assert scene.life.house.broker.facts_ignored > 0
+        assert scene.life.system.broker.facts_ignored > 0
 
     day(tmp_path, story)
 
@@ -225,9 +225,12 @@ def test_fault_37_every_page_of_501_orders_is_read_and_no_row_counts_twice(tmp_p
                 now,
             )  # fmt: skip
         await scene.until(
-            lambda: any(len(each.orders) >= 501 for each in scene.life.said(BrokerSnapshot)), 200
+            lambda: any(len(each.orders) >= 501 for each in scene.life.published(BrokerSnapshot)),
+            200,
         )
-        seen = next(each for each in scene.life.said(BrokerSnapshot) if len(each.orders) >= 501)
+        seen = next(
+            each for each in scene.life.published(BrokerSnapshot) if len(each.orders) >= 501
+        )
         assert len({order.order_id for order in seen.orders}) == len(seen.orders) == 501
         await scene.until(lambda: not scene.life.is_at(Level.NORMAL), 60)
         for order in scene.town.exchange.open_orders():
@@ -246,9 +249,9 @@ def test_words_nobody_knows_spoil_one_field_and_no_order(tmp_path: Path) -> None
         scene.trouble("rewrite", path="/v2/account", field="status", value="FABULOUS")
         await _trade(scene)
         await scene.agreed()
-        words = {word.word for word in scene.life.said(WordUnknown)}
-        assert words & {"in_orbit", "teleported"}
-        assert sum(scene.life.house.broker.words_unknown.values()) >= len(words)
+        values = {value.value for value in scene.life.published(UnrecognizedValue)}
+        assert values & {"in_orbit", "teleported"}
+        assert sum(scene.life.system.broker.unrecognized_values.values()) >= len(values)
         assert scene.life.is_at(Level.NORMAL)
 
     day(tmp_path, story)
@@ -260,7 +263,7 @@ def test_a_fifth_of_all_words_lost_costs_time_and_no_truth(tmp_path: Path, seed:
         scene.trouble("lose", probability=0.2)
         for _ in range(3):
             for ask in (scene.buy, scene.sell):
-                await scene.said(ask(50), IntentClosed, within_s=200)
+                await scene.published(ask(50), IntentClosed, within_s=200)
         scene.calm()
         await scene.agreed()
         assert scene.held() <= HUNDRED

@@ -19,7 +19,7 @@ from tradingd.cli import cli
 from tradingd.log.backup import back_up
 from tradingd.log.log_file import migrations
 from tradingd.log.order_log import OrderLog
-from tradingd.log.recovery import FORMER
+from tradingd.log.recovery import FORMER_INSTANCES
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.store_errors import StoreCorrupt
 from tradingd.log.verify import verify
@@ -28,9 +28,9 @@ from tradingd.messages import Envelope, SnapshotAsked
 CONFIG = Path(__file__).parents[2] / "config/mock.toml"
 
 
-def tradingd(state: Path, *words: object) -> Result:
+def tradingd(state: Path, *values: object) -> Result:
     environment = {"TRADINGD_CONFIG": str(CONFIG), "TRADINGD_RUN__STATE_DIR": str(state)}
-    return CliRunner().invoke(cli, [str(word) for word in words], env=environment)
+    return CliRunner().invoke(cli, [str(value) for value in values], env=environment)
 
 
 async def read(path: Path) -> list[Envelope]:
@@ -108,9 +108,9 @@ async def test_what_was_backed_up_is_restored_with_new_ids_and_halted(tmp_path: 
     log = OrderLog(state / "orders.db")
     log.open()
     assert log.read() == [row for rows in groups[:3] for row in rows]
-    genesis = log.get("genesis")
-    assert genesis != "abcdef"
-    assert log.get(FORMER) == "abcdef"
+    instance_id = log.get("genesis")
+    assert instance_id != "abcdef"
+    assert log.get(FORMER_INSTANCES) == "abcdef"
     log.close()
     assert verify(state / "orders.db").faults == ()
     assert "restored from" in StateFiles(state).halt.read_text()
@@ -121,7 +121,7 @@ async def test_what_was_backed_up_is_restored_with_new_ids_and_halted(tmp_path: 
 
     assert tradingd(state, "restore", to).exit_code == 0
     log.open()
-    assert log.get("genesis") not in (genesis, "abcdef")
+    assert log.get("genesis") not in (instance_id, "abcdef")
     log.close()
     assert (state / "replaced/2/orders.db").exists()
 
@@ -146,7 +146,7 @@ async def test_a_crash_in_a_restore_leaves_no_log_with_the_old_ids(
     assert tradingd(state, "restore", to).exit_code == 0
     (values,) = found
     assert values["genesis"] != "abcdef"
-    assert values[FORMER] == "abcdef"
+    assert values[FORMER_INSTANCES] == "abcdef"
 
 
 async def test_a_restore_takes_what_a_crash_left_in_the_write_ahead_log(tmp_path: Path) -> None:

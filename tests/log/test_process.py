@@ -26,7 +26,7 @@ pytestmark = pytest.mark.wire
 
 
 def genesis_of(seen: list[dict[str, Any]]) -> str:
-    return next(str(each["genesis"]) for each in seen if each.get("genesis"))
+    return next(str(each["instance_id"]) for each in seen if each.get("instance_id"))
 
 
 def test_a_log_is_verified_and_backed_up_while_it_is_written_and_restored_when_it_is_not(
@@ -34,8 +34,8 @@ def test_a_log_is_verified_and_backed_up_while_it_is_written_and_restored_when_i
 ) -> None:
     env = environment(tmp_path, simulator.address)
 
-    def run(*words: object) -> Any:
-        return tradingd(*words, "-c", PAPER, cwd=tmp_path, env=env)
+    def run(*values: object) -> Any:
+        return tradingd(*values, "-c", PAPER, cwd=tmp_path, env=env)
 
     with daemon(tmp_path, PAPER, env) as process:
         first = read_until(process, "reconcile.book_adopted")

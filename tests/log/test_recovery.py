@@ -13,7 +13,7 @@ from tradingd.log.memory_store import MemoryStore
 from tradingd.log.memory_tape import NullTape
 from tradingd.log.recovery import recover, save_checkpoint
 from tradingd.messages import Core, Envelope, SetTimer, SnapshotAsked
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.ports import Checkpoint
@@ -56,8 +56,8 @@ async def test_a_checkpoint_and_the_facts_after_it_give_the_state_of_the_whole_l
         await kept.write(head)
         done = await recover(kept, cores, WIRING, random.Random(1))
         bus = Bus(ManualClock(done.at), journal, WIRING, next_seq=done.next_seq, at=done.at)
-        stations = [Station(name, core, bus, lambda _: None) for name, core in cores.items()]
-        assert await save_checkpoint(kept, journal, bus, stations, done.timers)
+        actors = [Actor(name, core, bus, lambda _: None) for name, core in cores.items()]
+        assert await save_checkpoint(kept, journal, bus, actors, done.timers)
 
         assert await recovered_after(tail, kept) == whole
 
@@ -71,8 +71,8 @@ async def test_numbers_and_time_go_on_behind_log_and_tape() -> None:
 
     assert (first.next_seq, first.at, first.is_first_start) == (5, 40, True)
     assert (second.next_seq, second.is_first_start) == (10, False)
-    assert second.genesis == first.genesis
-    assert len(first.genesis) == 6
+    assert second.instance_id == first.instance_id
+    assert len(first.instance_id) == 6
 
 
 async def test_time_goes_on_behind_a_checkpoint_with_nothing_after_it() -> None:
@@ -90,13 +90,13 @@ async def test_time_goes_on_behind_a_checkpoint_with_nothing_after_it() -> None:
 async def test_there_is_no_checkpoint_while_a_station_has_something_to_hear() -> None:
     store, journal = MemoryStore(), Journal(MemoryStore(), NullTape())
     bus = Bus(ManualClock(), journal, WIRING)
-    station = Station("risk", toy.Risk(), bus, lambda _: None)
-    assert not await save_checkpoint(store, journal, bus, [station], TimerHeap())
+    actor = Actor("risk", toy.Risk(), bus, lambda _: None)
+    assert not await save_checkpoint(store, journal, bus, [actor], TimerHeap())
     bus.publish("daemon", toy.STARTED)
-    assert not await save_checkpoint(store, journal, bus, [station], TimerHeap())
-    bus.inbox("risk").get_nowait()
-    station.is_quarantined = True
-    assert not await save_checkpoint(store, journal, bus, [station], TimerHeap())
+    assert not await save_checkpoint(store, journal, bus, [actor], TimerHeap())
+    bus.mailbox("risk").get_nowait()
+    actor.is_quarantined = True
+    assert not await save_checkpoint(store, journal, bus, [actor], TimerHeap())
 
     assert await store.latest_checkpoint() is None
 
@@ -106,7 +106,7 @@ async def test_a_station_without_a_saved_state_learns_it_from_the_whole_log() ->
     _, log = await toy.session(store, tape, 1, quotes=60)
     journal = Journal(store, tape)
     bus = Bus(ManualClock(), journal, WIRING, next_seq=10_000)
-    only = Station("risk", toy.Risk(), bus, lambda _: None)
+    only = Actor("risk", toy.Risk(), bus, lambda _: None)
     assert await save_checkpoint(store, journal, bus, [only], TimerHeap())
     again = toy.cores()
     await recover(store, again, WIRING, random.Random(1))

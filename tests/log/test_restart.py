@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.restart import CASES, build, damage, told
+from bench.restart import CASES, build, damage, given_settings
 from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.verify import verify
@@ -42,7 +42,7 @@ def log(request: pytest.FixtureRequest, month: Path, tmp_path: Path) -> tuple[st
 
 
 async def saved(log: Path) -> tuple[dict[str, bytes], int]:
-    store, cores = SqliteStore(log), build_cores(told())
+    store, cores = SqliteStore(log), build_cores(given_settings())
     await store.open()
     recovered = await recover(store, cores, WIRING, random.Random(1))
     await store.close()
@@ -58,11 +58,11 @@ async def test_a_restart_reads_a_part_of_a_day_and_comes_to_the_same_books(
     log: tuple[str, Path], month: Path
 ) -> None:
     case, file = log
-    books, folded = await saved(file)
+    books, applied = await saved(file)
     whole, least = await saved(month)
     assert books == whole
-    assert folded >= least
-    assert (folded < READ_ROWS_MAX) is (case != "none"), folded
+    assert applied >= least
+    assert (applied < READ_ROWS_MAX) is (case != "none"), applied
 
 
 def test_the_live_file_holds_a_day_and_the_month_verifies(month: Path) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from tests.app.lives import CONFIG, Town, in_town
 from tests.faults.disks import Disk
-from tests.faults.ground import Scene
+from tests.faults.environment import Scene
 from tradingd import messages as m
 from tradingd.app.explain import NotInTheLog, explain
 from tradingd.cli import cli
@@ -77,7 +77,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 
 def taped(scene: Scene) -> list[Envelope]:
-    tape = scene.life.house.journal._tape
+    tape = scene.life.system.journal._tape
     assert isinstance(tape, MemoryTape)
     return list(tape.rows)
 
@@ -91,23 +91,23 @@ async def keep(folder: Path, tapes: list[list[Envelope]]) -> None:
     await tape.close()
 
 
-def tradingd(state: Path, *words: object) -> Result:
+def tradingd(state: Path, *values: object) -> Result:
     environment = {
         "TRADINGD_CONFIG": str(CONFIG / "mock.toml"),
         "TRADINGD_RUN__STATE_DIR": str(state),
     }
-    return CliRunner().invoke(cli, [str(word) for word in words], env=environment)
+    return CliRunner().invoke(cli, [str(value) for value in values], env=environment)
 
 
-def said(recorded: Recorded, kind: type[Any]) -> list[Any]:
+def published(recorded: Recorded, kind: type[Any]) -> list[Any]:
     return [e.message for e in recorded.log if isinstance(e.message, kind)]
 
 
 def test_the_session_traded_in_trouble_and_through_a_crash(recorded: Recorded) -> None:
     assert set(DAYS) <= set(names())
     assert sum(recorded.faults.values()) > 20, recorded.faults
-    assert len(said(recorded, OrderFilled)) > 10
-    assert len(said(recorded, m.RunStarted)) == 2
+    assert len(published(recorded, OrderFilled)) > 10
+    assert len(published(recorded, m.RunStarted)) == 2
 
 
 def test_a_recorded_session_with_faults_on_replays_exactly(recorded: Recorded) -> None:
@@ -122,9 +122,9 @@ def test_a_recorded_session_with_faults_on_replays_exactly(recorded: Recorded) -
 def test_replay_names_the_first_divergence(recorded: Recorded, tmp_path: Path) -> None:
     log = [*recorded.log]
     place = next(i for i, e in enumerate(log) if isinstance(e.message, m.IntentApproved))
-    told = log[place].message
-    assert isinstance(told, m.IntentApproved)
-    forged = msgspec.structs.replace(told, quantity=told.quantity + 1)
+    settings = log[place].message
+    assert isinstance(settings, m.IntentApproved)
+    forged = msgspec.structs.replace(settings, quantity=settings.quantity + 1)
     log[place] = msgspec.structs.replace(log[place], message=forged)
     written = OrderLog(tmp_path / "orders.db")
     written.open()
@@ -146,7 +146,7 @@ def stories(recorded: Recorded) -> Iterator[Any]:
     log.open()
     tape = list(read_tape(recorded.state / "tape"))
     limits = core_settings(load(CONFIG / "mock.toml")).risk
-    for intent in said(recorded, m.Intent):
+    for intent in published(recorded, m.Intent):
         yield explain(log, tape, intent.intent_id, limits)
     log.close()
 
@@ -185,18 +185,23 @@ def test_every_intent_is_explained_and_the_rules_answer_as_the_gate_did(
 
 
 def test_an_order_is_explained_to_people_and_to_programs(recorded: Recorded) -> None:
-    fill = next(each for each in said(recorded, OrderFilled) if each.role is m.Role.ENTRY)
+    fill = next(each for each in published(recorded, OrderFilled) if each.role is m.Role.ENTRY)
     done = tradingd(recorded.state, "explain", fill.order_id)
     assert done.exit_code == 0, done.output
-    for word in ("asked", "reason", "confidence", "order_value", "position_pct", "OrderSent",
+    for value in ("asked", "reason", "confidence", "order_value", "position_pct", "OrderSent",
                  "OrderAccepted", "OrderFilled", fill.execution_id, f"quantity {fill.quantity}"):  # fmt: skip
-        assert word in done.output, word
-    told = json.loads(tradingd(recorded.state, "explain", fill.order_id, "--json").stdout)
+        assert value in done.output, value
+    settings = json.loads(tradingd(recorded.state, "explain", fill.order_id, "--json").stdout)
     by_parent = json.loads(tradingd(recorded.state, "explain", fill.intent_id, "--json").stdout)
-    assert told == by_parent
-    assert told["asked"]["bid"] > 0
-    assert {rule["rule"] for rule in told["rules"]} >= {"level", "stale", "collar", "buying_power"}
-    (order,) = [each for each in told["orders"] if each["order_id"] == fill.order_id]
+    assert settings == by_parent
+    assert settings["asked"]["bid"] > 0
+    assert {rule["rule"] for rule in settings["rules"]} >= {
+        "level",
+        "stale",
+        "collar",
+        "buying_power",
+    }
+    (order,) = [each for each in settings["orders"] if each["order_id"] == fill.order_id]
     assert fill.execution_id in {each["execution_id"] for each in order["fills"]}
 
 
@@ -209,7 +214,7 @@ def test_an_order_that_never_was_is_said_so(recorded: Recorded) -> None:
 def test_without_the_tape_an_explanation_says_what_is_missing(recorded: Recorded) -> None:
     log = OrderLog(recorded.state / "orders.db", is_read_only=True)
     log.open()
-    approved = said(recorded, m.IntentApproved)
+    approved = published(recorded, m.IntentApproved)
     limits = core_settings(load(CONFIG / "mock.toml")).risk
     entry = next(each for each in approved if each.intent.role is m.Role.ENTRY)
     story = explain(log, [], entry.intent_id, limits)

@@ -27,8 +27,8 @@ async def log(tmp_path: Path) -> Path:
     return path
 
 
-def tradingd(*words: object) -> Result:
-    return CliRunner().invoke(cli, [str(word) for word in words])
+def tradingd(*values: object) -> Result:
+    return CliRunner().invoke(cli, [str(value) for value in values])
 
 
 def flip(file: Path, place: int, bit: int = 0) -> None:
@@ -46,8 +46,8 @@ def test_a_whole_log_is_called_whole(log: Path) -> None:
     done = tradingd("verify", log)
     assert done.exit_code == 0
     assert f"{4 * ROWS_OF_DAY} rows hold together, 3 sealed days and the live file" in done.output
-    told: dict[str, Any] = json.loads(tradingd("verify", log.parent, "--json").output)
-    assert f"head {told['head']} at row {told['last_seq']}" in done.output
+    settings: dict[str, Any] = json.loads(tradingd("verify", log.parent, "--json").output)
+    assert f"head {settings['head']} at row {settings['last_seq']}" in done.output
 
 
 def test_a_flipped_byte_of_a_sealed_day_is_named_by_row_and_segment(log: Path) -> None:

@@ -18,13 +18,13 @@ from tests.log.version_1 import FOLDER, STATIONS, TOLD, settings, unpack
 from tradingd import messages as m
 from tradingd.api import audit
 from tradingd.app.explain import explain
-from tradingd.broker.known import KnownOrders
+from tradingd.broker.order_store import OrderStore
 from tradingd.log import versions
 from tradingd.log.backup import restore
 from tradingd.log.chain import Row
 from tradingd.log.order_log import OrderLog
 from tradingd.log.recovery import Recovered, recover
-from tradingd.log.replay import Outcome, replay
+from tradingd.log.replay import ReplayOutcome, replay
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.tape import read_tape
 from tradingd.log.verify import verify
@@ -37,7 +37,7 @@ from tradingd.wiring import WIRING, build_cores
 Key = tuple[str, str]
 """Strategy and symbol."""
 
-WITH_TAPE = [name for name, told in TOLD.items() if told.runs]
+WITH_TAPE = [name for name, given_settings in TOLD.items() if given_settings.runs]
 
 POSITIONS = {
     "killed": {
@@ -108,12 +108,12 @@ def test_it_verifies_before_and_after_it_is_taken_up(name: str, tmp_path: Path) 
 
 def test_no_row_is_rewritten_and_the_log_of_before_is_kept(name: str, tmp_path: Path) -> None:
     log = unpack(name, tmp_path)
-    before, said = rows_of(log), read(log)
+    before, emitted = rows_of(log), read(log)
     taken = OrderLog(log)
     taken.open()
     taken.close()
     assert rows_of(log) == before == rows_of(log.parent / "schema-2" / log.name)
-    assert read(log) == said
+    assert read(log) == emitted
     with closing(sqlite3.connect(log)) as db:
         last = before[-1][0]
         assert db.execute("SELECT * FROM versions").fetchall() == [(2, last)]
@@ -122,17 +122,17 @@ def test_no_row_is_rewritten_and_the_log_of_before_is_kept(name: str, tmp_path: 
 @pytest.mark.parametrize("recorded", WITH_TAPE)
 def test_it_replays_exactly_where_the_old_release_did(recorded: str, tmp_path: Path) -> None:
     log = unpack(recorded, tmp_path)
-    told = settings(recorded, tmp_path)
+    given = settings(recorded, tmp_path)
     verdicts = replay(
-        read(log), read_tape(log.parent / "tape"), lambda _: build_cores(told), WIRING
+        read(log), read_tape(log.parent / "tape"), lambda _: build_cores(given), WIRING
     )
-    diverged = [verdict for verdict in verdicts if verdict.outcome is not Outcome.EXACT]
+    diverged = [verdict for verdict in verdicts if verdict.outcome is not ReplayOutcome.EXACT]
     assert diverged == []
-    compared = {(each.run, each.station): each.compared for each in verdicts}
+    compared = {(each.run, each.actor): each.compared for each in verdicts}
     expected = {
-        (run, station): count
+        (run, actor): count
         for run, counts in enumerate(TOLD[recorded].runs, 1)
-        for station, count in zip(STATIONS, counts, strict=True)
+        for actor, count in zip(STATIONS, counts, strict=True)
     }
     assert compared == expected
 
@@ -162,7 +162,7 @@ async def test_a_killed_run_is_taken_up_as_the_old_release_would(died: str, tmp_
     log, cores = unpack(died, tmp_path), build_cores(settings(died, tmp_path))
     recovered = await take_up(log, cores)
 
-    assert (recovered.genesis, recovered.next_seq, recovered.at) == TAKEN_UP[died]
+    assert (recovered.instance_id, recovered.next_seq, recovered.at) == TAKEN_UP[died]
     assert not recovered.is_first_start
     assert held(cores) == (Decimal(CASH[died]), exact(POSITIONS[died]))
     assert open_orders(recovered.envelopes) == OPEN_ORDERS[died]
@@ -170,8 +170,8 @@ async def test_a_killed_run_is_taken_up_as_the_old_release_would(died: str, tmp_
     assert (log.parent / "HALT").exists() is (died == "halted")
 
 
-def exact(told: Mapping[Key, tuple[str, ...]]) -> dict[Key, tuple[Decimal, ...]]:
-    return {key: tuple(Decimal(each) for each in values) for key, values in told.items()}
+def exact(given: Mapping[Key, tuple[str, ...]]) -> dict[Key, tuple[Decimal, ...]]:
+    return {key: tuple(Decimal(each) for each in values) for key, values in given.items()}
 
 
 def held(cores: Mapping[str, Core]) -> tuple[Decimal, dict[Key, tuple[Decimal, ...]]]:
@@ -184,7 +184,7 @@ def held(cores: Mapping[str, Core]) -> tuple[Decimal, dict[Key, tuple[Decimal, .
 
 
 def open_orders(envelopes: Sequence[Envelope]) -> list[tuple[str, str, str, str]]:
-    known = KnownOrders()
+    known = OrderStore()
     for envelope in envelopes:
         known.apply(envelope.message, envelope.at)
     return [
@@ -200,9 +200,9 @@ def open_orders(envelopes: Sequence[Envelope]) -> list[tuple[str, str, str, str]
 
 def level_of(cores: Mapping[str, Core], recovered: Recovered) -> tuple[str, ...]:
     """Return the latched causes that the supervisor names when the next run begins."""
-    started = m.RunStarted(recovered.genesis, "RUN", "build", "hash", "mock")
-    said: list[Message] = list(cores["supervisor"].handle(started, recovered.at))
-    (level,) = [each for each in said if isinstance(each, m.LevelChanged)]
+    started = m.RunStarted(recovered.instance_id, "RUN", "build", "hash", "mock")
+    emitted: list[Message] = list(cores["supervisor"].handle(started, recovered.at))
+    (level,) = [each for each in emitted if isinstance(each, m.LevelChanged)]
     return tuple(each for each in level.causes if each == "halt")
 
 
@@ -235,9 +235,9 @@ def test_an_answer_nests_its_question_and_loses_nothing_it_said(
     for _, _, _, kind, body, _ in rows:
         message = reader.decode(body)
         if kind in NESTED:
-            told = msgspec.msgpack.decode(body)
+            given = msgspec.msgpack.decode(body)
             now = json.loads(msgspec.json.encode(message))
-            assert {**now[NESTED[kind]], **now} | told == {**now[NESTED[kind]], **now}
+            assert {**now[NESTED[kind]], **now} | given == {**now[NESTED[kind]], **now}
             seen += 1
     assert seen
 
@@ -260,8 +260,8 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     store = SqliteStore(log)
     await store.open()
     seq = recovered.next_seq
-    told = Envelope(seq, recovered.at, "supervisor", m.SnapshotAsked("of the new version"))
-    await store.write([told])
+    given = Envelope(seq, recovered.at, "supervisor", m.SnapshotAsked("of the new version"))
+    await store.write([given])
     states = {name: core.save() for name, core in cores.items()}
     states |= {"timers": recovered.timers.save(), "at": str(recovered.at).encode()}
     await store.save_checkpoint(Checkpoint(seq, states))
@@ -271,7 +271,7 @@ async def test_the_new_run_goes_on_from_its_own_checkpoint(tmp_path: Path) -> No
     taken = await take_up(log, again)
     assert (taken.after_seq, taken.next_seq, list(taken.envelopes)) == (seq, seq + 1, [])
     assert held(again) == held(cores)
-    assert read(log)[-1] == told
+    assert read(log)[-1] == given
     assert verify(log).faults == ()
 
 
@@ -281,8 +281,8 @@ def test_what_lies_beside_the_log_is_read_on(tmp_path: Path) -> None:
     was = json.loads(file.read_bytes())
     now = json.loads(msgspec.json.encode(msgspec.json.decode(file.read_bytes(), type=DaySummary)))
     for each in ("strategies", "symbols"):
-        told, kept = was.pop(each), now.pop(each)
-        assert told == {name: {key: kept[name][key] for key in told[name]} for name in told}
+        given, kept = was.pop(each), now.pop(each)
+        assert given == {name: {key: kept[name][key] for key in given[name]} for name in given}
     assert now | was == now
     trail = audit.verify(unpack("halted", tmp_path).parent / "audit.jsonl")
     assert (trail.rows, trail.fault) == (4, "")
@@ -306,7 +306,7 @@ SHAPES = json.loads((FOLDER / "messages.json").read_text())
 @pytest.mark.parametrize("tag", SHAPES["messages"])
 def test_every_field_of_version_1_is_read_into_one_of_now(tag: str) -> None:
     """Decoding ignores what it does not know and fills in what has a default: so neither may happen unseen."""
-    change = versions.CHANGES.get(tag, versions.Change(tag))
+    change = versions.CHANGES.get(tag, versions.TagChange(tag))
     fields = {field.name: field for field in structs.fields(getattr(m, change.tag))}
     was = {change.fields.get(name, name) for name in SHAPES["messages"][tag]}
     assert change.fields.keys() <= {*SHAPES["messages"][tag]}

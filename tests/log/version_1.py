@@ -25,7 +25,7 @@ class Told:
     rows: int
     head: str
     runs: tuple[Compared, ...] = ()
-    """Every station replayed exactly; empty where the tape was left out."""
+    """Every actor replayed exactly; empty where the tape was left out."""
 
 
 TOLD = {

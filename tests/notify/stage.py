@@ -1,4 +1,4 @@
-"""A stage for alerts: a real bus and the notify station in virtual time, over sinks that misbehave."""
+"""A stage for alerts: a real bus and the notify actor in virtual time, over sinks that misbehave."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tradingd.messages import AlertRaised, Envelope, Severity, StationFailed
-from tradingd.notify.alert import Alert
+from tradingd.messages import ActorFailed, AlertRaised, Envelope, Severity
+from tradingd.notify.alert import Notification
 from tradingd.notify.channel import Channel
+from tradingd.notify.notifier import Notifier
 from tradingd.notify.settings import NotifySettings
 from tradingd.notify.sinks import Sink, SinkFailed
-from tradingd.notify.station import Notify
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
@@ -28,9 +28,9 @@ GIB = 1024**3
 
 def alert(
     n: int = 0, severity: Severity = Severity.WARNING, kind: str = "test", raised_at: int = 0
-) -> Alert:
-    return Alert(
-        alert_id=f"run-{n}", severity=severity, kind=kind, speaker="risk", text=f"text {n}",
+) -> Notification:
+    return Notification(
+        alert_id=f"run-{n}", severity=severity, kind=kind, publisher="risk", text=f"text {n}",
         at=START, raised_at=raised_at, mode="mock", run_id="run",
     )  # fmt: skip
 
@@ -46,9 +46,9 @@ class Kept:
     """Delivers at once and keeps what it got, with the time."""
 
     clock: Clock
-    got: list[tuple[float, Alert]] = field(default_factory=list)
+    got: list[tuple[float, Notification]] = field(default_factory=list)
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         self.got.append((self.clock.monotonic() / 1e9, alert))
 
     @property
@@ -66,7 +66,7 @@ class Hanging:
     def __init__(self) -> None:
         self.tries = 0
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         self.tries += 1
         await asyncio.Event().wait()
 
@@ -78,7 +78,7 @@ class Failing(Kept):
     failures: int = 10**9
     tried_at: list[float] = field(default_factory=list)
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         self.tried_at.append(self.clock.monotonic() / 1e9)
         if len(self.tried_at) <= self.failures:
             raise SinkFailed("the service is away")
@@ -91,7 +91,7 @@ class NoLog:
 
 
 class Stage:
-    """One bus, one notify station, channels by name; `published` is what the bus heard."""
+    """One bus, one notify actor, channels by name; `published` is what the bus heard."""
 
     def __init__(
         self, sinks: Mapping[str, Callable[[Clock], Sink]], settings: NotifySettings
@@ -101,9 +101,9 @@ class Stage:
         self.published = self.bus.watch("test", {AlertRaised}, 10_000)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.free_bytes = 100 * GIB
-        self.failed: list[StationFailed] = []
+        self.failed: list[ActorFailed] = []
         self.sinks = {name: make(self.clock) for name, make in sinks.items()}
-        self.notify = Notify(
+        self.notify = Notifier(
             self.bus, self.clock, settings,
             {name: self._channel(name, sink, settings) for name, sink in self.sinks.items()},
             run_id="run", mode="mock", free_bytes=lambda: self.free_bytes,
@@ -119,7 +119,7 @@ class Stage:
             on_given_up=self._given_up,
         )  # fmt: skip
 
-    def _given_up(self, channel: str, lost: Alert, reason: str) -> None:
+    def _given_up(self, channel: str, lost: Notification, reason: str) -> None:
         self.notify.given_up(channel, lost, reason)
 
     def _count(self, severity: Severity, channel: str, result: str) -> None:

@@ -27,8 +27,8 @@ def mock(**environ: str) -> Settings:
     return load(MOCK, named, None)
 
 
-def addresses(told: NotifySettings) -> dict[str, str]:
-    return {name: address.reveal() for name, address in told.urls.items()}
+def addresses(settings: NotifySettings) -> dict[str, str]:
+    return {name: address.reveal() for name, address in settings.urls.items()}
 
 
 def faults(environ: dict[str, str], file: Path = MOCK) -> str:
@@ -40,11 +40,11 @@ def faults(environ: dict[str, str], file: Path = MOCK) -> str:
 
 
 def test_an_address_from_the_environment_becomes_a_channel() -> None:
-    told = notify_settings(load(MOCK, PHONE, None))
-    assert addresses(told) == {"phone": ADDRESS}
-    assert told.routes[1].takes(Severity.CRITICAL, "level")
-    assert not told.routes[1].takes(Severity.WARNING, "level")
-    assert told.file == "alerts.jsonl"
+    settings = notify_settings(load(MOCK, PHONE, None))
+    assert addresses(settings) == {"phone": ADDRESS}
+    assert settings.routes[1].takes(Severity.CRITICAL, "level")
+    assert not settings.routes[1].takes(Severity.WARNING, "level")
+    assert settings.file == "alerts.jsonl"
 
 
 def test_addresses_show_as_stars_everywhere() -> None:
@@ -126,9 +126,9 @@ def test_addresses_come_from_credentials_and_the_environment_wins(tmp_path: Path
     (tmp_path / "notify_ping_url").write_text("https://example.org/x")
     environ["TRADINGD_NOTIFY__ROUTES"] = '[{ channels = ["file", "phone", "mail"] }]'
     environ["TRADINGD_NOTIFY__URLS__MAIL"] = "mailto://c:d@example.org"
-    told = notify_settings(load(LIVE, environ, None))
-    assert addresses(told) == {"phone": ADDRESS, "mail": "mailto://c:d@example.org"}
-    assert told.ping_url.reveal() == "https://example.org/x"
+    settings = notify_settings(load(LIVE, environ, None))
+    assert addresses(settings) == {"phone": ADDRESS, "mail": "mailto://c:d@example.org"}
+    assert settings.ping_url.reveal() == "https://example.org/x"
 
 
 def test_live_refuses_addresses_that_lie_in_the_file(tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ def environment(folder: Path, simulator: str = "") -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def process(*words: str, folder: Path, simulator: str = "") -> Iterator[subprocess.Popen[str]]:
+def process(*values: str, folder: Path, simulator: str = "") -> Iterator[subprocess.Popen[str]]:
     with (folder / "stderr").open("a") as errors, subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", *words], cwd=folder, text=True,
+        [sys.executable, "-m", "tradingd", *values], cwd=folder, text=True,
         env=environment(folder, simulator), stdout=subprocess.PIPE, stderr=errors,
     ) as started:  # fmt: skip
         try:
@@ -71,10 +71,10 @@ def process(*words: str, folder: Path, simulator: str = "") -> Iterator[subproce
 def broker(folder: Path) -> Iterator[str]:
     """A standalone simulator that opens seven market minutes before the fall."""
     mock = TOLD["mock"]
-    words = ("--port", "0", "--scenario", mock["scenario"], "--seed", str(mock["seed"]),
+    values = ("--port", "0", "--scenario", mock["scenario"], "--seed", str(mock["seed"]),
              "--speed", str(mock["speed"]), "--start", f"2024-03-05 {START}", "--minutes", "300",
              "--cash", str(mock["cash"]), "--symbols", ",".join(TOLD["quotes"]["symbols"]))  # fmt: skip
-    with process("simulator", *words, folder=folder) as started:
+    with process("simulator", *values, folder=folder) as started:
         assert started.stdout is not None
         yield started.stdout.readline().split()[-1]
 
@@ -82,9 +82,9 @@ def broker(folder: Path) -> Iterator[str]:
 def market_s(simulator: str) -> float:
     """Return the seconds since the simulator began, in its own time."""
     with urllib.request.urlopen(f"{simulator}/sim/clock", timeout=60) as reply:  # noqa: S310
-        told = json.loads(reply.read())
-    spent = (time.monotonic_ns() - told["monotonic_ns"]) * told["speed"]
-    return float(told["origin_ns"] + spent - ns_of("2024-03-05", START)) / 1e9
+        settings = json.loads(reply.read())
+    spent = (time.monotonic_ns() - settings["monotonic_ns"]) * settings["speed"]
+    return float(settings["origin_ns"] + spent - ns_of("2024-03-05", START)) / 1e9
 
 
 def asked(simulator: str, path: str) -> list[dict[str, Any]]:
@@ -156,10 +156,10 @@ class Life:
             threading.Event().wait(0.02)
         return it
 
-    def shell(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def shell(self, *values: str) -> subprocess.CompletedProcess[str]:
         """Speak to the daemon as its owner would."""
         return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "tradingd", *words], cwd=self._folder, check=False,
+            [sys.executable, "-m", "tradingd", *values], cwd=self._folder, check=False,
             env=environment(self._folder, self._simulator), capture_output=True, text=True,
             timeout=REAL_S_MAX,
         )  # fmt: skip
@@ -182,11 +182,11 @@ def test_the_loss_limit_pages_its_owner_and_only_a_reason_ends_the_halt(
     halt_file = tmp_path / "s/HALT"
     with broker(tmp_path) as simulator:
         with life(tmp_path, simulator) as run:
-            run.first("halt.level_changed", house_level="flattening")
+            run.first("halt.level_changed", system_level="flattening")
             paged = run.paged("daily_loss")
             assert paged["severity"] == "critical"
             assert len(asked(simulator, "orders?status=all&limit=500")) >= 8
-            run.first("halt.level_changed", house_level="halted")
+            run.first("halt.level_changed", system_level="halted")
             assert asked(simulator, "positions") == []
             assert asked(simulator, "orders?status=open") == []
             assert "daily_loss" in halt_file.read_text()
@@ -200,7 +200,7 @@ def test_the_loss_limit_pages_its_owner_and_only_a_reason_ends_the_halt(
             run.first("daemon.started")
             paged = run.paged("started_halted")
             assert "daily_loss" in paged["text"]
-            run.first("halt.level_changed", house_level="halted")
+            run.first("halt.level_changed", system_level="halted")
             run.quiet()
             assert run.shell("status").returncode == 6
             assert run.shell("resume").returncode == 2, "a resume needs a reason"

@@ -17,10 +17,10 @@ KIND_AT = {"AlertRaised": 2, "alert": 1, "_alert": 1, "_back": 1}
 """Who raises, and which argument is the kind."""
 
 NOT_LITERAL = {
-    "tradingd/broker/desk.py": set(),  # hands on what it was called with
+    "tradingd/broker/context.py": set(),  # hands on what it was called with
     "tradingd/notify/rules.py": set(),  # the same
     "tradingd/supervisor/core.py": set(),  # the same
-    "tradingd/broker/teller.py": {"trade_bust", "trade_correct"},
+    "tradingd/broker/update_translator.py": {"trade_bust", "trade_correct"},
 }
 """File -> the kinds of its calls whose kind is a variable."""
 
@@ -32,7 +32,7 @@ def calls(path: Path) -> Iterator[ast.expr]:
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name not in KIND_AT:
             continue
-        named = [word.value for word in node.keywords if word.arg == "kind"]
+        named = [value.value for value in node.keywords if value.arg == "kind"]
         if named or len(node.args) > KIND_AT[name]:
             yield named[0] if named else node.args[KIND_AT[name]]
 

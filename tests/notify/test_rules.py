@@ -1,4 +1,4 @@
-"""What is derived from the house's own words: each row a message, or a run of them, and its alerts."""
+"""What is derived from the system's own words: each row a message, or a run of them, and its alerts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Heard:
         self.day = DayBook()
         self.rules = Rules(settings, self.day)
 
-    def __call__(self, *said: Message, at: int = 0) -> list[tuple[Severity, str]]:
+    def __call__(self, *fact: Message, at: int = 0) -> list[tuple[Severity, str]]:
         alerts: list[tuple[Severity, str]] = []
-        for message in said:
-            self.day.fold(message)
-            alerts += [(one.severity, one.kind) for one in self.rules.hear(message, at)]
+        for message in fact:
+            self.day.apply(message)
+            alerts += [(one.severity, one.kind) for one in self.rules.handle(message, at)]
         return alerts
 
 
@@ -67,7 +67,7 @@ ROWS: tuple[tuple[str, tuple[Message, ...], list[tuple[Severity, str]]], ...] = 
      [(WARNING, "broker_lost"), (INFO, "broker_back")]),
     ("the order stream cut while holding", (HOLDS, m.BrokerLost("cut")), [(CRITICAL, "broker_lost")]),
     ("keys refused", (m.BrokerLost("401", True),), [(CRITICAL, "broker_lost")]),
-    ("a station silent, and back", (m.StationStalled("risk", 5000), m.StationRecovered("risk")),
+    ("a station silent, and back", (m.ActorStalled("risk", 5000), m.ActorRecovered("risk")),
      [(CRITICAL, "station_stalled"), (INFO, "station_back")]),
     ("a clock that jumped", (m.ClockStepped(5000),), [(WARNING, "clock_stepped")]),
     ("a clock that is off, then far off, then right again",
@@ -77,17 +77,17 @@ ROWS: tuple[tuple[str, tuple[Message, ...], list[tuple[Severity, str]]], ...] = 
     ("another symbol halted, one resumed",
      (HOLDS, m.SymbolHalted("AIG", True, "T1"), m.SymbolHalted("IBM", False, "")), []),
     ("a split", (m.CorporateAction("c", "IBM", "forward_split", D(4)),), [(WARNING, "corporate_action")]),
-    ("a word of tomorrow", (m.WordUnknown("status", "held_for_orbit"),), [(WARNING, "word_unknown")]),
+    ("a word of tomorrow", (m.UnrecognizedValue("status", "held_for_orbit"),), [(WARNING, "word_unknown")]),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("said", "alerts"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+    ("message", "alerts"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
 def test_what_the_house_says_leads_to_alerts(
-    said: tuple[Message, ...], alerts: list[tuple[Severity, str]]
+    message: tuple[Message, ...], alerts: list[tuple[Severity, str]]
 ) -> None:
-    assert Heard()(*said) == alerts
+    assert Heard()(*message) == alerts
 
 
 def test_positions_kept_on_purpose_are_no_alarm() -> None:
@@ -97,15 +97,15 @@ def test_positions_kept_on_purpose_are_no_alarm() -> None:
 
 @pytest.mark.parametrize(("step_s", "storms"), [(1, 2), (150, 2), (151, 0)])
 def test_so_many_rejects_within_the_window_are_a_storm(step_s: int, storms: int) -> None:
-    heard, alerts = Heard(), []
+    received, alerts = Heard(), []
     for n in range(6):
-        alerts += heard(m.OrderRejected(f"o{n}", "403", "no"), at=n * step_s * S)
+        alerts += received(m.OrderRejected(f"o{n}", "403", "no"), at=n * step_s * S)
     assert alerts == [(CRITICAL, "reject_storm")] * storms
 
 
 def test_every_message_with_a_rule_can_be_watched() -> None:
     from tradingd.notify.day import TOLD
-    from tradingd.wiring import WATCHERS_HEAR
+    from tradingd.wiring import OBSERVED
 
-    heard = Heard()
-    assert heard.rules.kinds | TOLD <= WATCHERS_HEAR
+    received = Heard()
+    assert received.rules.kinds | TOLD <= OBSERVED

@@ -113,8 +113,8 @@ def test_what_was_derived_is_in_the_log(
     session: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     records = [json.loads(line) for line in session[1].stdout.splitlines()]
-    told = [record["msg"] for record in records if record["event"] == "alert.raised"]
-    assert any(text.startswith("daily_summary: 2024-03-05") for text in told)
+    settings = [record["msg"] for record in records if record["event"] == "alert.raised"]
+    assert any(text.startswith("daily_summary: 2024-03-05") for text in settings)
 
 
 def test_no_address_is_written_anywhere(

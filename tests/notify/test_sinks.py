@@ -130,7 +130,7 @@ async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) 
         await asyncio.sleep(0.02)
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    pids = [int(word) for word in (tmp_path / "got").read_text().split()]
+    pids = [int(value) for value in (tmp_path / "got").read_text().split()]
     for _ in range(3000):
         if not any(_lives(pid) for pid in pids):
             return

@@ -23,12 +23,12 @@ LABELS |= {"instance", "job", "le"}
 ROWS = ["Money", "Risk", "Orders", "Streams", "Actors", "Broker", "System"]
 
 
-def promtool(*words: str) -> subprocess.CompletedProcess[str]:
+def promtool(*values: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("promtool is not installed")
     return subprocess.run(  # noqa: S603 - a fixed program on our own files
-        [program, *words], cwd=FOLDER, capture_output=True, text=True, check=False
+        [program, *values], cwd=FOLDER, capture_output=True, text=True, check=False
     )
 
 
@@ -146,9 +146,9 @@ NOT_DRAWN = {
     "tradingd_process_virtual_memory_bytes", "tradingd_process_open_fds",
     "tradingd_process_max_fds", "tradingd_fills_total",
     "tradingd_stream_frames_total", "tradingd_next_session_timestamp_seconds",
-    "tradingd_broker_facts_ignored_total", "tradingd_broker_foreign_events_total",
+    "tradingd_broker_facts_ignored_total", "tradingd_broker_external_events_total",
     "tradingd_broker_budget_requests_total", "tradingd_broker_budget_waits_total",
-    "tradingd_broker_budget_room", "tradingd_broker_words_unknown_total",
+    "tradingd_broker_budget_room", "tradingd_broker_unrecognized_values_total",
     "tradingd_broker_rate_limited_total", "tradingd_broker_orders_watched",
     "tradingd_broker_budget_waiting", "tradingd_broker_budget_kept_back_total",
     "tradingd_stream_gaps_total", "tradingd_stream_gap_bars_total",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.observability.house import WALL, attached, built, fill, holding, order, story, tell
+from tests.observability.system import WALL, attached, built, fill, holding, order, render, story
 from tests.support.counting import calls_of
 from tradingd import messages as m
 from tradingd.messages import Level, Severity
@@ -39,8 +39,8 @@ def values(metrics: Metrics) -> dict[str, float]:
 async def test_the_page_and_the_table_name_the_same_metrics(tmp_path: Path) -> None:
     view, metrics = built()
     attached(metrics, tmp_path)
-    tell(view, metrics, story())
-    metrics.alert_told(Severity.CRITICAL, "file", "sent")
+    render(view, metrics, story())
+    metrics.alert_sent(Severity.CRITICAL, "file", "sent")
     metrics.pinged("sent")
     metrics.record("info")
     families = list(text_string_to_metric_families(metrics.render().decode()))
@@ -62,7 +62,7 @@ async def test_promtool_has_nothing_to_say_of_the_whole_page(tmp_path: Path) -> 
         pytest.skip("promtool is not installed")
     view, metrics = built()
     attached(metrics, tmp_path)
-    tell(view, metrics, story())
+    render(view, metrics, story())
     found = subprocess.run(  # noqa: S603, ASYNC221 - a fixed program on our own text
         [promtool, "check", "metrics"], input=metrics.render(), capture_output=True, check=False
     )
@@ -80,7 +80,7 @@ def test_names_keep_the_rules() -> None:
 
 def test_an_order_is_counted_from_wish_to_fill() -> None:
     view, metrics = built()
-    tell(view, metrics, story(), step_ns=SECOND // 100)
+    render(view, metrics, story(), step_ns=SECOND // 100)
     seen = values(metrics)
     labels = 'algo="twap",broker="alpaca",role="entry",side="buy"'
     assert seen[f"tradingd_orders_submitted_total{{{labels}}}"] == 1
@@ -95,7 +95,7 @@ def test_an_order_is_counted_from_wish_to_fill() -> None:
 
 def test_an_order_that_never_left_is_closed_without_a_wait() -> None:
     view, metrics = built()
-    tell(view, metrics, (*order(), m.OrderNotSent("g-e-sma-1-1", "stale")))
+    render(view, metrics, (*order(), m.OrderNotSent("g-e-sma-1-1", "stale")))
     seen = values(metrics)
     assert seen['tradingd_orders_closed_total{broker="alpaca",status="not_sent"}'] == 1
     assert seen['tradingd_order_ack_seconds_count{broker="alpaca"}'] == 0
@@ -104,10 +104,10 @@ def test_an_order_that_never_left_is_closed_without_a_wait() -> None:
 def test_a_halt_names_its_causes_and_counts_once_until_it_is_over() -> None:
     view, metrics = built()
     halted = m.LevelChanged(Level.HALTED, ("daily_loss", "feed:crypto"))
-    tell(view, metrics, (halted, m.LevelChanged(Level.HALTED, ("daily_loss",))))
+    render(view, metrics, (halted, m.LevelChanged(Level.HALTED, ("daily_loss",))))
     assert values(metrics)['tradingd_halted{cause="daily_loss"}'] == 1
     assert values(metrics)['tradingd_halts_total{cause="daily_loss"}'] == 1
-    tell(view, metrics, (m.LevelChanged(Level.NORMAL, ()), halted))
+    render(view, metrics, (m.LevelChanged(Level.NORMAL, ()), halted))
     assert values(metrics)['tradingd_halts_total{cause="daily_loss"}'] == 2
 
 
@@ -117,13 +117,13 @@ def test_every_cause_that_halts_has_a_series_from_the_start() -> None:
 
 def test_mismatches_last_until_the_books_agree() -> None:
     view, metrics = built()
-    cash = m.DifferenceUnexplained("cash", "", "1", "2")
-    shares = m.DifferenceUnexplained("position", "IBM", "1", "2")
-    tell(view, metrics, (cash, shares, cash, shares))
+    cash = m.BreakOpened("cash", "", "1", "2")
+    shares = m.BreakOpened("position", "IBM", "1", "2")
+    render(view, metrics, (cash, shares, cash, shares))
     seen = values(metrics)
     assert seen['tradingd_reconcile_mismatches{kind="position"}'] == 1
     assert seen['tradingd_reconcile_runs_total{result="differed"}'] == 2
-    tell(view, metrics, (m.BooksAgreed("period", False, 0),))
+    render(view, metrics, (m.BooksAgreed("period", False, 0),))
     seen = values(metrics)
     assert seen['tradingd_reconcile_mismatches{kind="cash"}'] == 0
     assert seen["tradingd_reconcile_last_success_timestamp_seconds"] == WALL
@@ -133,7 +133,7 @@ def test_limits_are_shown_as_used_parts() -> None:
     view, metrics = built()
     base = m.EquityMarked(D(99_000), D(94_050), D(4950), D(-1000), D(0), D(0), D(0), False)
     held = m.PositionChanged("sma", "IBM", D(99), D(50), D(0), D(0), "fill")
-    tell(view, metrics, (m.DayStarted("2024-03-05", D(100_000)), base, held, *order()))
+    render(view, metrics, (m.DayStarted("2024-03-05", D(100_000)), base, held, *order()))
     seen = values(metrics)
     names = ("daily_loss", "exposure", "largest_position", "positions", "orders_open")
     assert [seen[f'tradingd_risk_limit_used_ratio{{limit="{name}"}}'] for name in names] == [
@@ -151,24 +151,24 @@ def test_a_drawdown_is_measured_from_the_highest_equity() -> None:
         m.EquityMarked(D(usd), D(usd), D(0), D(0), D(0), D(0), D(0), False)
         for usd in (100_000, 110_000, 99_000)
     ]
-    tell(view, metrics, marks)
+    render(view, metrics, marks)
     assert values(metrics)["tradingd_drawdown_ratio"] == pytest.approx(0.1)
 
 
 def test_a_position_vanishes_when_it_is_flat() -> None:
     view, metrics = built()
-    tell(view, metrics, story())
+    render(view, metrics, story())
     assert values(metrics)['tradingd_position_market_value_dollars{symbol="IBM"}'] == 1000
     assert values(metrics)['tradingd_position_unrealized_pnl_dollars{symbol="IBM"}'] == -10
-    tell(view, metrics, (m.PositionChanged("sma", "IBM", D(0), D(0), D(5), D(0), "fill"),))
+    render(view, metrics, (m.PositionChanged("sma", "IBM", D(0), D(0), D(5), D(0), "fill"),))
     assert not [series for series in values(metrics) if 'symbol="IBM"' in series]
 
 
 async def test_the_house_is_read_from_its_own_counters(tmp_path: Path) -> None:
     _, metrics = built()
-    house = attached(metrics, tmp_path)
-    house.clock.advance(SECOND)
-    house.bus.publish("feed", m.FeedLost(m.Market.CRYPTO, "closed"))
+    system = attached(metrics, tmp_path)
+    system.clock.advance(SECOND)
+    system.bus.publish("feed", m.FeedLost(m.Market.CRYPTO, "closed"))
     seen = values(metrics)
     assert seen['tradingd_actor_mailbox_messages{actor="supervisor"}'] == 1
     assert seen["tradingd_events_total"] == 1
@@ -186,7 +186,7 @@ async def test_the_house_is_read_from_its_own_counters(tmp_path: Path) -> None:
 async def test_a_scrape_costs_little_for_each_position(tmp_path: Path) -> None:
     view, metrics = built()
     attached(metrics, tmp_path)
-    tell(view, metrics, story())
+    render(view, metrics, story())
     holding(metrics, view, range(100))
     assert metrics.render().count(b"tradingd_position_quantity{") == 101
     calls, _ = calls_of(metrics.render)
@@ -199,7 +199,7 @@ async def test_a_scrape_costs_little_for_each_position(tmp_path: Path) -> None:
 def test_memory_of_orders_is_bounded() -> None:
     view, metrics = built()
     for number in range(5000):
-        tell(view, metrics, (order(f"g-e-sma-{number}-1")[0],))
+        render(view, metrics, (order(f"g-e-sma-{number}-1")[0],))
     assert len(metrics._orders._flights) == 4096
-    tell(view, metrics, (fill("g-e-sma-1-1", "10", "101"),))
+    render(view, metrics, (fill("g-e-sma-1-1", "10", "101"),))
     assert values(metrics)['tradingd_fills_total{broker="alpaca",side="buy"}'] == 1

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from tradingd.observability import logs
-from tradingd.observability.outlet import Outlet, to_descriptor
+from tradingd.observability.outlet import LogWriter, to_descriptor
 
 REAL_S_MAX = 60.0
 
@@ -41,7 +41,7 @@ def stalling() -> Iterator[Stalling]:
 
 def test_lines_come_out_in_order() -> None:
     out = io.BytesIO()
-    outlet = Outlet(out.write)
+    outlet = LogWriter(out.write)
     for number in range(5000):
         outlet.write(f"{number}\n")
     assert outlet.close(REAL_S_MAX)
@@ -49,7 +49,7 @@ def test_lines_come_out_in_order() -> None:
 
 
 def test_a_reader_who_stalls_is_not_waited_for_and_the_loss_is_counted(stalling: Stalling) -> None:
-    outlet = Outlet(stalling.write, lines_max=10)
+    outlet = LogWriter(stalling.write, lines_max=10)
     outlet.write("first\n")
     assert stalling.asked.wait(REAL_S_MAX)
     for number in range(100):
@@ -62,7 +62,7 @@ def test_a_reader_who_stalls_is_not_waited_for_and_the_loss_is_counted(stalling:
 
 
 def test_the_loss_is_told_as_soon_as_there_is_room(stalling: Stalling) -> None:
-    outlet = Outlet(stalling.write, lines_max=10)
+    outlet = LogWriter(stalling.write, lines_max=10)
     logs.configure(outlet, run_id="RUN", mode="mock", level="info")
     try:
         log = structlog.get_logger(actor="test")
@@ -80,15 +80,15 @@ def test_the_loss_is_told_as_soon_as_there_is_room(stalling: Stalling) -> None:
         root = logging.getLogger()
         root.handlers = [one for one in root.handlers if type(one).__name__ != "_Bridge"]
     records = [json.loads(line) for line in stalling.got.splitlines()]
-    told = records[-1]
-    assert (told["event"], told["count"], told["actor"]) == ("log.dropped", 5, "test")
+    settings = records[-1]
+    assert (settings["event"], settings["count"], settings["actor"]) == ("log.dropped", 5, "test")
     assert [record["seq"] for record in records] == [*range(11), 16, 17]
 
 
 def test_a_reader_who_goes_away_ends_the_writing_and_nothing_else() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    outlet = Outlet(to_descriptor(writing))
+    outlet = LogWriter(to_descriptor(writing))
     outlet.write("nobody reads this\n")
     assert not outlet.close(REAL_S_MAX)
     outlet.write("nor this\n")
@@ -99,7 +99,7 @@ def test_a_reader_who_goes_away_ends_the_writing_and_nothing_else() -> None:
 def test_a_pipe_that_does_not_block_gets_everything() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    outlet = Outlet(to_descriptor(writing))
+    outlet = LogWriter(to_descriptor(writing))
     lines = [f"{number:099}\n" for number in range(2000)]
     for line in lines:
         outlet.write(line)

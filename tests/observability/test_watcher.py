@@ -39,24 +39,24 @@ async def test_one_message_that_cannot_be_read_blinds_nobody_and_is_said_once(
     owner, name = {
         "view": (kit.view, "apply"),
         "metrics": (kit.watcher._metrics, "apply"),
-        "log": (kit.watcher._narrator, "tell"),
+        "log": (kit.watcher._narrator, "render"),
     }[reader]
     is_read = getattr(owner, name)
 
-    def read(told: object, *more: object) -> object:
-        message = told.message if isinstance(told, Envelope) else told
+    def read(settings: object, *more: object) -> object:
+        message = settings.message if isinstance(settings, Envelope) else settings
         if isinstance(message, m.OrderSent):
             raise KeyError("no such order")
-        return is_read(told, *more)
+        return is_read(settings, *more)
 
     monkeypatch.setattr(owner, name, read)
     async with watched(kit) as task:
-        kit.say(SENT, SENT, HELD)
+        kit.publish(SENT, SENT, HELD)
         await turns()
         assert not task.done()
         assert kit.view.held(), "what came behind it is shown"
         (failed,) = kit.failures
-        assert failed.station == "control"
+        assert failed.actor == "control"
         assert failed.error.startswith(f"{reader}: KeyError: 'no such order' (on OrderSent")
         assert "read" in failed.traceback
 
@@ -66,18 +66,18 @@ async def test_a_failure_that_cannot_be_read_either_is_no_circle(
 ) -> None:
     kit = Kit(tmp_path)
 
-    def tell(failed: m.StationFailed) -> None:
+    def report(failed: m.ActorFailed) -> None:
         kit.failures.append(failed)
-        kit.say(failed)
+        kit.publish(failed)
 
-    monkeypatch.setattr(kit.watcher, "_on_failure", tell)
+    monkeypatch.setattr(kit.watcher, "_on_failure", report)
 
     def refuse(_: Envelope) -> None:
         raise RuntimeError("nothing can be read")
 
     monkeypatch.setattr(kit.view, "apply", refuse)
     async with watched(kit) as task:
-        kit.say(SENT)
+        kit.publish(SENT)
         await turns()
         assert not task.done()
     assert len(kit.failures) == 1
@@ -87,8 +87,8 @@ async def test_the_last_words_are_read_past_what_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kit = Kit(tmp_path)
-    monkeypatch.setattr(kit.watcher._narrator, "tell", lambda *_: 1 / 0)
-    kit.say(SENT, HELD)
+    monkeypatch.setattr(kit.watcher._narrator, "render", lambda *_: 1 / 0)
+    kit.publish(SENT, HELD)
     kit.watcher.drain()
     assert kit.view.held()
     assert len(kit.failures) == 1
@@ -99,16 +99,16 @@ async def test_a_recorder_that_raised_half_way_writes_nothing_more(
 ) -> None:
     kit = Kit(tmp_path)
     recorder = Recorder(kit.bus, tmp_path / "records")
-    heard: list[Envelope] = []
+    received: list[Envelope] = []
 
     def refuse(envelope: Envelope) -> None:
-        heard.append(envelope)
+        received.append(envelope)
         raise ValueError("no such column")
 
-    monkeypatch.setattr(recorder._records, "hear", refuse)
-    kit.say(SENT)
+    monkeypatch.setattr(recorder._records, "handle", refuse)
+    kit.publish(SENT)
     with pytest.raises(ValueError, match="no such column"):
         await recorder.run()
-    kit.say(HELD)
+    kit.publish(HELD)
     await recorder.finish()
-    assert len(heard) == 1
+    assert len(received) == 1

@@ -1,4 +1,4 @@
-"""The station says each change of position, equity at most once per interval, and the day's base."""
+"""The actor says each change of position, equity at most once per interval, and the day's base."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     MARKET_DATA,
     BookAdopted,
+    BreakExplained,
     BrokerPosition,
     CashMoved,
     CorporateAction,
     DayStarted,
-    DifferenceExplained,
     EquityMarked,
     FeeCharged,
     Mark,
@@ -59,12 +59,12 @@ def exact(*numbers: int | str) -> tuple[Decimal, ...]:
     return tuple(Decimal(number) for number in numbers)
 
 
-def kinds(said: Sequence[Message]) -> list[str]:
-    return [type(message).__name__ for message in said]
+def kinds(fact: Sequence[Message]) -> list[str]:
+    return [type(message).__name__ for message in fact]
 
 
-def equity_of(said: Sequence[Message]) -> EquityMarked:
-    (marked,) = [message for message in said if isinstance(message, EquityMarked)]
+def equity_of(fact: Sequence[Message]) -> EquityMarked:
+    (marked,) = [message for message in fact if isinstance(message, EquityMarked)]
     return marked
 
 
@@ -87,7 +87,7 @@ def test_a_fill_says_the_position_and_the_equity_at_once() -> None:
     assert equity_of([marked]) == EquityMarked(
         equity_usd=Decimal("999.90"), cash_usd=Decimal("899.90"), exposure_usd=Decimal(100),
         day_pnl_usd=Decimal("-0.10"), realized_usd=Decimal(0), unrealized_usd=Decimal("-0.10"),
-        fees_usd=Decimal(0), is_stale=False, doubt_usd=Decimal("0.1"),
+        fees_usd=Decimal(0), is_stale=False, unconfirmed_usd=Decimal("0.1"),
     )  # fmt: skip
     position, _ = core.handle(a_fill(Side.SELL, "10", "11"), NOON)
     assert isinstance(position, PositionChanged)
@@ -134,10 +134,10 @@ def test_an_adopted_position_waits_for_its_first_mark_before_equity_is_said() ->
     core = PortfolioCore(PortfolioSettings())
     core.handle(RUN, NOON)
     position = BrokerPosition("IBM", Decimal(10), Decimal(40))
-    said = core.handle(BookAdopted(Decimal(1000), (position,), "first start"), NOON)
-    assert kinds(said) == ["PositionChanged", "SetTimer"]
-    said = core.handle(mark(50), NOON + 1)
-    assert said[0] == DayStarted("2026-03-02", Decimal(1500), Decimal(1400))
+    emitted = core.handle(BookAdopted(Decimal(1000), (position,), "first start"), NOON)
+    assert kinds(emitted) == ["PositionChanged", "SetTimer"]
+    emitted = core.handle(mark(50), NOON + 1)
+    assert emitted[0] == DayStarted("2026-03-02", Decimal(1500), Decimal(1400))
 
 
 def test_without_any_mark_equity_is_said_late_stale_and_at_the_adopted_price() -> None:
@@ -163,16 +163,16 @@ def test_a_restart_on_the_same_day_keeps_its_base_and_on_the_next_begins_one() -
 
 def test_a_fee_is_said_at_once_with_its_equity() -> None:
     core = a_core()
-    said = core.handle(FeeCharged("f", "o", "one", "IBM", "USD", Decimal(2), NOON), NOON)
-    assert kinds(said) == ["PositionChanged", "EquityMarked"]
-    marked = equity_of(said)
+    emitted = core.handle(FeeCharged("f", "o", "one", "IBM", "USD", Decimal(2), NOON), NOON)
+    assert kinds(emitted) == ["PositionChanged", "EquityMarked"]
+    marked = equity_of(emitted)
     assert (marked.fees_usd, marked.day_pnl_usd) == exact(2, -2)
 
 
 def test_what_a_person_accepts_is_neither_profit_nor_loss_of_the_day() -> None:
     core = a_core()
-    said = core.handle(BookAdopted(Decimal(700), (), "accepted"), NOON)
-    marked = equity_of(said)
+    emitted = core.handle(BookAdopted(Decimal(700), (), "accepted"), NOON)
+    marked = equity_of(emitted)
     assert (marked.equity_usd, marked.day_pnl_usd) == exact(700, 0)
 
 
@@ -190,7 +190,7 @@ def test_applying_the_order_log_gives_the_state_of_having_been_there() -> None:
         (CorporateAction("c", "IBM", "split", Decimal(2)), NOON + 5 * SECOND),
         (a_fill(Side.SELL, "7", "6.5"), NOON + 5 * SECOND),
         (TradeBusted("o", "e", "one", "IBM", Side.SELL, Decimal(2), Decimal("6.5")), NOON + 6 * SECOND),
-        (DifferenceExplained("fee", "", "", "", "why", Decimal("-0.1")), NOON + 6 * SECOND),
+        (BreakExplained("fee", "", "", "", "why", Decimal("-0.1")), NOON + 6 * SECOND),
         (TimerFired("portfolio", "midnight", MIDNIGHT), MIDNIGHT),
         (CashMoved("b", "deposit", Decimal(7), NOON), MIDNIGHT + 1),
         (BookAdopted(Decimal(99), (), "accepted"), MIDNIGHT + 2),
@@ -212,16 +212,16 @@ def test_impossible_settings_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prices", "doubt"),
+    ("prices", "suspicion"),
     [((10, 9), 10), ((10, 9, 9), 0), ((10, 9, 8.5), 5), ((10, 9, 9.5), 0), ((9,), 10)],
     ids=["once", "twice", "half of it once", "recovered", "no mark before"],
 )
 def test_what_of_a_loss_hangs_on_marks_seen_once_is_in_doubt(
-    prices: tuple[float, ...], doubt: int
+    prices: tuple[float, ...], suspicion: int
 ) -> None:
     core = a_core()
     for price in prices[:-1]:
         core.handle(mark(price), NOON)
     core.handle(a_fill(Side.BUY, "10", "10"), NOON)
     marked = equity_of(core.handle(mark(prices[-1], NOON + SECOND), NOON + SECOND))
-    assert marked.doubt_usd == doubt
+    assert marked.unconfirmed_usd == suspicion

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tradingd.messages import (
     BookAdopted,
+    BreakExplained,
     BrokerPosition,
     CashMoved,
     CorporateAction,
-    DifferenceExplained,
     FeeCharged,
     Message,
     OrderFilled,
@@ -49,7 +49,7 @@ def opened(cash: str = "100000", *positions: BrokerPosition) -> Ledger:
     return ledger
 
 
-def fold(ledger: Ledger, fact: Message) -> None:
+def apply(ledger: Ledger, fact: Message) -> None:
     match fact:
         case OrderFilled():
             ledger.fill(fact)
@@ -61,7 +61,7 @@ def fold(ledger: Ledger, fact: Message) -> None:
             ledger.move_cash(fact)
         case CorporateAction():
             ledger.split(fact)
-        case DifferenceExplained():
+        case BreakExplained():
             ledger.explain(fact)
         case BookAdopted():
             ledger.adopt(fact)
@@ -102,7 +102,7 @@ class Naive:
                 for key in self.held:
                     if key[1] == fact.symbol:
                         self.held[key] *= fact.ratio
-            case DifferenceExplained():
+            case BreakExplained():
                 self.cash += fact.amount
             case _:
                 raise AssertionError(fact)
@@ -137,7 +137,7 @@ FACTS = st.lists(
             st.sampled_from([Decimal(2), Decimal("0.5"), Decimal(4)]),
         ),
         st.builds(
-            DifferenceExplained, st.sampled_from(["fee", "cash"]), st.just(""), st.just(""), st.just(""),
+            BreakExplained, st.sampled_from(["fee", "cash"]), st.just(""), st.just(""), st.just(""),
             st.just("why"), decimals("-5", "5", 4),
         ),
     ),
@@ -150,7 +150,7 @@ FACTS = st.lists(
 def test_the_book_is_the_naive_sum_and_the_identity_is_exact(facts: list[Message]) -> None:
     ledger, naive = opened(), Naive()
     for fact in facts:
-        fold(ledger, fact)
+        apply(ledger, fact)
         naive.take(fact)
         assert ledger.cash == naive.cash
         check_identity(ledger, {"IBM": Decimal("98.76"), "BTC/USD": Decimal("64000.5")})
@@ -167,7 +167,7 @@ def test_the_book_is_the_naive_sum_and_the_identity_is_exact(facts: list[Message
 def test_a_saved_book_comes_back_the_same(facts: list[Message]) -> None:
     ledger = opened()
     for fact in facts:
-        fold(ledger, fact)
+        apply(ledger, fact)
     state = msgspec.json.encode(ledger.save())
     again = Ledger()
     again.load(msgspec.json.decode(state, type=SavedLedger))
@@ -254,7 +254,7 @@ def test_an_adopted_book_is_external_and_leaves_the_strategies_flat() -> None:
 @pytest.mark.parametrize(("kind", "fees"), [("fee", "0.25"), ("cash", "0")])
 def test_an_explained_difference_moves_cash(kind: str, fees: str) -> None:
     ledger = opened()
-    ledger.explain(DifferenceExplained(kind, "", "1", "2", "why", Decimal("-0.25")))
+    ledger.explain(BreakExplained(kind, "", "1", "2", "why", Decimal("-0.25")))
     assert ledger.cash == Decimal("99999.75")
     assert ledger.fees == Decimal(fees)
     check_identity(ledger, {})
@@ -283,7 +283,7 @@ def test_an_explained_difference_in_coins_is_its_only_holders(
         if (heir, "BTC/USD") in ledger.positions.open
         else ZERO
     )
-    difference = DifferenceExplained("fee_coins", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
+    difference = BreakExplained("fee_coins", "BTC/USD", "2", "1.9", "why", Decimal("-0.1"))
     assert ledger.explain(difference) == ((heir, "BTC/USD"),)
     assert ledger.positions.open[heir, "BTC/USD"].quantity == held - Decimal("0.1")
     check_identity(ledger, {"BTC/USD": Decimal(31)})
@@ -296,6 +296,6 @@ def test_a_split_tells_its_holders_in_the_same_order_after_a_checkpoint() -> Non
     restored = Ledger()
     restored.load(ledger.save())
     split = CorporateAction("a", "IBM", "forward_split", Decimal(2))
-    told = ledger.split(split)
-    assert told == restored.split(split)
-    assert told == (("one", "IBM"), ("two", "IBM"))
+    accepted = ledger.split(split)
+    assert accepted == restored.split(split)
+    assert accepted == (("one", "IBM"), ("two", "IBM"))

@@ -17,9 +17,9 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.messages import (
     AnyMessage,
     BookAdopted,
+    BreakExplained,
     BrokerPosition,
     DayStarted,
-    DifferenceExplained,
     Envelope,
     FeeCharged,
     Intent,
@@ -68,7 +68,7 @@ def a_log() -> list[Envelope]:
     """A day: a round trip by the strategy's word, one in crypto with fees, one refusal, one bust."""
     core = PortfolioCore(PortfolioSettings())
     buy, sell = (Side.BUY, Role.ENTRY), (Side.SELL, Role.EXIT)
-    heard: list[Message] = [
+    received: list[Message] = [
         RUN,
         BookAdopted(Decimal(10_000), (), "first start"),
         an_intent(1, *buy, "IBM", "rose"),
@@ -92,11 +92,11 @@ def a_log() -> list[Envelope]:
         RunStopped("run", True, "stop"),
     ]  # fmt: skip
     log: list[Envelope] = []
-    for step, message in enumerate(heard):
+    for step, message in enumerate(received):
         at = NOON + step * SECOND
         log.append(an_envelope(len(log), at, message))
-        for said in core.handle(message, at):
-            log.append(an_envelope(len(log), at, said))
+        for emitted in core.handle(message, at):
+            log.append(an_envelope(len(log), at, emitted))
     return log
 
 
@@ -117,7 +117,7 @@ def summary(folder: Path) -> dict[str, Any]:
 def hear_all(folder: Path, log: list[Envelope]) -> None:
     records = Records(folder)
     for envelope in log:
-        records.hear(envelope)
+        records.handle(envelope)
 
 
 def test_each_execution_is_a_row_with_what_it_earned_and_why(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ def test_an_unreadable_summary_is_kept_aside(tmp_path: Path) -> None:
 def test_a_new_day_has_its_own_summary(tmp_path: Path) -> None:
     records = Records(tmp_path)
     midnight = ns_of("2026-03-03", "00:00")
-    records.hear(Envelope(0, NOON, "portfolio", DayStarted("2026-03-02", Decimal(5))))
-    records.hear(Envelope(1, midnight, "portfolio", DayStarted("2026-03-03", Decimal(7))))
+    records.handle(Envelope(0, NOON, "portfolio", DayStarted("2026-03-02", Decimal(5))))
+    records.handle(Envelope(1, midnight, "portfolio", DayStarted("2026-03-03", Decimal(7))))
     assert summary(tmp_path)["equity_open_usd"] == "5"
     tomorrow = json.loads((tmp_path / "summaries" / "2026-03-03.json").read_text())
     assert tomorrow["equity_open_usd"] == "7"
@@ -212,8 +212,8 @@ def test_a_bust_is_a_row_of_its_own(tmp_path: Path) -> None:
     fill = a_fill(1, Side.BUY, Role.ENTRY, "100")
     bust = TradeBusted(fill.order_id, "x", "one", "IBM", Side.BUY, Decimal(2), Decimal(100))
     log: list[Envelope] = []
-    for heard in (fill, bust):
-        for message in (heard, *core.handle(heard, NOON)):
+    for received in (fill, bust):
+        for message in (received, *core.handle(received, NOON)):
             log.append(an_envelope(len(log), NOON, message))
     hear_all(tmp_path, log)
     assert [row["event"] for row in rows(tmp_path, "IBM")] == ["entry", "bust"]
@@ -222,7 +222,7 @@ def test_a_bust_is_a_row_of_its_own(tmp_path: Path) -> None:
 def test_round_trips_end_flat_with_their_reason_and_their_late_fee() -> None:
     trips = RoundTrips()
     for envelope in a_log():
-        trips.hear(envelope.message)
+        trips.handle(envelope.message)
     stock, coin = trips.closed
     assert (stock.pnl_usd, stock.reason) == (Decimal(6), "fell")
     assert (coin.fees_usd, coin.reason) == (Decimal(9), "stop_loss")
@@ -230,25 +230,25 @@ def test_round_trips_end_flat_with_their_reason_and_their_late_fee() -> None:
 
 
 @given(
-    told=st.lists(
+    given_settings=st.lists(
         st.tuples(st.sampled_from("ABC"), st.integers(-300, 300), st.booleans()), max_size=60
     ),
     kept_max=st.integers(1, 5),
 )
 def test_sums_stay_exact_when_trades_are_no_longer_kept(
-    told: list[tuple[str, int, bool]], kept_max: int
+    given_settings: list[tuple[str, int, bool]], kept_max: int
 ) -> None:
     """A trade is closed with a profit in cents, or a late fee reaches the latest of its symbol."""
     whole, bounded = RoundTrips(), RoundTrips(kept_max)
-    for symbol, amount, is_fee in told:
+    for symbol, amount, is_fee in given_settings:
         fee = Decimal(abs(amount)) / 100
         profit = Decimal(0) if is_fee else Decimal(amount) / 100
-        said = PositionChanged(
+        emitted = PositionChanged(
             "one", symbol, Decimal(0), Decimal(0), Decimal(0), Decimal(0),
             "fee" if is_fee else "fill", profit, fee if is_fee else Decimal(0),
         )  # fmt: skip
         for trips in (whole, bounded):
-            trips.hear(said)
+            trips.handle(emitted)
     assert len(bounded.closed) <= kept_max
     assert bounded.closed == whole.closed[-len(bounded.closed) :] if bounded.closed else True
     assert performance(bounded.closed, (), bounded.earlier) == performance(whole.closed)
@@ -260,11 +260,11 @@ def adopted(symbols: str = "") -> BookAdopted:
     return BookAdopted(Decimal(10_000), rows, "accepted")
 
 
-def told_trips(heard: Iterable[Message]) -> tuple[RoundTrips, PortfolioCore]:
+def told_trips(received: Iterable[Message]) -> tuple[RoundTrips, PortfolioCore]:
     core, trips = PortfolioCore(PortfolioSettings()), RoundTrips()
-    for message in heard:
-        for told in (message, *core.handle(message, NOON)):
-            trips.hear(told)
+    for message in received:
+        for accepted in (message, *core.handle(message, NOON)):
+            trips.handle(accepted)
     return trips, core
 
 
@@ -282,12 +282,12 @@ def test_what_was_earned_before_an_adopted_book_took_the_rest_is_a_trade() -> No
 
 
 def test_what_was_never_ours_makes_no_trade() -> None:
-    """Neither a position that goes to another owner untouched, nor another hand's that is left alone."""
+    """Neither a position that goes to another owner untouched, nor external orders's that is left alone."""
     trips, _ = told_trips((
         adopted(),
         a_fill(1, Side.BUY, Role.ENTRY, "100", symbol="A"),
         adopted("A"),
-        DifferenceExplained("foreign", "B", "0", "5", "another hand's, left alone"),
+        BreakExplained("foreign", "B", "0", "5", "another hand's, left alone"),
     ))  # fmt: skip
     assert trips.closed == ()
 
@@ -300,7 +300,7 @@ _FACTS = st.one_of(
     ),
     st.just(adopted()),
     st.integers(-4, 4).map(
-        lambda n: DifferenceExplained("position", "IBM", "", "", "why", Decimal(n))
+        lambda n: BreakExplained("position", "IBM", "", "", "why", Decimal(n))
     ),
 )  # fmt: skip
 
@@ -319,8 +319,8 @@ def test_trades_and_what_is_open_are_what_the_ledger_says_was_earned(facts: list
 
 def test_a_reason_is_forgotten_with_its_parent() -> None:
     trips = RoundTrips()
-    trips.hear(an_intent(1, Side.SELL, Role.EXIT, "IBM", "fell"))
-    trips.hear(
+    trips.handle(an_intent(1, Side.SELL, Role.EXIT, "IBM", "fell"))
+    trips.handle(
         IntentClosed(
             "gen-e-one-1", "one", "IBM", Side.SELL, Role.EXIT, Decimal(2), Decimal(0), Decimal(0), "x"
         )

@@ -13,13 +13,13 @@ from tests.properties.odd import (
 from tests.properties.wire import Answers
 from tests.support.verdicts import order_approved
 from tradingd import messages as m
-from tradingd.broker.desk import Desk
-from tradingd.broker.former import FormerOrders
+from tradingd.broker.context import EdgeContext
 from tradingd.broker.gap import Gap
 from tradingd.broker.order_path import OrderPath
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.broker.snapshot import Snapshots
-from tradingd.broker.teller import Teller
+from tradingd.broker.stale_orders import StaleOrderCanceler
+from tradingd.broker.update_translator import UpdateTranslator
 from tradingd.broker.updates import OrderStream
 from tradingd.messages import Envelope, Message, OrderType, Role, Side, TimeInForce
 from tradingd.runtime.bus import Bus
@@ -42,11 +42,11 @@ class Said:
     """What was said, looked at as the log would."""
 
     def __init__(self) -> None:
-        self.said: list[Message] = []
+        self.published: list[Message] = []
 
     def append(self, envelope: Envelope) -> None:
         check_message(envelope.message)
-        self.said.append(envelope.message)
+        self.published.append(envelope.message)
 
     async def durable(self, seq: int) -> None:
         """Everything is."""
@@ -58,28 +58,30 @@ class Edge:
     def __init__(self, network: Answers, settings: AlpacaSettings = SETTINGS) -> None:
         self.bus, clock = Said(), ManualClock(NOW)
         bus = Bus(clock, self.bus, WIRING)
-        self.desk = Desk(network, clock, bus, self.bus, settings=settings, rng=random.Random(1))
-        path = OrderPath(self.desk)
-        gap = Gap(self.desk, path)
-        self.snapshots = Snapshots(self.desk, gap, path, FormerOrders(self.desk, ()))
-        teller = Teller(self.desk, path.cancels, self.snapshots.ask)
-        self.stream = OrderStream(self.desk, gap, self.snapshots, teller)
+        self.state = EdgeContext(
+            network, clock, bus, self.bus, settings=settings, rng=random.Random(1)
+        )
+        path = OrderPath(self.state)
+        gap = Gap(self.state, path)
+        self.snapshots = Snapshots(self.state, gap, path, StaleOrderCanceler(self.state, ()))
+        translator = UpdateTranslator(self.state, path.cancels, self.snapshots.ask)
+        self.stream = OrderStream(self.state, gap, self.snapshots, translator)
         self.stream._release()
-        self.desk.known.apply(m.RunStarted("g", "r", "b", "c", "mock"), NOW)
+        self.state.known.apply(m.RunStarted("g", "r", "b", "c", "mock"), NOW)
         for order in ORDERS:
-            self.desk.known.apply(order, NOW)
-            self.desk.known.apply(m.OrderSent(order.order_id), NOW)
+            self.state.known.apply(order, NOW)
+            self.state.known.apply(m.OrderSent(order.order_id), NOW)
 
     def check_orders(self) -> None:
         """Each share once, forwards only, and nothing but late fills after an end."""
-        told: defaultdict[str, Decimal] = defaultdict(Decimal)
+        settings: defaultdict[str, Decimal] = defaultdict(Decimal)
         ended: set[str] = set()
-        for fact in self.bus.said:
+        for fact in self.bus.published:
             if isinstance(fact, m.OrderFilled):
                 assert fact.quantity > 0
                 assert fact.price > 0
-                told[fact.order_id] += fact.quantity
-                assert told[fact.order_id] == fact.cumulative
+                settings[fact.order_id] += fact.quantity
+                assert settings[fact.order_id] == fact.cumulative
             elif isinstance(fact, m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced):  # fmt: skip
                 assert fact.order_id not in ended
                 ended.add(fact.order_id)

@@ -36,19 +36,19 @@ from tests.properties.wire import Answers, run
 from tradingd import messages as m
 from tradingd.broker.alpaca_wire import number, time_ns
 from tradingd.broker.handshake import UpdatesLost
-from tradingd.broker.outcome import Outcome, classify
+from tradingd.broker.outcome import SubmitOutcome, classify
 from tradingd.broker.rest import AlpacaRest, CallFailed
 from tradingd.broker.settings import KeysRefused
 from tradingd.messages import Message
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
 from tradingd.runtime.ports import Reply
-from tradingd.runtime.rate_budget import quota_said
+from tradingd.runtime.rate_budget import quota_of
 
 
 def update(event: str, shown: dict[str, Any], **more: Any) -> dict[str, Any]:
-    told = {"event": event, "order": shown, "timestamp": "2024-03-05T14:30:01Z"}
-    return {"stream": "trade_updates", "data": {**told, **more}}
+    settings = {"event": event, "order": shown, "timestamp": "2024-03-05T14:30:01Z"}
+    return {"stream": "trade_updates", "data": {**settings, **more}}
 
 
 FRAMES = [
@@ -84,26 +84,26 @@ LIKELY: st.SearchStrategy[Any] = st.one_of(
 STREAM = st.lists(st.one_of([mutated(frame, LIKELY).map(as_json) for frame in FRAMES]), max_size=12)
 
 
-def hear(frames: list[bytes]) -> list[Message]:
+def handle(frames: list[bytes]) -> list[Message]:
     """Let the order stream hear frames; only the loss of the stream may come of it."""
 
     async def life() -> list[Message]:
         edge = Edge(Answers({"": b"[]"}))
         for frame in frames:
             try:
-                edge.stream._hear(frame)
+                edge.stream._handle(frame)
             except UpdatesLost:
                 break
         await asyncio.sleep(0)
-        await edge.desk.stop()
+        await edge.state.stop()
         edge.check_orders()
-        return edge.bus.said
+        return edge.bus.published
 
     return asyncio.run(life())
 
 
 def test_good_frames_tell_the_whole_life() -> None:
-    kinds = [type(fact).__name__ for fact in hear([as_json(frame) for frame in FRAMES])]
+    kinds = [type(fact).__name__ for fact in handle([as_json(frame) for frame in FRAMES])]
     assert kinds[:3] == ["OrderAccepted", "OrderFilled", "OrderFilled"]
     assert kinds.count("OrderFilled") == 3
     assert {"TradeBusted", "FeeCharged"} <= set(kinds)
@@ -112,7 +112,7 @@ def test_good_frames_tell_the_whole_life() -> None:
 @effort(250)
 @given(STREAM)
 def test_no_odd_update_makes_a_false_fact(frames: list[bytes]) -> None:
-    hear(frames)
+    handle(frames)
 
 
 @effort(150)
@@ -120,7 +120,7 @@ def test_no_odd_update_makes_a_false_fact(frames: list[bytes]) -> None:
     st.sampled_from(FRAMES).flatmap(lambda frame: scratched(as_json(frame))), st.binary(max_size=40)
 )
 def test_no_scratched_update_does_harm(frame: bytes, noise: bytes) -> None:
-    hear([frame, noise, frame])
+    handle([frame, noise, frame])
 
 
 def test_no_bomb_on_the_order_stream_does_harm() -> None:
@@ -129,8 +129,8 @@ def test_no_bomb_on_the_order_stream_does_harm() -> None:
         b'{"stream":"trade_updates","data":{"event":"fill","order":' + bomb + b"}}"
         for bomb in JSON_BOMBS
     ]
-    said = hear([*JSON_BOMBS, *nested, *inner])
-    assert {type(each) for each in said} <= {m.WordUnknown}
+    emitted = handle([*JSON_BOMBS, *nested, *inner])
+    assert {type(each) for each in emitted} <= {m.UnrecognizedValue}
 
 
 # REST.
@@ -217,7 +217,7 @@ def test_no_snapshot_of_odd_books_comes_in(
         except CallFailed:
             snapshot = None
         await asyncio.sleep(0)
-        await edge.desk.stop()
+        await edge.state.stop()
         if snapshot is not None:
             check_message(snapshot)
 
@@ -228,7 +228,7 @@ def test_no_snapshot_of_odd_books_comes_in(
 @given(st.sampled_from((200, 201, 204, 400, 401, 403, 404, 408, 422, 429, 500, 502, 504)), ODD_BODY)
 def test_every_reply_to_an_order_is_judged(status: int, body: bytes) -> None:
     outcome = classify(Reply(status, body), "g-e-sma-1-1")
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, SubmitOutcome)
     check_values([outcome.code, outcome.reason])
 
 
@@ -240,8 +240,8 @@ def test_every_reply_to_an_order_is_judged(status: int, body: bytes) -> None:
     )
 )  # fmt: skip
 def test_no_header_says_more_than_a_number(headers: dict[str, str]) -> None:
-    said = quota_said(headers, NOW)
-    for value in (said.limit, said.remaining, said.resets_at):
+    emitted = quota_of(headers, NOW)
+    for value in (emitted.limit, emitted.remaining, emitted.resets_at):
         assert value is None or 0 <= value <= 10**22
 
 
@@ -280,6 +280,6 @@ def test_a_time_is_an_instant_or_zero(text: str) -> None:
 
 def test_words_that_turn_the_line_round_are_straightened() -> None:
     odd = order("by-hand", symbol=f"A{BIDI}", status=f"{BIDI}\n")
-    (said,) = hear([as_json(update("new", odd)), as_json(update(BIDI, order()))])[:1]
-    assert isinstance(said, m.WordUnknown)
-    assert said.word.isprintable()
+    (emitted,) = handle([as_json(update("new", odd)), as_json(update(BIDI, order()))])[:1]
+    assert isinstance(emitted, m.UnrecognizedValue)
+    assert emitted.value.isprintable()

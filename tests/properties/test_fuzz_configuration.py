@@ -26,8 +26,8 @@ from tests.properties.odd import (
     mutated,
     scratched,
 )
-from tradingd.api.bodies import Asked, Body, FlattenAsked, OrderAsked, StopAsked
-from tradingd.config.faults import ConfigError, Fault
+from tradingd.api.bodies import Asked, FlattenAsked, OrderAsked, RequestBody, StopAsked
+from tradingd.config.faults import ConfigError, ConfigFault
 from tradingd.config.load import load
 from tradingd.config.settings import Settings
 from tradingd.instruments.settings import fields_of
@@ -69,7 +69,7 @@ def load_all(file: bytes, environ: dict[str, str], dotenv: bytes | None = None) 
     return settings
 
 
-def check_faults(faults: tuple[Fault, ...]) -> None:
+def check_faults(faults: tuple[ConfigFault, ...]) -> None:
     assert faults
     for line in map(str, faults):
         assert line.isprintable(), ascii(line)
@@ -134,7 +134,7 @@ def test_no_bomb_in_a_file_does_harm(file: bytes) -> None:
 
 # Bodies.
 
-BODIES: dict[type[Body], dict[str, Any]] = {
+BODIES: dict[type[RequestBody], dict[str, Any]] = {
     Asked: {"reason": "why not"},
     FlattenAsked: {"reason": "enough", "symbol": "IBM"},
     StopAsked: {"reason": "upgrade", "keep": True},
@@ -145,7 +145,7 @@ BODIES: dict[type[Body], dict[str, Any]] = {
 }  # fmt: skip
 
 
-def read_body(kind: type[Body], data: bytes) -> Body | None:
+def read_body(kind: type[RequestBody], data: bytes) -> RequestBody | None:
     """Read a body as the API does."""
     try:
         return msgspec.json.decode(data, type=kind)
@@ -154,13 +154,13 @@ def read_body(kind: type[Body], data: bytes) -> Body | None:
 
 
 @pytest.mark.parametrize("kind", list(BODIES))
-def test_a_good_body_is_read(kind: type[Body]) -> None:
+def test_a_good_body_is_read(kind: type[RequestBody]) -> None:
     assert read_body(kind, json.dumps(BODIES[kind]).encode()) is not None
 
 
 @effort(300)
 @given(st.sampled_from(list(BODIES)), st.data())
-def test_what_a_body_lets_in_is_plain(kind: type[Body], data: st.DataObject) -> None:
+def test_what_a_body_lets_in_is_plain(kind: type[RequestBody], data: st.DataObject) -> None:
     good = BODIES[kind]
     drawn = st.one_of(
         mutated(good, ODD).map(as_json), scratched(as_json(good)), st.sampled_from(JSON_BOMBS)

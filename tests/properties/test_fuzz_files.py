@@ -20,7 +20,7 @@ from tradingd.log.sqlite_store import SqliteStore, StoreError
 from tradingd.log.tape import MarketTape, read_tape
 from tradingd.log.verify import verify
 from tradingd.messages import Envelope, Message, OrderCanceled, OrderSent, Quote
-from tradingd.simulator.tape import Tape, TapeError
+from tradingd.simulator.tape import RecordedTape, TapeError
 
 NOW = 1_709_649_000_000_000_000
 BLOCKS = 3
@@ -134,16 +134,16 @@ def play(data: bytes) -> Sequence[Message]:
         found: list[Message] = []
         for is_whole in (True, False):
             try:
-                found = list(Tape([path], is_whole=is_whole).events())
+                found = list(RecordedTape([path], is_whole=is_whole).events())
             except TapeError as error:
-                said = str(error)
-                check_told(said)
+                emitted = str(error)
+                check_told(emitted)
         return found
 
 
-def check_told(said: str) -> None:
-    assert said.isprintable(), ascii(said)
-    assert len(said) < 1000
+def check_told(message: str) -> None:
+    assert message.isprintable(), ascii(message)
+    assert len(message) < 1000
 
 
 def test_a_good_recording_plays() -> None:

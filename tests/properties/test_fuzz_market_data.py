@@ -23,9 +23,9 @@ from tests.properties.odd import (
 )
 from tests.properties.wire import Answers, run
 from tradingd.messages import Message
+from tradingd.quotes.feed_handler import FeedHandler
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.history import History, HistoryUnread
-from tradingd.quotes.intake import Intake
 from tradingd.quotes.wire import decode_frame, ext_of, ns_of_ext, ns_of_text
 from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.codec import AT_MAX
@@ -57,11 +57,11 @@ class Bus:
     """Keeps what is said, and always has room."""
 
     def __init__(self) -> None:
-        self.said: list[Message] = []
+        self.published: list[Message] = []
 
     def publish(self, source: str, message: Message) -> object:
         assert source == "feed"
-        self.said.append(message)
+        self.published.append(message)
         return None
 
     def has_room(self) -> bool:
@@ -73,11 +73,11 @@ def take(frame: str | bytes) -> list[Message]:
     points, unread = decode_frame(frame)
     assert unread >= 0
     bus = Bus()
-    intake = Intake(bus, ManualClock(NOW), SYMBOLS)
-    intake.take(points)
-    for message in bus.said:
+    handler = FeedHandler(bus, ManualClock(NOW), SYMBOLS)
+    handler.take(points)
+    for message in bus.published:
         check_message(message)
-    return bus.said
+    return bus.published
 
 
 def packed(parts: list[Any], stamps: list[bytes]) -> bytes:
@@ -198,10 +198,10 @@ def read_history(body: bytes) -> list[Any]:
         lambda: history(body).bars(86_400, {"IBM": 5}),
     ):
         try:
-            said = run(work())
+            emitted = run(work())
         except HistoryUnread:
             continue
-        found += said["IBM"] if isinstance(said, dict) else said
+        found += emitted["IBM"] if isinstance(emitted, dict) else emitted
     for each in found:
         check_message(each)
     return found

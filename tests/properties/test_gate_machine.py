@@ -32,14 +32,14 @@ class Child:
     """An order as the broker may have it."""
 
     order: m.OrderProposed
-    told: Decimal = ZERO
+    given_settings: Decimal = ZERO
     filled: Decimal = ZERO
     """What the broker has filled; ahead of what was told."""
     is_live: bool = True
 
     @property
     def may_add(self) -> Decimal:
-        return (self.order.quantity if self.is_live else self.filled) - self.told
+        return (self.order.quantity if self.is_live else self.filled) - self.given_settings
 
 
 @dataclass
@@ -47,13 +47,13 @@ class Ours:
     """An approved parent."""
 
     approved: m.IntentApproved
-    told: Decimal = ZERO
+    given_settings: Decimal = ZERO
     is_closed: bool = False
     children: int = 0
 
 
 class GateMachine(RuleBasedStateMachine):
-    """Wishes, orders and facts in any order; the market stands still, so each limit holds at every step."""
+    """Signals, orders and facts in any order; the market stands still, so each limit holds at every step."""
 
     @initialize()
     def open(self) -> None:
@@ -67,10 +67,10 @@ class GateMachine(RuleBasedStateMachine):
         (verdict,) = self.core.handle(question, kit.NOW)
         return verdict
 
-    def tell(self, fact: Message) -> None:
+    def report(self, fact: Message) -> None:
         assert self.core.handle(fact, kit.NOW) == ()
 
-    # Wishes and orders.
+    # Signals and orders.
 
     @rule(
         symbol=SYMBOLS,
@@ -79,15 +79,15 @@ class GateMachine(RuleBasedStateMachine):
         is_operator=RARELY,
     )
     def wish_entry(self, symbol: str, strategy: str, lots: int | None, is_operator: bool) -> None:
-        self.wish(symbol, strategy, lots, is_entry=True, is_operator=is_operator)
+        self.signal(symbol, strategy, lots, is_entry=True, is_operator=is_operator)
 
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data(), lots=st.one_of(st.none(), st.integers(1, 40)), is_operator=RARELY)
     def wish_exit(self, data: st.DataObject, lots: int | None, is_operator: bool) -> None:
         strategy, symbol = data.draw(st.sampled_from(sorted(k for k, v in self.held.items() if v)))
-        self.wish(symbol, strategy, lots, is_entry=False, is_operator=is_operator)
+        self.signal(symbol, strategy, lots, is_entry=False, is_operator=is_operator)
 
-    def wish(
+    def signal(
         self, symbol: str, strategy: str, lots: int | None, *, is_entry: bool, is_operator: bool
     ) -> None:
         self.ids += 1
@@ -117,22 +117,22 @@ class GateMachine(RuleBasedStateMachine):
         closed = [k for k, p in self.parents.items() if p.is_closed]
         open_ = [k for k, p in self.parents.items() if not p.is_closed]
         name = data.draw(st.sampled_from(open_ + closed[-1:]))
-        ours = self.parents[name]
-        approved = ours.approved
-        ours.children += 1
+        local = self.parents[name]
+        approved = local.approved
+        local.children += 1
         lot = D("1e-9") if "/" in approved.intent.symbol else D(1)
         quantity = max((approved.quantity * share / 4).quantize(lot), lot)
         limit = approved.limit_price + (1 if is_worse else 0)
         order = kit.order(
-            f"{name}-{ours.children}", approved.intent.side, approved.intent.role, quantity, limit,
+            f"{name}-{local.children}", approved.intent.side, approved.intent.role, quantity, limit,
             strategy=approved.intent.strategy, symbol=approved.intent.symbol,
         )  # fmt: skip
-        taken = ours.told + sum(
+        taken = local.given_settings + sum(
             (c.may_add for c in self.orders.values() if c.order.intent_id == name), ZERO
         )
         verdict = self.ask(order)
         if isinstance(verdict, m.OrderApproved):
-            assert not ours.is_closed, "a closed parent draws on"
+            assert not local.is_closed, "a closed parent draws on"
             assert taken + quantity <= approved.quantity, "too many children"
             assert approved.intent.role is not Role.ENTRY or not is_worse
             self.orders[order.order_id] = Child(order)
@@ -166,26 +166,26 @@ class GateMachine(RuleBasedStateMachine):
         """What neither fills nor ends an order releases nothing."""
         name = self.live(data).order.order_id
         before = measure(self.core.book, "IBM")
-        self.tell(fact(name) if fact is m.OrderSent else fact(name, "test"))
+        self.report(fact(name) if fact is m.OrderSent else fact(name, "test"))
         assert measure(self.core.book, "IBM") == before
 
     @precondition(lambda self: any(c.is_live for c in self.orders.values()))
-    @rule(data=st.data(), share=st.integers(1, 4), is_told=st.booleans())
-    def fill(self, data: st.DataObject, share: int, is_told: bool) -> None:
+    @rule(data=st.data(), share=st.integers(1, 4), is_listed=st.booleans())
+    def fill(self, data: st.DataObject, share: int, is_listed: bool) -> None:
         child = self.live(data)
         lot = D("1e-9") if "/" in child.order.symbol else D(1)
         left = child.order.quantity - child.filled
         child.filled += (
             left if share == 4 else min(left, max((left * share / 4).quantize(lot), lot))
         )
-        if is_told or child.order.role is not Role.ENTRY or child.filled >= child.order.quantity:
+        if is_listed or child.order.role is not Role.ENTRY or child.filled >= child.order.quantity:
             self.tell_fill(child)
 
     def tell_fill(self, child: Child) -> None:
-        order, quantity = child.order, child.filled - child.told
+        order, quantity = child.order, child.filled - child.given_settings
         if not quantity:
             return
-        child.told = child.filled
+        child.given_settings = child.filled
         child.is_live = child.is_live and child.filled < order.quantity
         key = (order.strategy, order.symbol)
         self.held[key] = self.held.get(key, ZERO) + (
@@ -193,8 +193,8 @@ class GateMachine(RuleBasedStateMachine):
         )
         assert self.held[key] >= 0, f"{key} was sold short"
         if order.intent_id in self.parents:
-            self.parents[order.intent_id].told += quantity
-        self.tell(kit.fill(order, quantity, child.filled, PRICES[order.symbol]))
+            self.parents[order.intent_id].given_settings += quantity
+        self.report(kit.fill(order, quantity, child.filled, PRICES[order.symbol]))
 
     @precondition(lambda self: any(c.is_live for c in self.orders.values()))
     @rule(
@@ -217,15 +217,15 @@ class GateMachine(RuleBasedStateMachine):
             fact = m.OrderExpired(name, child.filled)
         else:
             fact = m.OrderCanceled(name, child.filled)
-        self.tell(fact)
+        self.report(fact)
         once = self.core.save()
-        self.tell(fact)
+        self.report(fact)
         assert self.core.save() == once, "released twice"
 
-    @precondition(lambda self: any(c.filled > c.told for c in self.orders.values()))
+    @precondition(lambda self: any(c.filled > c.given_settings for c in self.orders.values()))
     @rule(data=st.data())
     def tell_late(self, data: st.DataObject) -> None:
-        late = sorted(k for k, c in self.orders.items() if c.filled > c.told)
+        late = sorted(k for k, c in self.orders.items() if c.filled > c.given_settings)
         self.tell_fill(self.orders[data.draw(st.sampled_from(late))])
 
     @precondition(lambda self: any(not p.is_closed for p in self.parents.values()))
@@ -236,12 +236,12 @@ class GateMachine(RuleBasedStateMachine):
         self.close_one(data.draw(st.sampled_from(open_)))
 
     def close_one(self, name: str) -> None:
-        ours = self.parents[name]
-        ours.is_closed = True
-        said = ours.approved
-        self.tell(
+        local = self.parents[name]
+        local.is_closed = True
+        emitted = local.approved
+        self.report(
             m.IntentClosed(
-                name, said.intent.strategy, said.intent.symbol, said.intent.side, said.intent.role, said.quantity, ours.told,
+                name, emitted.intent.strategy, emitted.intent.symbol, emitted.intent.side, emitted.intent.role, emitted.quantity, local.given_settings,
                 ZERO, "test",
             )
         )  # fmt: skip
@@ -263,9 +263,9 @@ class GateMachine(RuleBasedStateMachine):
 
     def may_add(self, name: str) -> Decimal:
         """What a parent may still add by our own book."""
-        ours = self.parents[name]
-        if not ours.is_closed:
-            return ours.approved.quantity - ours.told
+        local = self.parents[name]
+        if not local.is_closed:
+            return local.approved.quantity - local.given_settings
         children = (c for c in self.orders.values() if c.order.intent_id == name)
         return sum((c.may_add for c in children), ZERO)
 
@@ -274,9 +274,11 @@ class GateMachine(RuleBasedStateMachine):
         worst = dict.fromkeys(PRICES, ZERO)
         for (_, symbol), quantity in self.held.items():
             worst[symbol] += quantity * PRICES[symbol]
-        for name, ours in self.parents.items():
-            if ours.approved.intent.role is Role.ENTRY:
-                worst[ours.approved.intent.symbol] += self.may_add(name) * ours.approved.limit_price
+        for name, local in self.parents.items():
+            if local.approved.intent.role is Role.ENTRY:
+                worst[local.approved.intent.symbol] += (
+                    self.may_add(name) * local.approved.limit_price
+                )
         assert all(value <= POSITION_MOST for value in worst.values()), worst
         assert sum(worst.values()) <= EXPOSURE_MOST, worst
 
@@ -297,9 +299,9 @@ class GateMachine(RuleBasedStateMachine):
     def the_gate_reserves_what_our_book_says(self) -> None:
         reserved = sum(
             (
-                self.may_add(name) * ours.approved.limit_price
-                for name, ours in self.parents.items()
-                if ours.approved.intent.role is Role.ENTRY
+                self.may_add(name) * local.approved.limit_price
+                for name, local in self.parents.items()
+                if local.approved.intent.role is Role.ENTRY
             ),
             ZERO,
         )
@@ -308,8 +310,10 @@ class GateMachine(RuleBasedStateMachine):
         assert exposure.reserved_usd == reserved
         assert exposure.equity_usd == CASH
         held = {key: q for key, q in self.held.items() if q}
-        theirs = {(who, s): q for s, h in self.core.book.positions.items() for who, q in h.items()}
-        assert theirs == held
+        reported = {
+            (who, s): q for s, h in self.core.book.positions.items() for who, q in h.items()
+        }
+        assert reported == held
 
     def teardown(self) -> None:
         """At rest nothing is reserved."""
@@ -317,8 +321,8 @@ class GateMachine(RuleBasedStateMachine):
             if child.is_live:
                 self.end_one(child, m.OrderCanceled)
             self.tell_fill(child)
-        for name, ours in self.parents.items():
-            if not ours.is_closed:
+        for name, local in self.parents.items():
+            if not local.is_closed:
                 self.close_one(name)
         assert self.core.book.orders == {}
         assert self.core.book.reservations == {}

@@ -73,17 +73,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.marks = {"IBM": 100.25, "AIG": 50.5, "BTC/USD": 64000.125}
         for symbol, price in self.marks.items():
             self.core.handle(m.Mark(symbol, price, price, NOW), NOW)
-        self.tell(m.BookAdopted(cash, (), "first start"))
+        self.report(m.BookAdopted(cash, (), "first start"))
 
-    def tell(self, fact: Message) -> None:
+    def report(self, fact: Message) -> None:
         """Let everyone hear a fact and what is said of it."""
-        self.trips.hear(fact)
+        self.trips.handle(fact)
         self.applied.apply(fact, NOW)
-        for said in self.core.handle(fact, NOW):
-            self.trips.hear(said)
-            self.applied.apply(said, NOW)
-            if isinstance(said, m.EquityMarked):
-                self.check_equity(said)
+        for emitted in self.core.handle(fact, NOW):
+            self.trips.handle(emitted)
+            self.applied.apply(emitted, NOW)
+            if isinstance(emitted, m.EquityMarked):
+                self.check_equity(emitted)
 
     def trade(self, key: Key, side: Side, quantity: Decimal, price: Decimal) -> None:
         sign = 1 if side is Side.BUY else -1
@@ -110,7 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.trade((strategy, symbol), side, quantity, price)
         self.trades.append(fact)
-        self.tell(fact)
+        self.report(fact)
 
     @precondition(lambda self: any(each.quantity for each in self.lots.values()))
     @rule(data=st.data(), times=st.sampled_from((1, 2)))
@@ -127,7 +127,7 @@ class LedgerMachine(RuleBasedStateMachine):
         fact = self.trades.pop(data.draw(st.integers(0, len(self.trades) - 1)))
         back = Side.SELL if fact.side is Side.BUY else Side.BUY
         self.trade((fact.strategy, fact.symbol), back, fact.quantity, fact.price)
-        self.tell(
+        self.report(
             m.TradeBusted(
                 fact.order_id, fact.execution_id, fact.strategy, fact.symbol, fact.side,
                 fact.quantity, fact.price,
@@ -150,13 +150,13 @@ class LedgerMachine(RuleBasedStateMachine):
             fact.order_id, fact.execution_id, fact.strategy, fact.symbol, fact.side,
             fact.quantity, fact.price,
         )  # fmt: skip
-        self.tell(bust)
+        self.report(bust)
 
     @rule(strategy=STRATEGIES, symbol=SYMBOLS, amount=st.decimals("0.0001", "50", places=4))
     def fee_in_dollars(self, strategy: str, symbol: str, amount: Decimal) -> None:
         self.cash -= Fraction(amount)
         self.lots[strategy, symbol].fees += Fraction(amount)
-        self.tell(m.FeeCharged("f", "o", strategy, symbol, "USD", amount, NOW))
+        self.report(m.FeeCharged("f", "o", strategy, symbol, "USD", amount, NOW))
 
     @rule(strategy=STRATEGIES, share=st.integers(1, 100))
     def fee_in_coins(self, strategy: str, share: int) -> None:
@@ -170,13 +170,13 @@ class LedgerMachine(RuleBasedStateMachine):
         value = Fraction(amount) * lots.last_price
         lots.trade(-Fraction(amount), lots.last_price)
         lots.fees += value  # the sale brought the value in, the fee takes it out again
-        self.tell(m.FeeCharged("f", "o", strategy, "BTC/USD", "BTC", amount, NOW))
+        self.report(m.FeeCharged("f", "o", strategy, "BTC/USD", "BTC", amount, NOW))
 
     @rule(amount=CENTS)
     def cash_moves(self, amount: Decimal) -> None:
         self.cash += Fraction(amount)
         self.capital += Fraction(amount)
-        self.tell(m.CashMoved("a", "CSD", amount, NOW))
+        self.report(m.CashMoved("a", "CSD", amount, NOW))
 
     @rule(symbol=st.sampled_from(("IBM", "AIG")), rates=RATIOS)
     def split(self, symbol: str, rates: tuple[int, int]) -> None:
@@ -193,7 +193,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 lots.last_price /= Fraction(*rates)
         self.trades = [each for each in self.trades if each.symbol != symbol]
         self.marks[symbol] /= float(ratio)
-        self.tell(m.CorporateAction("c", symbol, "split", ratio))
+        self.report(m.CorporateAction("c", symbol, "split", ratio))
 
     @rule(kind=st.sampled_from(("fee", "cash")), amount=CENTS)
     def explained_dollars(self, kind: str, amount: Decimal) -> None:
@@ -202,7 +202,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.capital += Fraction(amount)
         else:
             self.lots["", ""].fees -= Fraction(amount)
-        self.tell(m.DifferenceExplained(kind, "", "1", "2", "why", amount))
+        self.report(m.BreakExplained(kind, "", "1", "2", "why", amount))
 
     @precondition(lambda self: self.core.ledger.positions.open)
     @rule(data=st.data())
@@ -222,7 +222,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if not lots.quantity:
             lots.realized -= lots.cost
             lots.cost = Fraction(0)
-        self.tell(m.DifferenceExplained("fee_coins", key[1], "1", "2", "why", -gone))
+        self.report(m.BreakExplained("fee_coins", key[1], "1", "2", "why", -gone))
         lots.flow = lots.realized - lots.cost  # what is gone brought nothing in
 
     @rule(is_different=st.booleans(), extra=SHARES, price=PRICES)
@@ -247,7 +247,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 lots.cost = Fraction(row.quantity) * Fraction(price)
                 lots.flow = lots.realized - lots.cost
         self.trades = [each for each in self.trades if each.symbol in kept]
-        self.tell(m.BookAdopted(ledger.cash, rows, "accepted"))
+        self.report(m.BookAdopted(ledger.cash, rows, "accepted"))
         costs = sum((each.cost for each in self.lots.values()), Fraction(0))
         fees = sum((each.fees for each in self.lots.values()), Fraction(0))
         realized = sum((each.realized for each in self.lots.values()), Fraction(0))
@@ -256,7 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(symbol=SYMBOLS, price=st.floats(1, 70_000))
     def mark(self, symbol: str, price: float) -> None:
         self.marks[symbol] = price
-        self.tell(m.Mark(symbol, price, price, NOW))
+        self.report(m.Mark(symbol, price, price, NOW))
 
     @rule()
     def restart(self) -> None:
@@ -317,11 +317,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def round_trips_sum_to_realized_profit(self) -> None:
-        told = sum((each.realized_usd for each in self.trips.closed), Decimal(0))
-        told += sum((each.realized for each in self.trips._open.values()), Decimal(0))
-        assert told == self.core.ledger.realized
+        settings = sum((each.realized_usd for each in self.trips.closed), Decimal(0))
+        settings += sum((each.realized for each in self.trips._open.values()), Decimal(0))
+        assert settings == self.core.ledger.realized
 
-    def check_equity(self, said: m.EquityMarked) -> None:
+    def check_equity(self, message: m.EquityMarked) -> None:
         value = sum(
             (
                 h.quantity * Decimal(repr(self.marks[key[1]]))
@@ -329,11 +329,11 @@ class LedgerMachine(RuleBasedStateMachine):
             ),
             Decimal(0),
         )
-        assert said.equity_usd == said.cash_usd + value
-        assert said.fees_usd == self.core.ledger.fees
-        earned = said.realized_usd + said.unrealized_usd - said.fees_usd
-        assert abs(said.equity_usd - self.core.ledger.capital - earned) < Decimal("0.00000001")
-        assert msgspec.json.decode(msgspec.json.encode(said), type=m.EquityMarked) == said
+        assert message.equity_usd == message.cash_usd + value
+        assert message.fees_usd == self.core.ledger.fees
+        earned = message.realized_usd + message.unrealized_usd - message.fees_usd
+        assert abs(message.equity_usd - self.core.ledger.capital - earned) < Decimal("0.00000001")
+        assert msgspec.json.decode(msgspec.json.encode(message), type=m.EquityMarked) == message
 
 
 TestLedger: Any = LedgerMachine.TestCase

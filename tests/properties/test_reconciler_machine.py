@@ -39,29 +39,29 @@ class ReconcilerMachine(RuleBasedStateMachine):
     @initialize(cash=st.decimals("1000", "99999", places=2))
     def open(self, cash: Decimal) -> None:
         self.core = ReconcilerCore()
-        self.folded = ReconcilerCore()
+        self.applied = ReconcilerCore()
         self.cash = cash
         self.held: dict[str, Decimal] = {}
         self.orders: dict[str, m.BrokerOrder] = {}
         self.untold: dict[str, Decimal] = {}
         """Symbol or "" for cash -> what moved and nobody said."""
-        self.strangers: set[str] = set()
+        self.external_ids: set[str] = set()
         self.missing: set[str] = set()
         self.ids = 0
-        said = self.look()
-        assert [type(each) for each in said] == [m.BookAdopted, m.BooksAgreed]
+        emitted = self.look()
+        assert [type(each) for each in emitted] == [m.BookAdopted, m.BooksAgreed]
 
-    def tell(self, message: Message) -> list[Message]:
-        said = list(self.core.handle(message, NOW))
-        for each in (message, *said):
-            self.folded.apply(each, NOW)
-        return said
+    def report(self, message: Message) -> list[Message]:
+        emitted = list(self.core.handle(message, NOW))
+        for each in (message, *emitted):
+            self.applied.apply(each, NOW)
+        return emitted
 
     def look(self) -> list[Message]:
         """Let the core compare the broker's books with its own."""
         rows = tuple(m.BrokerPosition(s, q, D(10)) for s, q in sorted(self.held.items()) if q)
         orders = tuple(self.orders[name] for name in sorted(self.orders))
-        return self.tell(
+        return self.report(
             m.BrokerSnapshot("period", self.cash, self.cash, self.cash, rows, orders, NOW)
         )
 
@@ -74,22 +74,22 @@ class ReconcilerMachine(RuleBasedStateMachine):
     def place(self, symbol: str, quantity: Decimal, price: Decimal) -> None:
         self.ids += 1
         name = f"g-e-sma-{self.ids}-1"
-        self.tell(
+        self.report(
             order_approved(
                 name, name[:-2], "sma", symbol, Side.BUY, Role.ENTRY, quantity, OrderType.LIMIT,
                 price, TimeInForce.DAY, NOW,
             )
         )  # fmt: skip
-        self.tell(m.OrderAccepted(name, "b"))
+        self.report(m.OrderAccepted(name, "b"))
         self.orders[name] = m.BrokerOrder(name, "b", symbol, Side.BUY, quantity, ZERO, "new")
 
-    def ours(self) -> list[str]:
-        return sorted(self.orders.keys() - self.strangers)
+    def local(self) -> list[str]:
+        return sorted(self.orders.keys() - self.external_ids)
 
-    @precondition(lambda self: self.ours())
+    @precondition(lambda self: self.local())
     @rule(data=st.data(), price=PRICES, is_whole=st.booleans(), dearer=st.integers(0, 4))
     def fill(self, data: st.DataObject, price: Decimal, is_whole: bool, dearer: int) -> None:
-        self.fill_one(data.draw(st.sampled_from(self.ours())), price, is_whole, dearer)
+        self.fill_one(data.draw(st.sampled_from(self.local())), price, is_whole, dearer)
 
     @rule(quantity=SHARES, price=PRICES, dearer=st.integers(0, 4))
     def buy_coins(self, quantity: Decimal, price: Decimal, dearer: int) -> None:
@@ -110,7 +110,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
             self.orders[order.order_id] = m.BrokerOrder(
                 order.order_id, "b", order.symbol, Side.BUY, order.quantity, total, "partially_filled"
             )  # fmt: skip
-        self.tell(
+        self.report(
             m.OrderFilled(
                 order.order_id, "b", f"x{self.ids}-{total}", order.order_id[:-2], "sma",
                 order.symbol, Side.BUY, Role.ENTRY, quantity, price, total, order.quantity, NOW,
@@ -120,20 +120,20 @@ class ReconcilerMachine(RuleBasedStateMachine):
             estimate = quantity * D("0.0025")
             self.move(order.symbol, -estimate * dearer / 4)
             fee = m.FeeCharged("f", order.order_id, "sma", order.symbol, "BTC", estimate, NOW)
-            self.tell(fee)
+            self.report(fee)
             agreed = self.look() if not self.is_disturbed() else []
             assert not agreed or isinstance(agreed[-1], m.BooksAgreed), agreed
 
-    @precondition(lambda self: self.ours())
+    @precondition(lambda self: self.local())
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        order = self.orders.pop(data.draw(st.sampled_from(self.ours())))
-        self.tell(m.OrderCanceled(order.order_id, order.cumulative))
+        order = self.orders.pop(data.draw(st.sampled_from(self.local())))
+        self.report(m.OrderCanceled(order.order_id, order.cumulative))
 
     @rule(amount=st.decimals("-300", "300", places=2))
     def deposit(self, amount: Decimal) -> None:
         self.cash += amount
-        self.tell(m.CashMoved("a", "CSD", amount, NOW))
+        self.report(m.CashMoved("a", "CSD", amount, NOW))
 
     # What nobody tells.
 
@@ -154,13 +154,13 @@ class ReconcilerMachine(RuleBasedStateMachine):
     def order_by_hand(self) -> None:
         self.ids += 1
         name = f"by-hand-{self.ids}"
-        self.strangers.add(name)
+        self.external_ids.add(name)
         self.orders[name] = m.BrokerOrder(name, "h", "IBM", Side.BUY, D(1), ZERO, "new")
 
-    @precondition(lambda self: self.ids % 3 == 0 and self.ours())
+    @precondition(lambda self: self.ids % 3 == 0 and self.local())
     @rule(data=st.data())
     def lose_order(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(self.ours()))
+        name = data.draw(st.sampled_from(self.local()))
         del self.orders[name]
         self.missing.add(name)
 
@@ -170,21 +170,21 @@ class ReconcilerMachine(RuleBasedStateMachine):
         tolerated = self.core._book.state.tolerated_orders
         is_cash = abs(self.untold.get("", ZERO)) > D("0.01")
         moved = any(q for key, q in self.untold.items() if key)
-        strangers = self.strangers & self.orders.keys() - tolerated
-        return bool(is_cash or moved or strangers or self.missing)
+        external_ids = self.external_ids & self.orders.keys() - tolerated
+        return bool(is_cash or moved or external_ids or self.missing)
 
     @rule()
     def compare(self) -> None:
         """Explained differences are gone with the answer, unexplained ones stand and block."""
         was_disturbed = self.is_disturbed()
-        standing = set(self.core._book.state.standing)
-        said = self.look()
-        open_ = [each for each in said if isinstance(each, m.DifferenceUnexplained)]
-        is_agreed = any(isinstance(each, m.BooksAgreed) for each in said)
-        assert is_agreed is not was_disturbed, said
+        open_breaks = set(self.core._book.state.open_breaks)
+        emitted = self.look()
+        open_ = [each for each in emitted if isinstance(each, m.BreakOpened)]
+        is_agreed = any(isinstance(each, m.BooksAgreed) for each in emitted)
+        assert is_agreed is not was_disturbed, emitted
         if was_disturbed:
-            assert open_ or standing, "an unexplained difference is said, or was"
-            assert not [e for e in self.look() if isinstance(e, m.DifferenceUnexplained)], "once"
+            assert open_ or open_breaks, "an unexplained difference is said, or was"
+            assert not [e for e in self.look() if isinstance(e, m.BreakOpened)], "once"
         else:
             assert not open_
             assert [type(each) for each in self.look()] == [m.BooksAgreed], "it vanished"
@@ -196,7 +196,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
         shown = self.core._book.state.latest
         assert shown is not None
         self.look()
-        adopted, agreed = self.tell(m.OperatorAsked(Ask.ACCEPT, "ann", "known"))
+        adopted, agreed = self.report(m.OperatorAsked(Ask.ACCEPT, "ann", "known"))
         assert isinstance(adopted, m.BookAdopted)
         assert isinstance(agreed, m.BooksAgreed)
         assert adopted.cash == self.cash
@@ -214,15 +214,15 @@ class ReconcilerMachine(RuleBasedStateMachine):
         self.look()
         shown = self.cash
         self.cash -= amount
-        told = data.draw(st.sampled_from((ZERO, D(7))))
-        self.deposit(told)
-        adopted, _ = self.tell(m.OperatorAsked(Ask.ACCEPT, "ann", "known"))
+        settings = data.draw(st.sampled_from((ZERO, D(7))))
+        self.deposit(settings)
+        adopted, _ = self.report(m.OperatorAsked(Ask.ACCEPT, "ann", "known"))
         assert isinstance(adopted, m.BookAdopted)
-        assert adopted.cash == shown + told
+        assert adopted.cash == shown + settings
         self.untold = {"": -amount}
         self.missing.clear()
-        said = self.look()
-        assert [type(each) for each in said] == [m.DifferenceUnexplained], said
+        emitted = self.look()
+        assert [type(each) for each in emitted] == [m.BreakOpened], emitted
 
     @rule()
     def restart(self) -> None:
@@ -238,7 +238,7 @@ class ReconcilerMachine(RuleBasedStateMachine):
 
     @invariant()
     def folded_from_the_log_it_is_the_same(self) -> None:
-        assert self.folded.save() == self.core.save()
+        assert self.applied.save() == self.core.save()
 
 
 TestReconciler: Any = ReconcilerMachine.TestCase
@@ -270,10 +270,10 @@ class Moving(Answers):
     def fill(self) -> None:
         assert self.edge is not None
         self.filled += 1
-        record = self.edge.desk.known.get("g-e-sma-1-1")
+        record = self.edge.state.known.get("g-e-sma-1-1")
         assert record is not None
         view = read_order(as_json(self.listed()[0]))
-        self.edge.desk.say_facts(facts_of(record, view, NOW))
+        self.edge.state.publish_facts(facts_of(record, view, NOW))
 
     async def request(
         self,
@@ -307,15 +307,15 @@ def test_a_reading_in_which_an_order_moved_is_never_compared(moments: set[int]) 
         network = Moving(moments)
         edge = network.edge = Edge(network, READ_THRICE)
         for order_id in ("g-e-sma-1-1", "g-e-sma-2-1"):
-            edge.desk.known.apply(m.OrderAccepted(order_id, f"b-{order_id}"), NOW)
+            edge.state.known.apply(m.OrderAccepted(order_id, f"b-{order_id}"), NOW)
         snapshot = await edge.snapshots.take("start")
-        await edge.desk.stop()
+        await edge.state.stop()
         spans = pairwise([*network.readings, network.asked + 1])
         *repeated, last = [any(first <= n < end for n in moments) for first, end in spans]
         assert all(repeated), "only a reading in which something moved is repeated"
         assert last is (snapshot is None), "and never believed"
         if snapshot is None:
-            assert len(repeated) + 1 == edge.desk.settings.snapshot_tries_max
+            assert len(repeated) + 1 == edge.state.settings.snapshot_tries_max
             return
         # All that it shows is of one moment, and of the latest.
         shown = {row.symbol: row.quantity for row in snapshot.positions}.get("IBM", ZERO)

@@ -25,11 +25,11 @@ from tests.properties.effort import effort
 from tests.risk import kit
 from tests.router.line import PRICES, SECOND, Line
 from tradingd import messages as m
-from tradingd.broker.alpaca_wire import OrderView
+from tradingd.broker.alpaca_wire import BrokerOrderView
 from tradingd.broker.facts import facts_of
-from tradingd.broker.known import KnownOrders
+from tradingd.broker.order_store import OrderStore
 from tradingd.messages import Level, Message, Role, Side
-from tradingd.router.algos.twap import Plan
+from tradingd.router.algos.twap import TwapSchedule
 from tradingd.router.core import RouterCore
 from tradingd.router.lifecycle import TERMINAL
 
@@ -58,10 +58,10 @@ class Truth:
             else ZERO
         )
 
-    def view(self) -> OrderView:
+    def view(self) -> BrokerOrderView:
         order = self.order
         price = D(str(PRICES[order.order.symbol])) if self.filled else ZERO
-        return OrderView(
+        return BrokerOrderView(
             order.order_id, "b-" + order.order_id, order.order.symbol, order.order.side.value, self.status,
             order.order.order_type.value, order.order.quantity, self.filled, price, order.order.limit_price, 0, "",
         )  # fmt: skip
@@ -71,7 +71,7 @@ class Wired(Line):
     """A line whose broker speaks in pictures; the edge's book hears every fact."""
 
     def __init__(self) -> None:
-        self.known = KnownOrders()
+        self.known = OrderStore()
         self.truth: dict[str, Truth] = {}
         self.wanted: list[str] = []
         super().__init__(0, is_calm=True)
@@ -88,12 +88,12 @@ class Wired(Line):
 
 
 class RouterMachine(RuleBasedStateMachine):
-    """Wishes, time, levels; and pictures in any order."""
+    """Signals, time, levels; and pictures in any order."""
 
     @initialize()
     def open(self) -> None:
         self.line = Wired()
-        self.stream: list[OrderView] = []
+        self.stream: list[BrokerOrderView] = []
         self.sent: set[str] = set()
         self.ended: set[str] = set()
         self.filled: dict[str, Decimal] = {}
@@ -105,21 +105,21 @@ class RouterMachine(RuleBasedStateMachine):
         assert isinstance(core, RouterCore)
         return core
 
-    # What the house wants.
+    # What the system wants.
 
     @rule(symbol=SYMBOLS, algorithm=ALGORITHMS, quantity=st.integers(1, 45))
     def enter(self, symbol: str, algorithm: str | None, quantity: int) -> None:
-        self.wish(symbol, algorithm, quantity, is_entry=True)
+        self.signal(symbol, algorithm, quantity, is_entry=True)
 
     @precondition(lambda self: any(each.filled for each in self.line.truth.values()))
     @rule(symbol=SYMBOLS, algorithm=ALGORITHMS, quantity=st.integers(1, 20))
     def leave(self, symbol: str, algorithm: str | None, quantity: int) -> None:
-        self.wish(symbol, algorithm, quantity, is_entry=False)
+        self.signal(symbol, algorithm, quantity, is_entry=False)
 
-    def wish(self, symbol: str, algorithm: str | None, quantity: int, *, is_entry: bool) -> None:
+    def signal(self, symbol: str, algorithm: str | None, quantity: int, *, is_entry: bool) -> None:
         self.ids += 1
         price = PRICES[symbol]
-        self.line.say(
+        self.line.emit(
             "strategy",
             kit.intent(
                 f"g-e-sma-{1_000_000 + self.ids}", Side.BUY if is_entry else Side.SELL,
@@ -139,7 +139,7 @@ class RouterMachine(RuleBasedStateMachine):
         for key, fires_at in list(self.line.timers.items()):
             if fires_at <= self.line.now:
                 del self.line.timers[key]
-                self.line.say("timers", m.TimerFired("router", key, fires_at))
+                self.line.emit("timers", m.TimerFired("router", key, fires_at))
         self.line.settle()
 
     @precondition(lambda self: self.ids % 5 == 4)
@@ -149,7 +149,7 @@ class RouterMachine(RuleBasedStateMachine):
         )
     )
     def change_level(self, level: Level) -> None:
-        self.line.say("supervisor", m.LevelChanged(level, ()))
+        self.line.emit("supervisor", m.LevelChanged(level, ()))
         self.line.settle()
 
     # What the broker does.
@@ -163,9 +163,9 @@ class RouterMachine(RuleBasedStateMachine):
         """All that waits leaves; the reply of some is lost."""
         for name in sorted(self.line.truth.keys() - self.sent):
             self.sent.add(name)
-            self.line.say("broker", m.OrderSent(name))
+            self.line.emit("broker", m.OrderSent(name))
             if is_lost:
-                self.line.say("broker", m.OrderUnknown(name, "time-out"))
+                self.line.emit("broker", m.OrderUnknown(name, "time-out"))
             self.stream.append(self.line.truth[name].view())
         self.line.settle()
 
@@ -191,11 +191,11 @@ class RouterMachine(RuleBasedStateMachine):
 
     # What we hear of it.
 
-    def hear(self, view: OrderView) -> None:
+    def handle(self, view: BrokerOrderView) -> None:
         record = self.line.known.get(view.order_id)
         assert record is not None
         for fact in facts_of(record, view, self.line.now):
-            self.line.say("broker", fact)
+            self.line.emit("broker", fact)
         self.line.settle()
 
     @precondition(lambda self: self.stream)
@@ -203,7 +203,7 @@ class RouterMachine(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject, is_kept: bool) -> None:
         """Any picture may come next, and come again."""
         n = data.draw(st.integers(0, len(self.stream) - 1))
-        self.hear(self.stream[n])
+        self.handle(self.stream[n])
         if not is_kept:
             del self.stream[n]
 
@@ -215,14 +215,14 @@ class RouterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def read_again(self, data: st.DataObject) -> None:
-        self.hear(self.line.truth[data.draw(st.sampled_from(sorted(self.sent)))].view())
+        self.handle(self.line.truth[data.draw(st.sampled_from(sorted(self.sent)))].view())
 
     @rule()
     def reconnect(self) -> None:
         """The gap is read: every order as it stands."""
         self.stream.clear()
         for name in sorted(self.sent):
-            self.hear(self.line.truth[name].view())
+            self.handle(self.line.truth[name].view())
         self.agrees()
 
     def agrees(self) -> None:
@@ -238,7 +238,7 @@ class RouterMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_goes_backwards(self) -> None:
-        live = self.router.desk.orders
+        live = self.router.state.orders
         for name, order in live.items():
             assert name not in self.ended, f"{name} came back"
             assert order.state not in TERMINAL
@@ -248,18 +248,18 @@ class RouterMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_share_is_told_once(self) -> None:
-        told: dict[str, Decimal] = {}
+        given: dict[str, Decimal] = {}
         for _, _, fact in self.line.log:
             if isinstance(fact, m.OrderFilled):
-                told[fact.order_id] = told.get(fact.order_id, ZERO) + fact.quantity
-                assert told[fact.order_id] == fact.cumulative
-        for name, quantity in told.items():
+                given[fact.order_id] = given.get(fact.order_id, ZERO) + fact.quantity
+                assert given[fact.order_id] == fact.cumulative
+        for name, quantity in given.items():
             assert quantity <= self.line.truth[name].filled, name
 
     @invariant()
     def children_stay_within_their_parent_and_plan(self) -> None:
         """By the broker's truth, not by what we heard of it."""
-        for parent in self.router.desk.parents.values():
+        for parent in self.router.state.parents.values():
             children = [
                 each
                 for each in self.line.truth.values()
@@ -282,9 +282,9 @@ class RouterMachine(RuleBasedStateMachine):
     def the_gate_counts_what_the_broker_may_still_fill(self) -> None:
         risk: Any = self.line.cores["risk"]
         for name, truth in self.line.truth.items():
-            heard = self.line.known.get(name)
-            assert heard is not None
-            if truth.may_add and not heard.is_terminal:
+            received = self.line.known.get(name)
+            assert received is not None
+            if truth.may_add and not received.is_terminal:
                 assert risk.book.orders[name].remaining >= truth.may_add, name
 
     def teardown(self) -> None:
@@ -300,9 +300,9 @@ class RouterMachine(RuleBasedStateMachine):
                 truth.status = "canceled"
             self.reconnect()
             self.wait(30)
-            if not self.router.desk.parents and not self.router.desk.orders:
+            if not self.router.state.parents and not self.router.state.orders:
                 break
-        entries = [p for p in self.router.desk.parents.values() if p.role is Role.ENTRY]
+        entries = [p for p in self.router.state.parents.values() if p.role is Role.ENTRY]
         assert entries == []
         assert self.line.recovered() == {
             name: core.save() for name, core in self.line.cores.items()
@@ -318,12 +318,12 @@ def test_a_plan_that_runs_ahead_of_its_time_is_caught(
     slots: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug put in on purpose: what the machine cannot see, it does not assert."""
-    slot_of = Plan.slot_of
+    slot_of = TwapSchedule.slot_of
 
-    def ahead(plan: Plan, now: int) -> int:
+    def ahead(plan: TwapSchedule, now: int) -> int:
         return min(slot_of(plan, now) + slots, plan.slots - 1)
 
-    monkeypatch.setattr(Plan, "slot_of", ahead)
-    told = settings(effort(80, 60), phases=[Phase.generate], report_multiple_bugs=False)
+    monkeypatch.setattr(TwapSchedule, "slot_of", ahead)
+    given = settings(effort(80, 60), phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError, match="ahead of its schedule"):
-        run_state_machine_as_test(RouterMachine, settings=told)
+        run_state_machine_as_test(RouterMachine, settings=given)

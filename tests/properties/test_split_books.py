@@ -1,4 +1,4 @@
-"""A split at odd rates: every book of the house divides it alike, and together they have what the broker has."""
+"""A split at odd rates: every book of the system divides it alike, and together they have what the broker has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.properties.effort import effort
 from tests.risk import kit
 from tests.support.settings import router_settings
 from tradingd import messages as m
-from tradingd.broker.known import KnownOrders
+from tradingd.broker.order_store import OrderStore
 from tradingd.instruments.money import SHARE_STEP, after_split
 from tradingd.messages import Message, Role, Side
 from tradingd.portfolio.core import PortfolioCore, PortfolioSettings
@@ -60,7 +60,7 @@ def test_every_book_divides_a_split_alike(
     holders: dict[str, Decimal], rates: tuple[int, int]
 ) -> None:
     risk, router = RiskCore(kit.limits()), RouterCore(router_settings())
-    ledger, view, known = PortfolioCore(PortfolioSettings()), PositionViews(), KnownOrders()
+    ledger, view, known = PortfolioCore(PortfolioSettings()), PositionViews(), OrderStore()
     facts: list[Message] = [a_fill(owner, quantity) for owner, quantity in holders.items()]
     ratio = D(rates[0]) / D(rates[1])
     facts.append(m.CorporateAction("a", "IBM", "split", ratio))
@@ -70,7 +70,7 @@ def test_every_book_divides_a_split_alike(
         known.apply(fact, kit.NOW)
         view.apply(fact)
     after = {owner: part for owner, part in split_among(holders, ratio).items() if part}
-    in_router = router.desk.holdings.positions.get("IBM", {})
+    in_router = router.state.holdings.positions.get("IBM", {})
     assert risk.book.positions.get("IBM", {}) == after
     assert {owner: held.quantity for owner, held in in_router.items()} == after
     assert {
@@ -84,18 +84,18 @@ def test_every_book_divides_a_split_alike(
 @effort(100)
 @given(SHARES, SHARES, RATES)
 def test_a_split_leaves_another_hand_its_own(
-    ours: Decimal, theirs: Decimal, rates: tuple[int, int]
+    local: Decimal, reported: Decimal, rates: tuple[int, int]
 ) -> None:
-    """Where the policy ignores another hand, its part of a symbol is split with ours, and nothing differs."""
+    """Where the policy ignores external orders, its part of a symbol is split with ours, and nothing differs."""
     ratio = D(rates[0]) / D(rates[1])
-    core = ReconcilerCore(ReconcilerSettings(foreign="ignore"))
-    core.handle(a_snapshot(theirs), kit.NOW)
-    core.handle(a_fill("sma", ours), kit.NOW)
+    core = ReconcilerCore(ReconcilerSettings(external="ignore"))
+    core.handle(a_snapshot(reported), kit.NOW)
+    core.handle(a_fill("sma", local), kit.NOW)
     core.handle(m.RunStarted("g", "2", "", "", ""), kit.NOW)
     core.handle(m.CorporateAction("a", "IBM", "split", ratio), kit.NOW)
-    cash = CASH - ours * 10
-    said = core.handle(a_snapshot(after_split(ours + theirs, ratio), cash), kit.NOW)
-    assert [type(each) for each in said] == [m.BooksAgreed], said
+    cash = CASH - local * 10
+    emitted = core.handle(a_snapshot(after_split(local + reported, ratio), cash), kit.NOW)
+    assert [type(each) for each in emitted] == [m.BooksAgreed], emitted
 
 
 def a_snapshot(quantity: Decimal, cash: Decimal = CASH) -> m.BrokerSnapshot:

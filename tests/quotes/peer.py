@@ -24,10 +24,10 @@ Route = Callable[[dict[str, str]], Reply]
 
 
 class Peer:
-    """Both ends of one socket: the port for the feed, `say` and `end` for the script."""
+    """Both ends of one socket: the port for the feed, `publish` and `end` for the script."""
 
     def __init__(self, *, is_text: bool = False) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.is_closed = False
         self._is_text = is_text
         self._frames: asyncio.Queue[str | bytes | SocketClosed] = asyncio.Queue()
@@ -37,9 +37,9 @@ class Peer:
 
     async def send(self, frame: str | bytes) -> None:
         if isinstance(frame, str):
-            self.heard.append(msgspec.json.decode(frame))
+            self.received.append(msgspec.json.decode(frame))
         else:
-            self.heard.append(msgspec.msgpack.decode(frame))
+            self.received.append(msgspec.msgpack.decode(frame))
         self._asked.set()
 
     async def receive(self) -> str | bytes:
@@ -54,9 +54,9 @@ class Peer:
 
     # The script
 
-    def say(self, *points: Mapping[str, object]) -> None:
-        text = msgspec.json.encode(points).decode() if self._is_text else None
-        self._frames.put_nowait(text or msgspec.msgpack.encode(points))
+    def publish(self, *batch: Mapping[str, object]) -> None:
+        text = msgspec.json.encode(batch).decode() if self._is_text else None
+        self._frames.put_nowait(text or msgspec.msgpack.encode(batch))
 
     def say_raw(self, frame: bytes) -> None:
         self._frames.put_nowait(frame)
@@ -65,20 +65,20 @@ class Peer:
         self._frames.put_nowait(SocketClosed(code, "gone"))
 
     async def asked(self) -> dict[str, Any]:
-        while not self.heard:
+        while not self.received:
             self._asked.clear()
             await self._asked.wait()
-        return self.heard.pop(0)
+        return self.received.pop(0)
 
     async def welcome(self) -> dict[str, Any]:
         """Play the whole handshake; return what was subscribed to."""
-        self.say({"T": "success", "msg": "connected"})
+        self.publish({"T": "success", "msg": "connected"})
         auth = await self.asked()
         assert auth == {"action": "auth", "key": "key", "secret": "secret"}
-        self.say({"T": "success", "msg": "authenticated"})
+        self.publish({"T": "success", "msg": "authenticated"})
         wanted = await self.asked()
         assert wanted.pop("action") == "subscribe"
-        self.say({"T": "subscription", **wanted, "news": []})
+        self.publish({"T": "subscription", **wanted, "news": []})
         return wanted
 
 
@@ -155,13 +155,13 @@ class Ear:
     """The bus as the feed sees it: remembers, and lets a test wait for what is said."""
 
     def __init__(self) -> None:
-        self.said: list[Message] = []
+        self.published: list[Message] = []
         self.room = True
         self._news = asyncio.Event()
 
     def publish(self, source: str, message: Message) -> object:
         assert source == "feed"
-        self.said.append(message)
+        self.published.append(message)
         self._news.set()
         return None
 
@@ -169,7 +169,7 @@ class Ear:
         return self.room
 
     def of(self, *kinds: type[T]) -> list[T]:
-        return [message for message in self.said if isinstance(message, kinds)]
+        return [message for message in self.published if isinstance(message, kinds)]
 
     async def until(self, kind: type[Message], count: int = 1) -> Message:
         """Wait until so many of a kind were said; return the last."""

@@ -72,12 +72,12 @@ async def running(
         await network.close()
 
 
-def then(*points: dict[str, object], end: int | None = None) -> Script:
+def then(*batch: dict[str, object], end: int | None = None) -> Script:
     """Shake hands, say the points in one frame, and perhaps close."""
 
     async def script(peer: Peer) -> None:
         await peer.welcome()
-        peer.say(*points)
+        peer.publish(*batch)
         if end is not None:
             peer.end(end)
 
@@ -86,12 +86,12 @@ def then(*points: dict[str, object], end: int | None = None) -> Script:
 
 def refusing(code: int, *, at_subscription: bool = False) -> Script:
     async def script(peer: Peer) -> None:
-        peer.say({"T": "success", "msg": "connected"})
+        peer.publish({"T": "success", "msg": "connected"})
         await peer.asked()
         if at_subscription:
-            peer.say({"T": "success", "msg": "authenticated"})
+            peer.publish({"T": "success", "msg": "authenticated"})
             await peer.asked()
-        peer.say({"T": "error", "code": code, "msg": "no"})
+        peer.publish({"T": "error", "code": code, "msg": "no"})
 
     return script
 
@@ -100,8 +100,8 @@ async def test_connected_is_said_after_the_acknowledgement_and_before_the_first_
     network = ScriptedNetwork(then(quote_point("BTC/USD", 50_000.0, OPEN - 7)))
     async with running(network) as (feed, ear):
         assert await ear.until(Quote) == Quote("BTC/USD", 50_000.0, 100, 50_001.0, 200, OPEN - 7)
-        assert ear.said[-2:-1] == [FeedConnected(Market.CRYPTO)]
-        assert feed.intake.quotes == feed.intake.door.admitted == 1
+        assert ear.published[-2:-1] == [FeedConnected(Market.CRYPTO)]
+        assert feed.handler.quotes == feed.handler.quote_filter.admitted == 1
     assert network.connects == [
         (FeedSettings(**QUICK).crypto_stream_url, {"Content-Type": "application/msgpack"})
     ]
@@ -239,18 +239,18 @@ async def test_unknown_and_unreadable_points_cost_only_themselves() -> None:
     async def script(peer: Peer) -> None:
         await peer.welcome()
         peer.say_raw(b"\xc1 no msgpack")
-        peer.say({"T": "zz", "S": "IBM"}, {**quote_point("BTC/USD"), "bp": "high"})
-        peer.say({"T": "zz"}, quote_point("BTC/USD"), {**quote_point("BTC/USD"), "t": 17})
+        peer.publish({"T": "zz", "S": "IBM"}, {**quote_point("BTC/USD"), "bp": "high"})
+        peer.publish({"T": "zz"}, quote_point("BTC/USD"), {**quote_point("BTC/USD"), "t": 17})
 
     async with running(ScriptedNetwork(script)) as (feed, ear):
         await ear.until(Quote)
-        assert feed.intake.unread == 5
+        assert feed.handler.unread == 5
         assert len(ear.of(Quote)) == 1
         assert ear.of(FeedLost) == []
 
 
 async def test_bad_quotes_are_counted_by_reason_and_not_said() -> None:
-    points = [
+    batch = [
         {**quote_point("BTC/USD"), "bp": 101.0},
         {**quote_point("BTC/USD"), "bp": 0},
         {**quote_point("BTC/USD"), "ap": float("nan")},
@@ -261,9 +261,11 @@ async def test_bad_quotes_are_counted_by_reason_and_not_said() -> None:
         quote_point("BTC/USD", at=OPEN + 60 * SECOND),
         quote_point("BTC/USD", 99.5),
     ]
-    async with running(ScriptedNetwork(then(*points))) as (feed, ear):
+    async with running(ScriptedNetwork(then(*batch))) as (feed, ear):
         await ear.until(Quote, 2)
-        counts = {reason: count for reason, count in feed.intake.door.counts.items() if count}
+        counts = {
+            reason: count for reason, count in feed.handler.quote_filter.counts.items() if count
+        }
         assert counts == {
             "crossed": 1, "not_positive": 1, "not_finite": 1, "unknown_symbol": 1, "spike": 1,
             "out_of_order": 1, "future": 1,
@@ -271,7 +273,7 @@ async def test_bad_quotes_are_counted_by_reason_and_not_said() -> None:
 
 
 async def test_trades_bars_and_halts_come_in() -> None:
-    points: list[dict[str, object]] = [
+    batch: list[dict[str, object]] = [
         {"T": "t", "S": "IBM", "i": 1, "x": "Q", "p": 99.5, "s": 10, "t": ext_of(OPEN), "z": "C"},
         {"T": "b", "S": "IBM", "o": 1.0, "h": 2.0, "l": 1.0, "c": 1.5, "v": 7, "n": 1, "vw": 1.2,
          "t": ext_of(OPEN - 60 * SECOND)},
@@ -281,7 +283,7 @@ async def test_trades_bars_and_halts_come_in() -> None:
         {"T": "s", "S": "IBM", "sc": "T", "sm": "Trading Resumption", "t": ext_of(OPEN), "z": "C"},
         {"T": "c", "S": "IBM", "t": ext_of(OPEN)},
     ]  # fmt: skip
-    async with running(ScriptedNetwork(then(*points)), symbols=("IBM",)) as (feed, ear):
+    async with running(ScriptedNetwork(then(*batch)), symbols=("IBM",)) as (feed, ear):
         await ear.until(SymbolHalted, 2)
         assert ear.of(Trade, BarReceived, SymbolHalted) == [
             Trade("IBM", 99.5, 10.0, OPEN),
@@ -289,31 +291,31 @@ async def test_trades_bars_and_halts_come_in() -> None:
             SymbolHalted("IBM", is_halted=True, reason="News"),
             SymbolHalted("IBM", is_halted=False, reason="Trading Resumption"),
         ]
-        assert feed.intake.ignored == 1
+        assert feed.handler.ignored == 1
 
 
 async def test_a_status_nobody_knows_is_recorded_once_and_halts_nothing() -> None:
-    points: list[dict[str, object]] = [
+    batch: list[dict[str, object]] = [
         {"T": "s", "S": "IBM", "sc": code, "sm": "?", "t": ext_of(OPEN)} for code in "ZZYH"
     ]
-    async with running(ScriptedNetwork(then(*points)), symbols=("IBM",)) as (feed, ear):
+    async with running(ScriptedNetwork(then(*batch)), symbols=("IBM",)) as (feed, ear):
         await ear.until(SymbolHalted, 1)
         alerts = ear.of(AlertRaised)
         assert [alert.kind for alert in alerts] == ["word_unknown"] * 2
         assert "'Z'" in alerts[0].text
-        assert feed.intake.unknown == 3
+        assert feed.handler.unknown == 3
 
 
 async def test_points_nobody_can_read_are_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "REFUSED_LOG_INTERVAL_S", 0.01)
-    points: list[dict[str, object]] = [{"T": "new_kind", "S": "IBM"}, {"T": "q", "S": 7}]
-    async with running(ScriptedNetwork(then(*points)), symbols=("IBM",)) as (feed, ear):
+    batch: list[dict[str, object]] = [{"T": "new_kind", "S": "IBM"}, {"T": "q", "S": 7}]
+    async with running(ScriptedNetwork(then(*batch)), symbols=("IBM",)) as (feed, ear):
         await ear.until(AlertRaised, 1)
-        feed.intake.unread += 1
+        feed.handler.unread += 1
         await asyncio.sleep(0.05)
         (alert,) = ear.of(AlertRaised)
         assert "2 points" in alert.text
-        assert feed.intake.unread == 3
+        assert feed.handler.unread == 3
 
 
 async def test_a_reconnect_takes_halts_back_for_their_end_may_have_been_missed() -> None:
@@ -338,26 +340,26 @@ async def test_without_room_the_latest_quote_waits_and_comes_in_by_itself() -> N
     async def script(peer: Peer) -> None:
         await peer.welcome()
         await go.wait()
-        peer.say(*[quote_point("BTC/USD", 99.0 + step / 100, OPEN) for step in range(10)])
+        peer.publish(*[quote_point("BTC/USD", 99.0 + step / 100, OPEN) for step in range(10)])
 
     async with running(ScriptedNetwork(script)) as (feed, ear):
         await ear.until(FeedConnected)
         ear.room = False
         go.set()
         async with asyncio.timeout(60):
-            while not feed.intake.door.pending:  # noqa: ASYNC110 - nothing tells of what is not said
+            while not feed.handler.quote_filter.pending:  # noqa: ASYNC110 - nothing tells of what is not said
                 await asyncio.sleep(0)
         assert ear.of(Quote) == []
         ear.room = True
         quote = await ear.until(Quote)
         assert isinstance(quote, Quote)
         assert quote.bid == 99.09
-        assert feed.intake.door.counts["conflated"] == 9
+        assert feed.handler.quote_filter.counts["conflated"] == 9
 
 
 async def test_a_long_frame_is_taken_in_chunks() -> None:
-    points = [quote_point("BTC/USD", 99.0, OPEN + step) for step in range(1000)]
-    async with running(ScriptedNetwork(then(*points))) as (feed, ear):
+    batch = [quote_point("BTC/USD", 99.0, OPEN + step) for step in range(1000)]
+    async with running(ScriptedNetwork(then(*batch))) as (feed, ear):
         await ear.until(Quote, 1000)
         assert feed.streams[0].frames == 1
 
@@ -405,7 +407,7 @@ async def test_calendar_then_history_then_the_socket() -> None:
     options = {"symbols": ("IBM", "AAPL"), "warmup": (("IBM", 60, 2), ("AAPL", 60, 5))}
     async with running(network, now=OPEN + SECOND, **options) as (_, ear):
         await ear.until(Quote)
-        calendar, *rest = ear.said
+        calendar, *rest = ear.published
         assert isinstance(calendar, CalendarRead)
         assert [day.date for day in calendar.days] == ["2026-11-20", "2026-11-27"]
         assert calendar.days[1].close_at == ns_of("2026-11-27", "13:00")
@@ -451,7 +453,7 @@ async def test_without_history_or_calendar_the_market_still_comes_in(reply: Repl
     async with running(network, symbols=("BTC/USD", "IBM"), warmup=warmup) as (_, ear):
         await ear.until(HistoryRead, 2)
         await ear.until(Quote)
-        assert HistoryRead("BTC/USD", 0) in ear.said
+        assert HistoryRead("BTC/USD", 0) in ear.published
         assert ear.of(CalendarRead) == []
 
 

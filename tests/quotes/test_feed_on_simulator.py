@@ -1,4 +1,4 @@
-"""The feed, the bus and the quotes station on the local Alpaca, in one process and on one hand-moved clock."""
+"""The feed, the bus and the quotes actor on the local Alpaca, in one process and on one hand-moved clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.messages import (
+    ActorFailed,
     Bar,
     CalendarRead,
     Envelope,
@@ -19,14 +20,13 @@ from tradingd.messages import (
     Quote,
     RunStarted,
     SessionChanged,
-    StationFailed,
     Trade,
 )
 from tradingd.quotes.core import QuotesCore
 from tradingd.quotes.feed import AlpacaFeed
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.settings import QuotesSettings
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
 from tradingd.simulator.exchange.core import Exchange
@@ -35,7 +35,7 @@ from tradingd.simulator.market.events import MarketEvent
 from tradingd.simulator.market.generator import GeneratedMarket
 from tradingd.simulator.market.universe import assets
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.faults import Fault
+from tradingd.simulator.wire.faults import SimulatedFault
 from tradingd.simulator.wire.network import SimulatorNetwork
 from tradingd.simulator.world import World
 from tradingd.wiring import WIRING
@@ -54,12 +54,12 @@ def scripted() -> Iterator[MarketEvent]:
 
 
 class House:
-    """Everything from the exchange to the quotes station; `said` is the log."""
+    """Everything from the exchange to the quotes actor; `published` is the log."""
 
     def __init__(self) -> None:
-        self.said: list[Envelope] = []
+        self.published: list[Envelope] = []
         self._news = asyncio.Event()
-        self.failures: list[StationFailed] = []
+        self.failures: list[ActorFailed] = []
         self.clock = ManualClock(START)
         settings = ExchangeSettings(assets=assets(SYMBOLS))
         history = GeneratedMarket("calm", 1, SYMBOLS, START, 30).history_bars
@@ -69,7 +69,7 @@ class House:
         self.network = SimulatorNetwork(self.alpaca, self.clock, is_paced=False)
         self.bus = Bus(self.clock, self, WIRING)
         core = QuotesCore(QuotesSettings(symbols=SYMBOLS, bar_spans_s=(60, 300)))
-        self.station = Station("quotes", core, self.bus, self.failures.append)
+        self.actor = Actor("quotes", core, self.bus, self.failures.append)
         keys = self.alpaca.settings.keys
         feed = FeedSettings(
             symbols=SYMBOLS,
@@ -82,11 +82,13 @@ class House:
         self.feed = AlpacaFeed(self.network, self.clock, self.bus, feed, random.Random(1))
 
     def append(self, envelope: Envelope) -> None:
-        self.said.append(envelope)
+        self.published.append(envelope)
         self._news.set()
 
     def of(self, kind: type[Message]) -> list[Any]:
-        return [envelope.message for envelope in self.said if isinstance(envelope.message, kind)]
+        return [
+            envelope.message for envelope in self.published if isinstance(envelope.message, kind)
+        ]
 
     async def until(self, kind: type[Message], count: int) -> None:
         async with asyncio.timeout(10):
@@ -102,43 +104,43 @@ class House:
 
 
 async def test_the_whole_way_from_the_exchange_to_marks_and_bars() -> None:
-    house = House()
-    station = asyncio.create_task(house.station.run())
-    house.bus.publish("daemon", RunStarted("g", "1", "b", "c", "mock"))
-    feed = asyncio.create_task(house.feed.run())
+    system = House()
+    actor = asyncio.create_task(system.actor.run())
+    system.bus.publish("daemon", RunStarted("g", "1", "b", "c", "mock"))
+    feed = asyncio.create_task(system.feed.run())
     try:
-        await house.until(FeedConnected, 2)
-        assert len(house.of(CalendarRead)) == 1
-        assert [read.bars for read in house.of(HistoryRead)] == [40, 40]
-        await house.play(65)
-        await house.until(Bar, 82)
-        await house.until(Mark, 130)
+        await system.until(FeedConnected, 2)
+        assert len(system.of(CalendarRead)) == 1
+        assert [read.bars for read in system.of(HistoryRead)] == [40, 40]
+        await system.play(65)
+        await system.until(Bar, 82)
+        await system.until(Mark, 130)
     finally:
-        for task in (feed, station):
+        for task in (feed, actor):
             task.cancel()
-        await asyncio.gather(feed, station, return_exceptions=True)
-        await house.network.close()
-    assert house.failures == []
-    assert len(house.of(Mark)) == 2 * 65
-    assert house.of(SessionChanged) != []
-    live = [bar for bar in house.of(Bar) if not bar.is_history and bar.span_s == 60]
+        await asyncio.gather(feed, actor, return_exceptions=True)
+        await system.network.close()
+    assert system.failures == []
+    assert len(system.of(Mark)) == 2 * 65
+    assert system.of(SessionChanged) != []
+    live = [bar for bar in system.of(Bar) if not bar.is_history and bar.span_s == 60]
     assert sorted(bar.symbol for bar in live) == list(SYMBOLS)
     assert all((bar.opened_at, bar.high) == (START, 100.02) for bar in live)
-    assert sum(house.feed.intake.door.counts.values()) == 0
-    assert house.feed.intake.unread == 0
+    assert sum(system.feed.handler.quote_filter.counts.values()) == 0
+    assert system.feed.handler.unread == 0
 
 
 async def test_a_cut_socket_comes_back() -> None:
-    house = House()
-    feed = asyncio.create_task(house.feed.run())
+    system = House()
+    feed = asyncio.create_task(system.feed.run())
     try:
-        await house.until(FeedConnected, 2)
-        await house.play(3)
-        house.alpaca.faults.arm(Fault(fault="close", socket="data", code=1006))
-        await house.until(FeedConnected, 4)
-        await house.play(3)
+        await system.until(FeedConnected, 2)
+        await system.play(3)
+        system.alpaca.faults.arm(SimulatedFault(fault="close", socket="data", code=1006))
+        await system.until(FeedConnected, 4)
+        await system.play(3)
     finally:
         feed.cancel()
         await asyncio.gather(feed, return_exceptions=True)
-        await house.network.close()
-    assert len(house.of(Quote)) == 12
+        await system.network.close()
+    assert len(system.of(Quote)) == 12

@@ -29,12 +29,12 @@ class OnePeer:
 
 def stream_of(peer: Peer) -> MarketStream:
     network: Any = OnePeer(peer)
-    intake: Any = SimpleNamespace(unread=0)
+    handler: Any = SimpleNamespace(unread=0)
     sessions: Any = SimpleNamespace(regular_since=lambda *_: None)
     settings = FeedSettings(symbols=("IBM",), key_id="k", secret_key="s", channels=("quotes",))
     return MarketStream(
         market=Market.US_EQUITY, url="ws://x", symbols=("IBM",), network=network,
-        clock=ManualClock(OPEN), intake=intake, sessions=sessions, settings=settings,
+        clock=ManualClock(OPEN), handler=handler, sessions=sessions, settings=settings,
     )  # fmt: skip
 
 
@@ -46,15 +46,15 @@ async def test_symbols_that_change_during_the_subscription_are_sent_once_it_stan
         connected.set()
 
     running = asyncio.create_task(stream.run(on_connected))
-    peer.say({"T": "success", "msg": "connected"})
-    peer.say({"T": "success", "msg": "authenticated"})
-    while len(peer.heard) < 2:  # noqa: ASYNC110 - the peer asks in its own turns
+    peer.publish({"T": "success", "msg": "connected"})
+    peer.publish({"T": "success", "msg": "authenticated"})
+    while len(peer.received) < 2:  # noqa: ASYNC110 - the peer asks in its own turns
         await asyncio.sleep(0)
     await stream.watch(("MSFT",))
-    assert [each["action"] for each in peer.heard] == ["auth", "subscribe"]
-    peer.say({"T": "subscription", "quotes": ["IBM"]})
+    assert [each["action"] for each in peer.received] == ["auth", "subscribe"]
+    peer.publish({"T": "subscription", "quotes": ["IBM"]})
     await connected.wait()
-    assert peer.heard[1:] == [
+    assert peer.received[1:] == [
         {"action": "subscribe", "quotes": ["IBM"]},
         {"action": "subscribe", "quotes": ["MSFT"]},
         {"action": "unsubscribe", "quotes": ["IBM"]},
@@ -69,8 +69,8 @@ async def test_a_handshake_that_fails_closes_its_socket(failure: str) -> None:
     peer = Peer()
     network: Any = OnePeer(peer)
     if failure == "refused":
-        peer.say({"T": "success", "msg": "connected"})
-        peer.say({"T": "error", "code": 406, "msg": "connection limit exceeded"})
+        peer.publish({"T": "success", "msg": "connected"})
+        peer.publish({"T": "error", "code": 406, "msg": "connection limit exceeded"})
     with pytest.raises((StreamRefused, TimeoutError)) as failed:
         await open_market_socket(network, "ws://x", key_id="k", secret_key="s", deadline_s=0.05)
     assert isinstance(failed.value, StreamRefused) is (failure == "refused")

@@ -18,12 +18,12 @@ from tradingd.messages import (
     Ask,
     BookAdopted,
     BooksAgreed,
+    BreakExplained,
+    BreakOpened,
     BrokerOrder,
     BrokerPosition,
     BrokerSnapshot,
     CashMoved,
-    DifferenceExplained,
-    DifferenceUnexplained,
     FeeCharged,
     Message,
     OperatorAsked,
@@ -92,143 +92,145 @@ def adopted(cash: str = "1000", *positions: tuple[str, str]) -> ReconcilerCore:
     return core
 
 
-def tell(core: ReconcilerCore, *messages: Message) -> list[Message]:
-    said: list[Message] = []
+def report(core: ReconcilerCore, *messages: Message) -> list[Message]:
+    emitted: list[Message] = []
     for message in messages:
-        said += core.handle(message, 0)
-    return said
+        emitted += core.handle(message, 0)
+    return emitted
 
 
 def test_the_first_snapshot_opens_the_book() -> None:
-    said = ReconcilerCore().handle(snapshot("1000", why="start"), 0)
-    assert said == [BookAdopted(D(1000), (), "first start"), BooksAgreed("start", True, 0)]
+    emitted = ReconcilerCore().handle(snapshot("1000", why="start"), 0)
+    assert emitted == [BookAdopted(D(1000), (), "first start"), BooksAgreed("start", True, 0)]
 
 
 def test_positions_from_before_the_first_start_are_adopted_and_wait_for_a_person() -> None:
     core = ReconcilerCore()
     first = snapshot("1000", ("IBM", "3"), why="start")
-    said = core.handle(first, 0)
-    waits = DifferenceUnexplained("position", "IBM", "not accepted", "3")
-    assert said == [BookAdopted(D(1000), first.positions, "first start"), waits]
-    assert tell(core, snapshot("1000", ("IBM", "3"))) == [], "said once, and it goes on waiting"
-    assert tell(core, approved(), filled("2", side=Side.SELL), snapshot("1020", ("IBM", "1")))
-    _, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
+    emitted = core.handle(first, 0)
+    waits = BreakOpened("position", "IBM", "not accepted", "3")
+    assert emitted == [BookAdopted(D(1000), first.positions, "first start"), waits]
+    assert report(core, snapshot("1000", ("IBM", "3"))) == [], "said once, and it goes on waiting"
+    assert report(core, approved(), filled("2", side=Side.SELL), snapshot("1020", ("IBM", "1")))
+    _, agreed = report(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
     assert agreed == BooksAgreed("accepted", False, 0)
-    assert tell(core, snapshot("1020", ("IBM", "1"))) == [BooksAgreed("period", False, 0)]
+    assert report(core, snapshot("1020", ("IBM", "1"))) == [BooksAgreed("period", False, 0)]
 
 
 def test_an_account_that_has_been_sold_needs_no_acceptance_any_more() -> None:
     core = ReconcilerCore()
     core.handle(snapshot("1000", ("IBM", "3"), why="start"), 0)
-    said = tell(core, approved(), filled("3", side=Side.SELL), snapshot("1030"))
-    assert said == [BooksAgreed("period", True, 0)]
+    emitted = report(core, approved(), filled("3", side=Side.SELL), snapshot("1030"))
+    assert emitted == [BooksAgreed("period", True, 0)]
 
 
 def test_books_agree_after_a_fill() -> None:
     core = adopted("1000")
-    said = tell(core, approved(), OrderAccepted("g-e-s-1-1", "b1"), filled("10"),
+    emitted = report(core, approved(), OrderAccepted("g-e-s-1-1", "b1"), filled("10"),
                 snapshot("900", ("IBM", "10")))  # fmt: skip
-    assert said == [BooksAgreed("period", False, 0)]
-    said = tell(core, TradeBusted("g-e-s-1-1", "x10", "s", "IBM", Side.BUY, D(10), D(10)),
+    assert emitted == [BooksAgreed("period", False, 0)]
+    emitted = report(core, TradeBusted("g-e-s-1-1", "x10", "s", "IBM", Side.BUY, D(10), D(10)),
                 snapshot("1000"))  # fmt: skip
-    assert said == [BooksAgreed("period", True, 0)]
+    assert emitted == [BooksAgreed("period", True, 0)]
 
 
 @pytest.mark.parametrize(("cash", "position"), [("900", "9"), ("899.98", "10"), ("900.02", "10")])
 def test_a_share_or_two_cents_apart_is_a_difference(cash: str, position: str) -> None:
-    said = tell(adopted("1000"), approved(), filled("10"), snapshot(cash, ("IBM", position)))
-    assert [type(word) for word in said] == [DifferenceUnexplained]
+    emitted = report(adopted("1000"), approved(), filled("10"), snapshot(cash, ("IBM", position)))
+    assert [type(value) for value in emitted] == [BreakOpened]
 
 
 def test_a_difference_is_said_once_while_it_stands_and_again_when_it_changes() -> None:
     core = adopted("1000")
-    assert len(tell(core, snapshot("990"), snapshot("990"))) == 1
-    assert len(tell(core, CashMoved("a", "CSD", D(5), 0), snapshot("995"))) == 0
-    assert len(tell(core, snapshot("980"))) == 1
-    assert tell(core, snapshot("1005")) == [BooksAgreed("period", True, 0)]
-    assert len(tell(core, snapshot("995"))) == 1, "it was cleared, so it is news again"
+    assert len(report(core, snapshot("990"), snapshot("990"))) == 1
+    assert len(report(core, CashMoved("a", "CSD", D(5), 0), snapshot("995"))) == 0
+    assert len(report(core, snapshot("980"))) == 1
+    assert report(core, snapshot("1005")) == [BooksAgreed("period", True, 0)]
+    assert len(report(core, snapshot("995"))) == 1, "it was cleared, so it is news again"
 
 
 def test_deposits_and_dividends_are_no_difference() -> None:
     moved = CashMoved("a1", "CSD", D("250.5"), 0)
-    assert tell(adopted(), moved, snapshot("1250.5")) == [BooksAgreed("period", True, 0)]
+    assert report(adopted(), moved, snapshot("1250.5")) == [BooksAgreed("period", True, 0)]
 
 
 def test_a_dollar_fee_estimated_too_high_is_explained_up_to_the_estimate() -> None:
     core = adopted("1000", ("BTC/USD", "1"))
     sale = filled("1", "100", symbol="BTC/USD", side=Side.SELL)
-    said = tell(core, sale, fee("USD", "0.25"), snapshot("1099.85"))
-    explained, agreed = said
-    assert isinstance(explained, DifferenceExplained)
+    emitted = report(core, sale, fee("USD", "0.25"), snapshot("1099.85"))
+    explained, agreed = emitted
+    assert isinstance(explained, BreakExplained)
     assert (explained.kind, explained.symbol, explained.amount) == ("fee", "", D("0.10"))
     assert agreed == BooksAgreed("period", True, 0)
-    assert tell(core, snapshot("1099.85")) == [BooksAgreed("period", True, 0)]
+    assert report(core, snapshot("1099.85")) == [BooksAgreed("period", True, 0)]
 
 
 def test_a_fee_taken_later_than_estimated_is_explained_when_it_is_taken() -> None:
     core = adopted("1000", ("BTC/USD", "1"))
     sale = filled("1", "100", symbol="BTC/USD", side=Side.SELL)
-    tell(core, sale, fee("USD", "0.25"), snapshot("1100"))
-    said = tell(core, snapshot("1099.75"))
-    assert [type(word) for word in said] == [DifferenceExplained, BooksAgreed]
-    assert [type(word) for word in tell(core, snapshot("1099.50"))] == [DifferenceUnexplained]
+    report(core, sale, fee("USD", "0.25"), snapshot("1100"))
+    emitted = report(core, snapshot("1099.75"))
+    assert [type(value) for value in emitted] == [BreakExplained, BooksAgreed]
+    assert [type(value) for value in report(core, snapshot("1099.50"))] == [BreakOpened]
 
 
 def test_a_coin_fee_is_explained_up_to_the_estimate_and_no_further() -> None:
     buy = filled("1", "100", symbol="BTC/USD")
     core = adopted("1000")
-    said = tell(core, buy, fee("BTC", "0.0025"), snapshot("900", ("BTC/USD", "0.9985")))
-    assert isinstance(said[0], DifferenceExplained)
-    assert (said[0].symbol, said[0].amount) == ("BTC/USD", D("0.0010"))
-    said = tell(core, snapshot("900", ("BTC/USD", "0.9984")))
-    assert [type(word) for word in said] == [DifferenceUnexplained]
+    emitted = report(core, buy, fee("BTC", "0.0025"), snapshot("900", ("BTC/USD", "0.9985")))
+    assert isinstance(emitted[0], BreakExplained)
+    assert (emitted[0].symbol, emitted[0].amount) == ("BTC/USD", D("0.0010"))
+    emitted = report(core, snapshot("900", ("BTC/USD", "0.9984")))
+    assert [type(value) for value in emitted] == [BreakOpened]
 
 
 def test_rounding_is_taken_over_only_after_trading() -> None:
     core = adopted("1000")
-    said = tell(core, approved(), filled("10", "10.0004"), snapshot("900", ("IBM", "10")))
-    assert isinstance(said[0], DifferenceExplained)
-    assert said[0].kind == "cash"
-    assert tell(core, snapshot("900.01", ("IBM", "10"))) == [BooksAgreed("period", False, 0)]
+    emitted = report(core, approved(), filled("10", "10.0004"), snapshot("900", ("IBM", "10")))
+    assert isinstance(emitted[0], BreakExplained)
+    assert emitted[0].kind == "cash"
+    assert report(core, snapshot("900.01", ("IBM", "10"))) == [BooksAgreed("period", False, 0)]
 
 
 def test_orders_are_compared_both_ways() -> None:
     core = adopted()
     order_id = "g-e-s-1-1"
-    assert tell(core, approved(), snapshot("1000")) == [BooksAgreed("period", True, 0)]
-    tell(core, OrderAccepted(order_id, "b1"))
-    assert tell(core, snapshot("1000", orders=[listed(order_id)])) == [
+    assert report(core, approved(), snapshot("1000")) == [BooksAgreed("period", True, 0)]
+    report(core, OrderAccepted(order_id, "b1"))
+    assert report(core, snapshot("1000", orders=[listed(order_id)])) == [
         BooksAgreed("period", True, 1)
     ]
-    missing = tell(core, snapshot("1000"))
-    assert missing == [DifferenceUnexplained("missing_order", order_id, "open", "not listed")]
-    behind = tell(core, snapshot("1000", orders=[listed(order_id, "4")]))
-    assert behind == [DifferenceUnexplained("order_fills", order_id, "0", "4")]
-    tell(core, OrderCanceled(order_id, D(0)))
-    assert tell(core, snapshot("1000")) == [BooksAgreed("period", True, 0)]
+    missing = report(core, snapshot("1000"))
+    assert missing == [BreakOpened("missing_order", order_id, "open", "not listed")]
+    behind = report(core, snapshot("1000", orders=[listed(order_id, "4")]))
+    assert behind == [BreakOpened("order_fills", order_id, "0", "4")]
+    report(core, OrderCanceled(order_id, D(0)))
+    assert report(core, snapshot("1000")) == [BooksAgreed("period", True, 0)]
 
 
 def test_a_foreign_order_is_said_once_each_until_a_person_accepts() -> None:
     core = adopted()
-    foreign = DifferenceUnexplained("foreign_order", "IBM", "not ours", "by-hand")
+    external = BreakOpened("foreign_order", "IBM", "not ours", "by-hand")
     orders = [listed("by-hand")]
-    assert tell(core, snapshot("1000", orders=orders)) == [foreign]
-    assert tell(core, snapshot("1000", orders=orders)) == []
-    accepted = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
+    assert report(core, snapshot("1000", orders=orders)) == [external]
+    assert report(core, snapshot("1000", orders=orders)) == []
+    accepted = report(core, OperatorAsked(Ask.ACCEPT, "ann", "mine"))
     assert isinstance(accepted[0], BookAdopted)
     assert accepted[0].reason == "accepted by ann: mine"
-    assert tell(core, snapshot("1000", orders=orders)) == [BooksAgreed("period", True, 0)]
+    assert report(core, snapshot("1000", orders=orders)) == [BooksAgreed("period", True, 0)]
     more = [*orders, listed("another")]
-    assert len(tell(core, snapshot("1000", orders=more))) == 1
+    assert len(report(core, snapshot("1000", orders=more))) == 1
 
 
 def test_an_order_that_came_after_the_snapshot_stays_ours_when_a_person_accepts() -> None:
     core = adopted()
     order_id = "g-e-s-1-1"
-    tell(core, snapshot("1000", orders=[listed("by-hand")]))
-    tell(core, approved(), OrderAccepted(order_id, "b1"), OperatorAsked(Ask.ACCEPT, "ann", "mine"))
+    report(core, snapshot("1000", orders=[listed("by-hand")]))
+    report(
+        core, approved(), OrderAccepted(order_id, "b1"), OperatorAsked(Ask.ACCEPT, "ann", "mine")
+    )
     both = [listed("by-hand"), listed(order_id)]
-    assert tell(core, snapshot("1000", orders=both)) == [BooksAgreed("period", True, 1)]
+    assert report(core, snapshot("1000", orders=both)) == [BooksAgreed("period", True, 1)]
 
 
 @pytest.mark.parametrize("is_listed_again", [False, True])
@@ -237,38 +239,38 @@ def test_an_order_that_the_broker_lost_is_let_go_when_a_person_accepts(
 ) -> None:
     core = adopted()
     order_id = "g-e-s-1-1"
-    tell(core, approved(), OrderAccepted(order_id, "b1"), snapshot("1000"))
+    report(core, approved(), OrderAccepted(order_id, "b1"), snapshot("1000"))
     orders = [listed(order_id)] if is_listed_again else []
     if is_listed_again:  # while something else still waits for a person
-        tell(core, snapshot("990", orders=orders))
+        report(core, snapshot("990", orders=orders))
     cash = "990" if is_listed_again else "1000"
-    tell(core, OperatorAsked(Ask.ACCEPT, "ann", "gone"))
-    said = tell(core, snapshot(cash, orders=orders))
-    assert said == [BooksAgreed("period", True, len(orders))]
+    report(core, OperatorAsked(Ask.ACCEPT, "ann", "gone"))
+    emitted = report(core, snapshot(cash, orders=orders))
+    assert emitted == [BooksAgreed("period", True, len(orders))]
 
 
 def test_fees_estimated_after_the_snapshot_may_still_differ_when_a_person_accepted() -> None:
     core = adopted("1000", ("BTC/USD", "1"))
-    tell(core, snapshot("990", ("BTC/USD", "1")))
+    report(core, snapshot("990", ("BTC/USD", "1")))
     sale = filled("0.5", "100", symbol="BTC/USD", side=Side.SELL)
-    tell(core, sale, fee("USD", "0.25"), OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
-    said = tell(core, snapshot("1039.85", ("BTC/USD", "0.5")))
-    assert [type(word) for word in said] == [DifferenceExplained, BooksAgreed]
+    report(core, sale, fee("USD", "0.25"), OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
+    emitted = report(core, snapshot("1039.85", ("BTC/USD", "0.5")))
+    assert [type(value) for value in emitted] == [BreakExplained, BooksAgreed]
 
 
 def test_a_fee_not_taken_yet_is_explained_after_a_person_accepted_something_else() -> None:
     core = adopted("1000", ("BTC/USD", "1"))
     sale = filled("1", "100", symbol="BTC/USD", side=Side.SELL)
-    tell(core, sale, fee("USD", "0.25"), snapshot("1100"), snapshot("1090"))
-    tell(core, OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
-    said = tell(core, snapshot("1089.75"))
-    assert [type(word) for word in said] == [DifferenceExplained, BooksAgreed]
+    report(core, sale, fee("USD", "0.25"), snapshot("1100"), snapshot("1090"))
+    report(core, OperatorAsked(Ask.ACCEPT, "ann", "ten dollars of mine"))
+    emitted = report(core, snapshot("1089.75"))
+    assert [type(value) for value in emitted] == [BreakExplained, BooksAgreed]
 
 
 def with_policy(policy: Policy, *positions: tuple[str, str]) -> ReconcilerCore:
     """Return a core whose books agreed once: it looks on."""
-    core = ReconcilerCore(ReconcilerSettings(foreign=policy))
-    tell(
+    core = ReconcilerCore(ReconcilerSettings(external=policy))
+    report(
         core,
         snapshot("1000", *positions, why="start"),
         OperatorAsked(Ask.ACCEPT, "ann", "so it is"),
@@ -282,19 +284,19 @@ def test_foreign_orders_may_be_let_be_and_are_neither_counted_nor_said_again(
 ) -> None:
     core = with_policy(policy)
     orders = [listed("by-hand")]
-    explained, agreed = tell(core, snapshot("1000", orders=orders))
-    assert isinstance(explained, DifferenceExplained)
-    assert (explained.kind, explained.symbol, explained.theirs, explained.amount) == (
+    explained, agreed = report(core, snapshot("1000", orders=orders))
+    assert isinstance(explained, BreakExplained)
+    assert (explained.kind, explained.symbol, explained.reported, explained.amount) == (
         "foreign_order", "IBM", "by-hand", D(0))  # fmt: skip
     assert agreed == BooksAgreed("period", True, 0)
-    assert tell(core, snapshot("1000", orders=orders)) == [agreed]
+    assert report(core, snapshot("1000", orders=orders)) == [agreed]
 
 
 def test_by_default_a_trade_by_hand_waits_for_a_person() -> None:
     core = with_policy("halt")
-    said = tell(core, snapshot("900", ("IBM", "10")))
-    assert [type(word) for word in said] == [DifferenceUnexplained, DifferenceUnexplained]
-    book, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "bought by hand"))
+    emitted = report(core, snapshot("900", ("IBM", "10")))
+    assert [type(value) for value in emitted] == [BreakOpened, BreakOpened]
+    book, agreed = report(core, OperatorAsked(Ask.ACCEPT, "ann", "bought by hand"))
     assert isinstance(book, BookAdopted)
     assert (book.cash, [row.quantity for row in book.positions]) == (D(900), [D(10)])
     assert agreed == BooksAgreed("accepted", False, 0)
@@ -302,102 +304,102 @@ def test_by_default_a_trade_by_hand_waits_for_a_person() -> None:
 
 def test_a_trade_by_hand_may_be_taken_over_at_once_and_is_told() -> None:
     core = with_policy("adopt", ("IBM", "5"))
-    book, alert, agreed = tell(core, snapshot("900", ("IBM", "15")))
+    book, alert, agreed = report(core, snapshot("900", ("IBM", "15")))
     assert isinstance(book, BookAdopted)
     assert (book.cash, [row.quantity for row in book.positions]) == (D(900), [D(15)])
     assert isinstance(alert, AlertRaised)
     assert (alert.kind, alert.severity) == ("foreign_trade", Severity.WARNING)
     assert "position IBM: ours 5, theirs 15" in alert.text
     assert agreed == BooksAgreed("period", False, 0)
-    assert tell(core, snapshot("900", ("IBM", "15"))) == [agreed]
+    assert report(core, snapshot("900", ("IBM", "15"))) == [agreed]
 
 
 def test_a_trade_by_hand_may_be_left_alone_and_stays_out_of_every_comparison() -> None:
     core = with_policy("ignore")
-    said = tell(core, snapshot("900", ("IBM", "10")))
-    assert [type(word) for word in said] == [
-        DifferenceExplained, DifferenceExplained, AlertRaised, BooksAgreed]  # fmt: skip
-    assert said[-1] == BooksAgreed("period", True, 0), "flat, as far as it is ours"
-    said = tell(core, approved(), filled("4"), snapshot("860", ("IBM", "14")))
-    assert said == [BooksAgreed("period", False, 0)]
+    emitted = report(core, snapshot("900", ("IBM", "10")))
+    assert [type(value) for value in emitted] == [
+        BreakExplained, BreakExplained, AlertRaised, BooksAgreed]  # fmt: skip
+    assert emitted[-1] == BooksAgreed("period", True, 0), "flat, as far as it is ours"
+    emitted = report(core, approved(), filled("4"), snapshot("860", ("IBM", "14")))
+    assert emitted == [BooksAgreed("period", False, 0)]
     sold = filled("4", cumulative="8", side=Side.SELL)
-    assert tell(core, sold, snapshot("900", ("IBM", "10"))) == [BooksAgreed("period", True, 0)]
-    said = tell(core, snapshot("1000"))
-    assert said[-1] == BooksAgreed("period", True, 0), "and so is what that hand sells again"
-    assert tell(core, snapshot("1000")) == [BooksAgreed("period", True, 0)]
+    assert report(core, sold, snapshot("900", ("IBM", "10"))) == [BooksAgreed("period", True, 0)]
+    emitted = report(core, snapshot("1000"))
+    assert emitted[-1] == BooksAgreed("period", True, 0), "and so is what that hand sells again"
+    assert report(core, snapshot("1000")) == [BooksAgreed("period", True, 0)]
 
 
 def test_what_is_left_alone_stays_so_when_a_person_accepts_another_difference() -> None:
     core = with_policy("ignore")
-    tell(core, snapshot("900", ("IBM", "10")), RUN, snapshot("900", ("IBM", "10"), ("XYZ", "1")))
-    book, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))
+    report(core, snapshot("900", ("IBM", "10")), RUN, snapshot("900", ("IBM", "10"), ("XYZ", "1")))
+    book, agreed = report(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))
     assert isinstance(book, BookAdopted)
     assert {row.symbol: row.quantity for row in book.positions} == {"XYZ": D(1)}
     assert book.cash == D(1000)
     assert agreed == BooksAgreed("accepted", False, 0)
-    assert tell(core, snapshot("900", ("IBM", "10"), ("XYZ", "1"))) == [
+    assert report(core, snapshot("900", ("IBM", "10"), ("XYZ", "1"))) == [
         BooksAgreed("period", False, 0)]  # fmt: skip
 
 
 def test_positions_of_another_hand_at_the_first_start_are_left_alone_where_told() -> None:
-    core = ReconcilerCore(ReconcilerSettings(foreign="ignore"))
-    said = tell(core, snapshot("1000", ("IBM", "3"), why="start"))
-    assert [type(word) for word in said] == [DifferenceExplained, BookAdopted, BooksAgreed]
-    assert said[1] == BookAdopted(D(1000), (), "first start")
-    assert said[2] == BooksAgreed("start", True, 0)
+    core = ReconcilerCore(ReconcilerSettings(external="ignore"))
+    emitted = report(core, snapshot("1000", ("IBM", "3"), why="start"))
+    assert [type(value) for value in emitted] == [BreakExplained, BookAdopted, BooksAgreed]
+    assert emitted[1] == BookAdopted(D(1000), (), "first start")
+    assert emitted[2] == BooksAgreed("start", True, 0)
 
 
 @pytest.mark.parametrize("policy", ["halt", "adopt", "ignore"])
 def test_a_mismatch_at_a_start_waits_for_a_person_whatever_the_policy_is(policy: Policy) -> None:
     core = with_policy(policy)
-    tell(core, RUN)
-    said = tell(core, snapshot("900", ("IBM", "10"), why="start"))
-    assert [type(word) for word in said] == [DifferenceUnexplained, DifferenceUnexplained]
-    assert tell(core, snapshot("900", ("IBM", "10"))) == []
-    _, agreed = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "bought while it was down"))
+    report(core, RUN)
+    emitted = report(core, snapshot("900", ("IBM", "10"), why="start"))
+    assert [type(value) for value in emitted] == [BreakOpened, BreakOpened]
+    assert report(core, snapshot("900", ("IBM", "10"))) == []
+    _, agreed = report(core, OperatorAsked(Ask.ACCEPT, "ann", "bought while it was down"))
     assert isinstance(agreed, BooksAgreed)
 
 
 @pytest.mark.parametrize("policy", ["adopt", "ignore"])
 def test_no_policy_explains_what_concerns_an_order_of_ours(policy: Policy) -> None:
     core = with_policy(policy)
-    tell(core, approved(), OrderAccepted("g-e-s-1-1", "b1"))
-    said = tell(core, snapshot("900", ("IBM", "10")))
-    assert {word.kind for word in said if isinstance(word, DifferenceUnexplained)} == {
+    report(core, approved(), OrderAccepted("g-e-s-1-1", "b1"))
+    emitted = report(core, snapshot("900", ("IBM", "10")))
+    assert {value.kind for value in emitted if isinstance(value, BreakOpened)} == {
         "missing_order", "position", "cash"}  # fmt: skip
-    assert not any(isinstance(word, BookAdopted) for word in said)
+    assert not any(isinstance(value, BookAdopted) for value in emitted)
 
 
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(ValueError, match="halt"):
-        ReconcilerSettings(foreign="perhaps")  # type: ignore[arg-type]
+        ReconcilerSettings(external="perhaps")  # type: ignore[arg-type]
 
 
 def test_accepting_takes_over_the_snapshot_and_what_moved_since() -> None:
     core = adopted("1000", ("IBM", "5"))
-    tell(core, snapshot("990", ("IBM", "7"), ("XYZ", "1")))
-    tell(core, approved(), filled("2"))
-    said = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))
-    book, agreed = said
+    report(core, snapshot("990", ("IBM", "7"), ("XYZ", "1")))
+    report(core, approved(), filled("2"))
+    emitted = report(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))
+    book, agreed = emitted
     assert isinstance(book, BookAdopted)
     assert book.cash == D(970)
     assert {row.symbol: row.quantity for row in book.positions} == {"IBM": D(9), "XYZ": D(1)}
     assert isinstance(agreed, BooksAgreed)
-    assert tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))[0] == book, "twice is once"
-    assert tell(core, snapshot("970", ("IBM", "9"), ("XYZ", "1"))) == [
+    assert report(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))[0] == book, "twice is once"
+    assert report(core, snapshot("970", ("IBM", "9"), ("XYZ", "1"))) == [
         BooksAgreed("period", False, 0)
     ]
-    assert tell(ReconcilerCore(), OperatorAsked(Ask.ACCEPT, "ann", "")) == []
-    assert tell(core, OperatorAsked(Ask.PAUSE, "ann", "")) == []
+    assert report(ReconcilerCore(), OperatorAsked(Ask.ACCEPT, "ann", "")) == []
+    assert report(core, OperatorAsked(Ask.PAUSE, "ann", "")) == []
 
 
 def test_a_person_accepts_only_what_was_read_in_this_run() -> None:
     """Else a start would end without one look at the broker: what was shown yesterday may be gone."""
     core = adopted("1000", ("IBM", "5"))
-    tell(core, snapshot("990", ("IBM", "7")), RUN)
-    assert tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known")) == []
-    assert tell(core, snapshot("980", ("IBM", "6"))) != []
-    book = tell(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))[0]
+    report(core, snapshot("990", ("IBM", "7")), RUN)
+    assert report(core, OperatorAsked(Ask.ACCEPT, "ann", "known")) == []
+    assert report(core, snapshot("980", ("IBM", "6"))) != []
+    book = report(core, OperatorAsked(Ask.ACCEPT, "ann", "known"))[0]
     assert isinstance(book, BookAdopted)
     assert book.cash == D(980)
 
@@ -414,14 +416,14 @@ FACTS = st.sampled_from([
 @settings(max_examples=120)
 @given(st.lists(FACTS, max_size=25), st.sampled_from(get_args(Policy)))
 def test_applying_what_was_heard_and_said_gives_the_live_state(
-    heard: list[Message], policy: Policy
+    received: list[Message], policy: Policy
 ) -> None:
-    told = ReconcilerSettings(foreign=policy)
-    live, fresh = ReconcilerCore(told), ReconcilerCore(told)
-    for message in heard:
-        said = live.handle(message, 0)
-        for word in (message, *said):
-            fresh.apply(word, 0)
+    accepted = ReconcilerSettings(external=policy)
+    live, fresh = ReconcilerCore(accepted), ReconcilerCore(accepted)
+    for message in received:
+        emitted = live.handle(message, 0)
+        for value in (message, *emitted):
+            fresh.apply(value, 0)
     assert fresh.save() == live.save()
     again = ReconcilerCore()
     again.load(live.save())

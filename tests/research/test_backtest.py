@@ -1,4 +1,4 @@
-"""The drained line: exact counts, the same bytes twice, and replay by the very same audit as a live log."""
+"""The synchronous runner: exact counts, the same bytes twice, and replay by the very same audit as a live log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from bench import line
 from bench import workload as w
-from tradingd.log.replay import Outcome, replay
+from tradingd.log.replay import ReplayOutcome, replay
 from tradingd.messages import Envelope, OrderFilled
 from tradingd.research.backtest import Backtest
 from tradingd.research.run import run_backtest
@@ -60,7 +60,7 @@ def test_a_backtest_replays_from_its_own_log() -> None:
     backtest.run(line.quote_events("AAA/USD", w.make_quotes(2_000, 5)))
     assert any(isinstance(e.message, OrderFilled) for e in log)
     verdicts = replay(log, tape, lambda _: build_cores(settings.cores), WIRING)
-    assert {v.outcome for v in verdicts} == {Outcome.EXACT}, verdicts
+    assert {v.outcome for v in verdicts} == {ReplayOutcome.EXACT}, verdicts
 
 
 def write_tape(file: Path, count: int) -> None:

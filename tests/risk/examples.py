@@ -26,7 +26,7 @@ def loose(**changes: Any) -> RiskCore:
     return gate(**{**wide, **changes})
 
 
-def heard(core: RiskCore, *facts: m.Message) -> RiskCore:
+def received(core: RiskCore, *facts: m.Message) -> RiskCore:
     for fact in facts:
         core.handle(fact, NOW)
     return core
@@ -45,8 +45,8 @@ def with_parents(count: int, **changes: Any) -> RiskCore:
 
 
 PASSES: list[tuple[str, Build, m.Intent]] = [
-    ("session", lambda: heard(loose(), session(Session.REGULAR, NOW + 1)), intent()),
-    ("stale", lambda: heard(loose(), mark(at=NOW - 30 * SECOND)), intent()),
+    ("session", lambda: received(loose(), session(Session.REGULAR, NOW + 1)), intent()),
+    ("stale", lambda: received(loose(), mark(at=NOW - 30 * SECOND)), intent()),
     ("stale", loose, intent(quoted_at=NOW - 30 * SECOND)),
     ("confidence", loose, intent(confidence=0.6)),
     ("collar", loose, intent(ask=102.0)),
@@ -55,7 +55,7 @@ PASSES: list[tuple[str, Build, m.Intent]] = [
     ("positions", lambda: holding(loose(positions_max=1), 1), intent()),
     ("position_pct", lambda: loose(position_pct_max=Decimal("1.01")), intent(quantity=10)),
     ("exposure_pct", lambda: loose(exposure_pct_max=Decimal("1.01")), intent(quantity=10)),
-    ("buying_power", lambda: heard(loose(), _power(1010)), intent(quantity=10)),
+    ("buying_power", lambda: received(loose(), _power(1010)), intent(quantity=10)),
     ("orders_open", lambda: with_parents(1, orders_open_max=2), intent()),
     ("opposite", lambda: holding(loose(), 5, "mom"), intent()),
     ("lots", loose, intent(symbol="BTC/USD", bid=4e4, ask=4e4, quantity=Decimal("0.000500001"))),
@@ -63,15 +63,15 @@ PASSES: list[tuple[str, Build, m.Intent]] = [
 REFUSES: list[tuple[str, Build, m.Intent]] = [
     ("finite", loose, intent(quantity=Decimal("NaN"))),
     ("level", lambda: loose(level=Level.NO_ENTRIES), intent()),
-    ("book", lambda: heard(RiskCore(kit.limits()), _normal()), intent()),
+    ("book", lambda: received(RiskCore(kit.limits()), _normal()), intent()),
     ("book", lambda: holding(loose(), 5, symbol="UNMARKED"), intent()),
-    ("session", lambda: heard(loose(), session(Session.AFTER)), intent()),
-    ("session", lambda: heard(loose(), session(Session.REGULAR, NOW)), intent()),
-    ("halted", lambda: heard(loose(), _halt("IBM")), intent()),
-    ("allowed", lambda: heard(loose(), mark("OFF")), intent(symbol="OFF")),
+    ("session", lambda: received(loose(), session(Session.AFTER)), intent()),
+    ("session", lambda: received(loose(), session(Session.REGULAR, NOW)), intent()),
+    ("halted", lambda: received(loose(), _halt("IBM")), intent()),
+    ("allowed", lambda: received(loose(), mark("OFF")), intent(symbol="OFF")),
     ("long_only", loose, intent(side=Side.SELL)),
-    ("stale", lambda: heard(loose(), mark(at=NOW - 30 * SECOND - 10**8)), intent()),
-    ("stale", lambda: heard(loose(), m.FeedStale(symbol="IBM", quoted_at=0)), intent()),
+    ("stale", lambda: received(loose(), mark(at=NOW - 30 * SECOND - 10**8)), intent()),
+    ("stale", lambda: received(loose(), m.FeedStale(symbol="IBM", quoted_at=0)), intent()),
     ("stale", loose, intent(quoted_at=NOW - 31 * SECOND)),
     ("confidence", loose, intent(confidence=0.5999)),
     ("confidence", loose, intent(confidence=1.01)),
@@ -87,7 +87,7 @@ REFUSES: list[tuple[str, Build, m.Intent]] = [
     ("positions", lambda: holding(loose(positions_max=1), 1, symbol="AIG"), intent()),
     ("position_pct", lambda: loose(position_pct_max=Decimal(1)), intent(quantity=10)),
     ("exposure_pct", lambda: loose(exposure_pct_max=Decimal(1)), intent(quantity=10)),
-    ("buying_power", lambda: heard(loose(), _power(1009)), intent(quantity=10)),
+    ("buying_power", lambda: received(loose(), _power(1009)), intent(quantity=10)),
     ("size", lambda: gate(order_value_usd_max=Decimal(100)), intent(quantity=None)),
 ]  # fmt: skip
 

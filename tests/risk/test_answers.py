@@ -23,10 +23,10 @@ def case_of(core: RiskCore, intent: m.Intent) -> Case:
 @pytest.mark.parametrize(("rule", "build", "intent"), PASSES)
 def test_all_rules_answer_where_none_refuses(rule: str, build: Build, intent: m.Intent) -> None:
     core = build()
-    told = list(answers(ALL, case_of(core, intent), core.book, core._limits))
-    assert [answer.rule for answer in told] == list(ALL)
-    assert not any(answer.is_refusal for answer in told)
-    assert all(answer.value and answer.limit for answer in told)
+    settings = list(answers(ALL, case_of(core, intent), core.book, core._limits))
+    assert [answer.rule for answer in settings] == list(ALL)
+    assert not any(answer.is_refusal for answer in settings)
+    assert all(answer.value and answer.limit for answer in settings)
     assert rule in ALL
 
 
@@ -37,8 +37,12 @@ def test_answers_end_with_the_refusal_that_the_gate_gives(
     core = build()
     if intent.role is not Role.ENTRY or intent.quantity is None:
         return
-    told = list(answers(ALL, case_of(core, intent), core.book, core._limits))
+    settings = list(answers(ALL, case_of(core, intent), core.book, core._limits))
     verdict = core.check(intent, NOW)
     assert isinstance(verdict, m.IntentRefused)
-    assert (told[-1].rule, told[-1].value, told[-1].limit) == (rule, verdict.value, verdict.limit)
-    assert [answer.is_refusal for answer in told].count(True) == 1
+    assert (settings[-1].rule, settings[-1].value, settings[-1].limit) == (
+        rule,
+        verdict.value,
+        verdict.limit,
+    )
+    assert [answer.is_refusal for answer in settings].count(True) == 1

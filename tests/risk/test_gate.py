@@ -129,11 +129,11 @@ def test_a_restart_refuses_what_was_never_answered() -> None:
     core.apply(intent("g-e-sma-2"), kit.NOW)
     core.apply(order(), kit.NOW)
 
-    said = core.handle(
-        m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock"), kit.NOW
+    emitted = core.handle(
+        m.RunStarted(instance_id="g", run_id="2", build="b", config_hash="c", mode="mock"), kit.NOW
     )
 
-    assert [(type(each), getattr(each, "rule", "")) for each in said] == [
+    assert [(type(each), getattr(each, "rule", "")) for each in emitted] == [
         (m.IntentRefused, "restart"),
         (m.OrderRefused, "restart"),
     ]
@@ -150,7 +150,7 @@ def test_a_refusal_names_the_same_order_after_a_checkpoint_as_after_the_whole_lo
         ask(by_log, order(f"g-x-sma-{number}-1", Side.SELL, Role.EXIT, 10, 99))
     by_checkpoint = gate()
     by_checkpoint.load(by_log.save())
-    started = m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock")
+    started = m.RunStarted(instance_id="g", run_id="2", build="b", config_hash="c", mode="mock")
     reasons = set()
     for core in (by_log, by_checkpoint):
         core.handle(started, kit.NOW)
@@ -223,8 +223,8 @@ def test_a_feed_that_is_back_opens_each_symbol_at_its_own_first_quote() -> None:
     core.handle(kit.mark("AIG", 50.0, later), later)
 
     def verdict(name: str, price: float) -> m.Message:
-        wish = intent(f"g-e-sma-{name}", symbol=name, bid=price, ask=price, quoted_at=later)
-        return ask(core, wish, later)
+        signal = intent(f"g-e-sma-{name}", symbol=name, bid=price, ask=price, quoted_at=later)
+        return ask(core, signal, later)
 
     assert isinstance(verdict("AIG", 50.0), m.IntentApproved)
     silent = verdict("IBM", 100.0)
@@ -272,7 +272,7 @@ def test_strategy_exits_follow_the_level_table(level: Level, is_approved: bool) 
 
 def test_an_operator_passes_the_same_gate() -> None:
     core = gate()
-    wish = m.OperatorOrder(
+    signal = m.OperatorOrder(
         intent_id="g-o-operator-1",
         symbol="IBM",
         side=Side.BUY,
@@ -282,18 +282,18 @@ def test_an_operator_passes_the_same_gate() -> None:
         who="me",
         reason="test",
     )
-    approved = ask(core, wish)
+    approved = ask(core, signal)
     assert isinstance(approved, m.IntentApproved)
     assert (approved.intent.strategy, approved.limit_price) == ("operator", Decimal(99))
 
-    too_far = ask(core, _with(wish, intent_id="g-o-operator-2", limit_price=Decimal(103)))
+    too_far = ask(core, _with(signal, intent_id="g-o-operator-2", limit_price=Decimal(103)))
     assert isinstance(too_far, m.IntentRefused)
     assert too_far.rule == "collar"
 
 
 def test_an_operator_exit_reduces_whoever_holds_the_symbol() -> None:
     core = holding(holding(gate(level=Level.HALTED), 3, "aaa"), 10)
-    wish = m.OperatorOrder(
+    signal = m.OperatorOrder(
         intent_id="g-o-operator-1",
         symbol="IBM",
         side=Side.SELL,
@@ -304,7 +304,7 @@ def test_an_operator_exit_reduces_whoever_holds_the_symbol() -> None:
         reason="test",
     )
 
-    approved = ask(core, wish)
+    approved = ask(core, signal)
 
     assert isinstance(approved, m.IntentApproved)
     assert (approved.intent.strategy, approved.limit_price) == ("sma", Decimal(98))
@@ -338,8 +338,8 @@ def test_books_move_with_every_kind_of_fact() -> None:
             amount=Decimal(2), charged_at=0,
         ),
         m.CorporateAction(action_id="s", symbol="IBM", kind="split", ratio=Decimal(2)),
-        m.DifferenceExplained(
-            kind="fee", symbol="", ours="", theirs="", explanation="", amount=Decimal(-1)
+        m.BreakExplained(
+            kind="fee", symbol="", local="", reported="", explanation="", amount=Decimal(-1)
         ),
         m.TradeBusted(
             order_id=proposed.order_id, execution_id="x", strategy="sma", symbol="IBM",
@@ -394,8 +394,8 @@ def _closed(intent_id: str = "g-e-sma-1") -> m.IntentClosed:
     )  # fmt: skip
 
 
-def _with(wish: m.OperatorOrder, **changes: object) -> m.OperatorOrder:
-    return msgspec.structs.replace(wish, **changes)
+def _with(signal: m.OperatorOrder, **changes: object) -> m.OperatorOrder:
+    return msgspec.structs.replace(signal, **changes)
 
 
 NOT_FOUND = m.OrderRejected("g-e-sma-1-1", "not_found", "the broker does not know it")

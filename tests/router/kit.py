@@ -90,8 +90,8 @@ def level(value: Level) -> m.LevelChanged:
     return m.LevelChanged(level=value, causes=())
 
 
-def of_kind(said: Sequence[Message], kind: type[Any]) -> list[Any]:
-    return [each for each in said if type(each) is kind]
+def of_kind(message: Sequence[Message], kind: type[Any]) -> list[Any]:
+    return [each for each in message if type(each) is kind]
 
 
 class Desk:
@@ -100,29 +100,29 @@ class Desk:
     def __init__(self, **settings: Any) -> None:
         self.now = NOW
         self.core = RouterCore(router_settings(**settings))
-        started = m.RunStarted(genesis="g", run_id="r", build="b", config_hash="c", mode="mock")
-        self.hear(started)
+        started = m.RunStarted(instance_id="g", run_id="r", build="b", config_hash="c", mode="mock")
+        self.handle(started)
         for market in Market:
-            self.hear(m.SessionChanged(market=market, session=Session.REGULAR, until_at=0))
-        self.hear(level(Level.NORMAL))
+            self.handle(m.SessionChanged(market=market, session=Session.REGULAR, until_at=0))
+        self.handle(level(Level.NORMAL))
 
-    def hear(self, *messages: Message) -> list[Message]:
-        said: list[Message] = []
+    def handle(self, *messages: Message) -> list[Message]:
+        emitted: list[Message] = []
         for message in messages:
-            said += self.core.handle(message, self.now)
-        return said
+            emitted += self.core.handle(message, self.now)
+        return emitted
 
     def wait(self, seconds: float) -> list[Message]:
         self.now += int(seconds * SECOND)
-        return self.hear(m.TimerFired(owner="router", key="sweep", fires_at=self.now))
+        return self.handle(m.TimerFired(owner="router", key="sweep", fires_at=self.now))
 
     def propose(self, *messages: Message) -> m.OrderProposed:
-        (order,) = of_kind(self.hear(*messages), m.OrderProposed)
+        (order,) = of_kind(self.handle(*messages), m.OrderProposed)
         assert isinstance(order, m.OrderProposed)
         return order
 
     def work(self, order: m.OrderProposed) -> m.OrderProposed:
-        self.hear(
+        self.handle(
             pass_gate(order),
             m.OrderSent(order_id=order.order_id),
             m.OrderAccepted(order_id=order.order_id, broker_order_id="b"),
@@ -131,5 +131,5 @@ class Desk:
 
     def holding(self, quantity: int = 10, **changes: Any) -> m.OrderProposed:
         order = self.work(self.propose(approved(quantity=quantity, **changes)))
-        self.hear(fill(order, quantity))
+        self.handle(fill(order, quantity))
         return order

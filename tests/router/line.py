@@ -1,6 +1,6 @@
 """Gate and router on one line with a moody broker: every seed another day of trouble.
 
-Each station takes from its own inbox at its own pace, as tasks do in life; the log has one order. The broker
+Each actor takes from its own mailbox at its own pace, as tasks do in life; the log has one order. The broker
 accepts, rejects, keeps back, fills in parts, cancels late, forgets to answer, and fills after a cancel.
 """
 
@@ -27,7 +27,7 @@ from tradingd.messages import (
 )  # fmt: skip
 from tradingd.risk.gate import RiskCore
 from tradingd.router.core import RouterCore
-from tradingd.runtime.routing import is_heard_by
+from tradingd.runtime.routing import is_delivered_to
 from tradingd.wiring import WIRING
 
 PRICES = {"IBM": 100.0, "AIG": 50.0, "BTC/USD": 40_000.0}
@@ -42,7 +42,7 @@ class AtBroker:
     def __init__(self, order: m.OrderApproved) -> None:
         self.order = order
         self.filled = Decimal(0)
-        self.told = Decimal(0)
+        self.given_settings = Decimal(0)
         self.is_live = True
         self.is_sent = False
         self.executions = 0
@@ -62,7 +62,9 @@ class Line:
             "risk": RiskCore(kit.limits()),
             "router": RouterCore(router_settings()),
         }
-        self.inboxes: dict[str, deque[tuple[int, Message]]] = {name: deque() for name in self.cores}
+        self.mailboxes: dict[str, deque[tuple[int, Message]]] = {
+            name: deque() for name in self.cores
+        }
         self.log: list[tuple[str, int, Message]] = []
         self.at_broker: dict[str, AtBroker] = {}
         self.cancels: list[str] = []
@@ -73,26 +75,29 @@ class Line:
         self._open()
 
     def _open(self) -> None:
-        self.say("daemon", m.RunStarted(genesis="g", run_id="1", build="", config_hash="", mode=""))
-        theirs = BrokerPosition(symbol="AIG", quantity=Decimal(3), average_price=Decimal(50))
+        self.emit(
+            "daemon", m.RunStarted(instance_id="g", run_id="1", build="", config_hash="", mode="")
+        )
+        reported = BrokerPosition(symbol="AIG", quantity=Decimal(3), average_price=Decimal(50))
         self.positions["external", "AIG"] = Decimal(3)
-        self.say(
-            "reconciler", m.BookAdopted(cash=Decimal(100_000), positions=(theirs,), reason="first")
+        self.emit(
+            "reconciler",
+            m.BookAdopted(cash=Decimal(100_000), positions=(reported,), reason="first"),
         )
         for market in Market:
             self._session(market, Session.REGULAR)
-        self.say("supervisor", m.LevelChanged(level=Level.NORMAL, causes=()))
+        self.emit("supervisor", m.LevelChanged(level=Level.NORMAL, causes=()))
         for symbol in PRICES:
             self.mark(symbol)
         self.settle()
 
     # The line.
 
-    def say(self, source: str, message: Message) -> None:
+    def emit(self, source: str, message: Message) -> None:
         self.log.append((source, self.now, message))
-        for name, inbox in self.inboxes.items():
-            if is_heard_by(WIRING, name, message):
-                inbox.append((self.now, message))
+        for name, mailbox in self.mailboxes.items():
+            if is_delivered_to(WIRING, name, message):
+                mailbox.append((self.now, message))
         self._edge(message)
 
     def _edge(self, message: Message) -> None:
@@ -104,34 +109,34 @@ class Line:
         elif isinstance(message, m.SetTimer):
             self.timers[message.key] = message.fires_at
 
-    def turn(self, name: str) -> None:
-        at, message = self.inboxes[name].popleft()
-        for said in self.cores[name].handle(message, at):
-            self.say(name, said)
+    def context(self, name: str) -> None:
+        at, message = self.mailboxes[name].popleft()
+        for emitted in self.cores[name].handle(message, at):
+            self.emit(name, emitted)
 
     def settle(self) -> None:
-        while busy := [name for name, inbox in self.inboxes.items() if inbox]:
-            self.turn(busy[0])
+        while busy := [name for name, mailbox in self.mailboxes.items() if mailbox]:
+            self.context(busy[0])
 
     # The world.
 
     def step(self) -> None:
-        busy = [name for name, inbox in self.inboxes.items() if inbox]
+        busy = [name for name, mailbox in self.mailboxes.items() if mailbox]
         if busy and self.rng.random() < 0.7:
-            self.turn(self.rng.choice(busy))
+            self.context(self.rng.choice(busy))
             return
-        acts = [self._wish] * 4 + [self._work] * 10 + [self._cancel] * 4 + [self._market] * 4
-        acts += [self._time] * 3 + [self._house]
+        acts = [self._signal] * 4 + [self._work] * 10 + [self._cancel] * 4 + [self._market] * 4
+        acts += [self._time] * 3 + [self._system]
         self.rng.choice(acts)()
 
-    def _wish(self) -> None:
+    def _signal(self) -> None:
         self.intents += 1
         symbol = self.rng.choice(list(PRICES))
         is_entry = self.rng.random() < 0.7
         price = self.prices[symbol]
         quantity = None if self.rng.random() < 0.5 else Decimal(self.rng.randint(1, 60))
         letter = "e" if is_entry else "x"
-        self.say(
+        self.emit(
             "strategy",
             kit.intent(
                 f"g-{letter}-s-{1_000_000 + self.intents}",
@@ -157,7 +162,7 @@ class Line:
         self.mark(symbol)
 
     def mark(self, symbol: str) -> None:
-        self.say("quotes", kit.mark(symbol, self.prices[symbol], self.now))
+        self.emit("quotes", kit.mark(symbol, self.prices[symbol], self.now))
 
     def _time(self) -> None:
         self.now += self.rng.randint(1, 8) * SECOND
@@ -166,29 +171,29 @@ class Line:
         for key, fires_at in list(self.timers.items()):
             if fires_at <= self.now:
                 del self.timers[key]
-                self.say("timers", m.TimerFired(owner="router", key=key, fires_at=fires_at))
+                self.emit("timers", m.TimerFired(owner="router", key=key, fires_at=fires_at))
 
-    def _house(self) -> None:
+    def _system(self) -> None:
         act = self.rng.randrange(6)
         if act == 0:
-            self.say("supervisor", m.LevelChanged(level=self.rng.choice(LEVELS), causes=()))
+            self.emit("supervisor", m.LevelChanged(level=self.rng.choice(LEVELS), causes=()))
         elif act == 1:
             self._session(Market.US_EQUITY, self.rng.choice(list(Session)))
         elif act == 2:
             name = self.rng.choice(STRATEGIES)
-            self.say("strategy", m.StrategyStopped(strategy=name, reason="test"))
-            self.say("strategy", m.StrategyStarted(strategy=name, reason="test"))
+            self.emit("strategy", m.StrategyStopped(strategy=name, reason="test"))
+            self.emit("strategy", m.StrategyStarted(strategy=name, reason="test"))
         elif act == 3:
             target = self.rng.choice(["all", *self.at_broker])
-            self.say("control", _asked(Ask.CANCEL, target))
+            self.emit("control", _asked(Ask.CANCEL, target))
         elif act == 4:
-            self.say("control", _asked(Ask.FLATTEN, self.rng.choice(list(PRICES))))
+            self.emit("control", _asked(Ask.FLATTEN, self.rng.choice(list(PRICES))))
         else:
-            self.say("supervisor", m.LevelChanged(level=Level.NORMAL, causes=()))
+            self.emit("supervisor", m.LevelChanged(level=Level.NORMAL, causes=()))
             self._session(Market.US_EQUITY, Session.REGULAR)
 
     def _session(self, market: Market, session: Session) -> None:
-        self.say("quotes", m.SessionChanged(market=market, session=session, until_at=0))
+        self.emit("quotes", m.SessionChanged(market=market, session=session, until_at=0))
 
     def _work(self) -> None:
         live = [each for each in self.at_broker.values() if each.is_live]
@@ -203,16 +208,16 @@ class Line:
     def _send(self, order: AtBroker) -> None:
         if self.rng.random() < 0.1:
             order.is_live = False
-            self.say("broker", m.OrderNotSent(order_id=order.order.order_id, reason="level"))
+            self.emit("broker", m.OrderNotSent(order_id=order.order.order_id, reason="level"))
         else:
             order.is_sent = True
-            self.say("broker", m.OrderSent(order_id=order.order.order_id))
+            self.emit("broker", m.OrderSent(order_id=order.order.order_id))
 
     def _accept(self, order: AtBroker) -> None:
-        self.say("broker", m.OrderAccepted(order_id=order.order.order_id, broker_order_id="b"))
+        self.emit("broker", m.OrderAccepted(order_id=order.order.order_id, broker_order_id="b"))
 
     def _unknown(self, order: AtBroker) -> None:
-        self.say("broker", m.OrderUnknown(order_id=order.order.order_id, reason="time-out"))
+        self.emit("broker", m.OrderUnknown(order_id=order.order.order_id, reason="time-out"))
 
     def _fill(self, order: AtBroker) -> None:
         left = order.order.order.quantity - order.filled
@@ -221,18 +226,18 @@ class Line:
         )
         if part > 0:
             order.filled += part
-            self._tell(order)
+            self._report(order)
         order.is_live = order.filled < order.order.order.quantity
 
-    def _tell(self, order: AtBroker) -> None:
-        asked, quantity = order.order, order.filled - order.told
+    def _report(self, order: AtBroker) -> None:
+        asked, quantity = order.order, order.filled - order.given_settings
         if not quantity:
             return
-        order.told = order.filled
+        order.given_settings = order.filled
         order.executions += 1
         price = Decimal(str(self.prices[asked.order.symbol]))
         self._move(asked, quantity if asked.order.side is Side.BUY else -quantity)
-        self.say(
+        self.emit(
             "broker",
             m.OrderFilled(
                 order_id=asked.order_id, broker_order_id="b", intent_id=asked.order.intent_id,
@@ -245,7 +250,7 @@ class Line:
         if asked.order.symbol == "BTC/USD" and asked.order.side is Side.BUY:
             fee = quantity * Decimal("0.0025")
             self._move(asked, -fee)
-            self.say(
+            self.emit(
                 "broker",
                 m.FeeCharged(
                     fee_id=asked.order_id, order_id=asked.order_id, strategy=asked.order.strategy,
@@ -262,9 +267,9 @@ class Line:
         order.is_live = False
         order_id = order.order.order_id
         if not order.filled and self.rng.random() < 0.5:
-            self.say("broker", m.OrderRejected(order_id=order_id, code="403", reason="no"))
+            self.emit("broker", m.OrderRejected(order_id=order_id, code="403", reason="no"))
         else:
-            self.say("broker", m.OrderExpired(order_id=order_id, cumulative=order.filled))
+            self.emit("broker", m.OrderExpired(order_id=order_id, cumulative=order.filled))
 
     def _cancel(self) -> None:
         if not self.cancels:
@@ -273,14 +278,14 @@ class Line:
         if order is None or not order.is_live or not order.is_sent or self.rng.random() < 0.2:
             return  # lost, too late or too early: the router asks again
         if self.rng.random() < 0.2:
-            self.say("broker", m.CancelRejected(order_id=order.order.order_id, reason="pending"))
+            self.emit("broker", m.CancelRejected(order_id=order.order.order_id, reason="pending"))
             return
         order.is_live = False
         is_entry = order.order.order.role is Role.ENTRY
         if is_entry and self.rng.random() < 0.3:  # filled in part before, told after
             order.filled += (order.order.order.quantity - order.filled).quantize(Decimal(1)) / 2
-        self.say("broker", m.OrderCanceled(order_id=order.order.order_id, cumulative=order.filled))
-        self._tell(order)
+        self.emit("broker", m.OrderCanceled(order_id=order.order.order_id, cumulative=order.filled))
+        self._report(order)
 
     # What must always be so.
 
@@ -322,16 +327,16 @@ class Line:
                     order.order.quantity - each.filled
                 ) * order.order.limit_price
             elif order.order.role is Role.ENTRY:
-                worst[order.order.symbol] += (each.filled - each.told) * Decimal(
+                worst[order.order.symbol] += (each.filled - each.given_settings) * Decimal(
                     str(PRICES[order.order.symbol])
                 )
         for symbol, value in worst.items():
             assert value <= equity / 10, f"{symbol}: worst case {value}"
 
     def finish(self) -> None:
-        """Trouble ends, the house flattens; everything must be sold and every parent closed."""
+        """Trouble ends, the system flattens; everything must be sold and every parent closed."""
         self._session(Market.US_EQUITY, Session.REGULAR)
-        self.say("supervisor", m.LevelChanged(level=Level.FLATTENING, causes=("stop",)))
+        self.emit("supervisor", m.LevelChanged(level=Level.FLATTENING, causes=("stop",)))
         for _ in range(2_000):
             self.settle()
             live = [each for each in self.at_broker.values() if each.is_live]
@@ -356,7 +361,7 @@ class Line:
         for source, at, message in self.log:
             for name, core in fresh.items():
                 if type(message) not in MARKET_DATA and (
-                    source == name or is_heard_by(WIRING, name, message)
+                    source == name or is_delivered_to(WIRING, name, message)
                 ):
                     core.apply(message, at)
         return {name: core.save() for name, core in fresh.items()}

@@ -13,30 +13,30 @@ TWAP = "twap:100:10"
 ICEBERG = "iceberg:30:0"
 
 
-def mark(desk: Desk, price: float = 100.0) -> m.Mark:
-    return m.Mark(symbol="IBM", bid=price, ask=price, quoted_at=desk.now)
+def mark(state: Desk, price: float = 100.0) -> m.Mark:
+    return m.Mark(symbol="IBM", bid=price, ask=price, quoted_at=state.now)
 
 
-def begin(desk: Desk, algorithm: str = TWAP, **changes: Any) -> m.OrderProposed:
+def begin(state: Desk, algorithm: str = TWAP, **changes: Any) -> m.OrderProposed:
     """Approve a parent of one hundred and let its first child work."""
-    desk.hear(mark(desk))
-    return desk.work(desk.propose(approved(quantity=100, algorithm=algorithm, **changes)))
+    state.handle(mark(state))
+    return state.work(state.propose(approved(quantity=100, algorithm=algorithm, **changes)))
 
 
-def later(desk: Desk, seconds: float, price: float = 100.0) -> list[Message]:
-    desk.now += int(seconds * SECOND)
-    said = desk.hear(mark(desk, price))
-    return said + desk.wait(0)
+def later(state: Desk, seconds: float, price: float = 100.0) -> list[Message]:
+    state.now += int(seconds * SECOND)
+    emitted = state.handle(mark(state, price))
+    return emitted + state.wait(0)
 
 
-def closed(said: Sequence[Message]) -> m.IntentClosed:
-    (one,) = of_kind(said, m.IntentClosed)
+def closed(message: Sequence[Message]) -> m.IntentClosed:
+    (one,) = of_kind(message, m.IntentClosed)
     assert isinstance(one, m.IntentClosed)
     return one
 
 
-def proposed(said: Sequence[Message]) -> m.OrderProposed:
-    (one,) = of_kind(said, m.OrderProposed)
+def proposed(message: Sequence[Message]) -> m.OrderProposed:
+    (one,) = of_kind(message, m.OrderProposed)
     assert isinstance(one, m.OrderProposed)
     return one
 
@@ -50,4 +50,4 @@ def halted(is_halted: bool) -> m.SymbolHalted:
 
 
 def started() -> m.RunStarted:
-    return m.RunStarted(genesis="g", run_id="2", build="b", config_hash="c", mode="mock")
+    return m.RunStarted(instance_id="g", run_id="2", build="b", config_hash="c", mode="mock")

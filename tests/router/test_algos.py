@@ -18,7 +18,7 @@ from tests.support.settings import router_settings
 from tradingd.messages import Mark, Role, Side
 from tradingd.router.algos import algorithm_of
 from tradingd.router.algos.iceberg import Iceberg
-from tradingd.router.algos.steps import Algorithm, Done, Place, Wait
+from tradingd.router.algos.steps import Algorithm, Done, PlaceChild, Wait
 from tradingd.router.algos.twap import Twap
 from tradingd.router.parents import Parent, Progress
 from tradingd.router.settings import RouterSettings
@@ -27,7 +27,7 @@ NOW, SECOND = kit.NOW, kit.SECOND
 LOT = Decimal(1)
 
 
-def told(**slicing: Any) -> RouterSettings:
+def given_settings(**slicing: Any) -> RouterSettings:
     return router_settings(**slicing)
 
 
@@ -63,11 +63,11 @@ def at(seconds: float, bid: float = 99.0, ask: float = 99.02) -> tuple[Mark, int
 
 
 def twap(seconds: float = 100, slices: int = 10, **slicing: Any) -> Twap:
-    return Twap(told(**slicing), seconds, slices)
+    return Twap(given_settings(**slicing), seconds, slices)
 
 
 def iceberg(display: int, variance: int = 0, **slicing: Any) -> Iceberg:
-    return Iceberg(told(**slicing), Decimal(display), Decimal(variance))
+    return Iceberg(given_settings(**slicing), Decimal(display), Decimal(variance))
 
 
 # The choice.
@@ -78,22 +78,22 @@ def iceberg(display: int, variance: int = 0, **slicing: Any) -> Iceberg:
     [(9, "Immediate"), (10, "Iceberg"), (50, "Iceberg"), (51, "Twap"), (5000, "Twap")],
 )
 def test_by_value_chooses_below_between_and_above(quantity: int, kind: str) -> None:
-    chosen = algorithm_of(parent(quantity), told(algorithm="by_value"))
+    chosen = algorithm_of(parent(quantity), given_settings(algorithm="by_value"))
     assert type(chosen).__name__ == kind
 
 
 def test_by_default_nothing_is_sliced_and_a_named_algorithm_wins() -> None:
-    assert not algorithm_of(parent(5000), told()).is_sliced
-    assert algorithm_of(parent(5000, "twap"), told()).is_sliced
-    assert not algorithm_of(parent(5000, "immediate"), told(algorithm="twap")).is_sliced
+    assert not algorithm_of(parent(5000), given_settings()).is_sliced
+    assert algorithm_of(parent(5000, "twap"), given_settings()).is_sliced
+    assert not algorithm_of(parent(5000, "immediate"), given_settings(algorithm="twap")).is_sliced
 
 
 def test_exits_and_a_persons_orders_leave_whole_unless_told_otherwise() -> None:
     leaving = parent(5000, role=Role.EXIT)
-    assert not algorithm_of(leaving, told(algorithm="by_value")).is_sliced
-    assert algorithm_of(leaving, told(algorithm="by_value", slice_exits=True)).is_sliced
+    assert not algorithm_of(leaving, given_settings(algorithm="by_value")).is_sliced
+    assert algorithm_of(leaving, given_settings(algorithm="by_value", slice_exits=True)).is_sliced
     persons = parent(5000, is_operators=True)
-    assert not algorithm_of(persons, told(algorithm="by_value")).is_sliced
+    assert not algorithm_of(persons, given_settings(algorithm="by_value")).is_sliced
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,16 @@ def test_exits_and_a_persons_orders_leave_whole_unless_told_otherwise() -> None:
 )  # fmt: skip
 def test_nonsense_is_refused_by_name(spec: str) -> None:
     with pytest.raises(ValueError, match=r"algorithm|takes|shows"):
-        algorithm_of(parent(algorithm=spec), told())
+        algorithm_of(parent(algorithm=spec), given_settings())
 
 
 def test_parameters_behind_colons_override_what_is_configured() -> None:
-    chosen = algorithm_of(parent(algorithm="twap:60:3"), told())
+    chosen = algorithm_of(parent(algorithm="twap:60:3"), given_settings())
     assert isinstance(chosen, Twap)
     assert (chosen.duration_s, chosen.slices) == (60, 3)
-    berg = algorithm_of(parent(algorithm="iceberg:7"), told(iceberg_variance_pct=Decimal(11)))
+    berg = algorithm_of(
+        parent(algorithm="iceberg:7"), given_settings(iceberg_variance_pct=Decimal(11))
+    )
     assert isinstance(berg, Iceberg)
     assert (berg.display, berg.variance_pct) == (Decimal(7), Decimal(11))
 
@@ -155,30 +157,30 @@ def test_slices_come_neither_too_close_nor_too_small(
 def test_a_slot_has_one_slice_priced_from_its_mark() -> None:
     algorithm = twap()
     mark, now = at(0)
-    assert algorithm.next(begun(), mark, now) == Place(Decimal(10), Decimal("99.06"), now, 1)
+    assert algorithm.next(begun(), mark, now) == PlaceChild(Decimal(10), Decimal("99.06"), now, 1)
     spent = begun(children=1, slice_number=1, filled=Decimal(4), ended_at=now)
     assert algorithm.next(spent, *at(3)) == Wait(NOW + 10 * SECOND)
     step = algorithm.next(spent, *at(10))
-    assert isinstance(step, Place)
+    assert isinstance(step, PlaceChild)
     assert (step.quantity, step.slice_number) == (Decimal(10), 2)  # 96 over nine slots
 
 
 def test_what_a_slice_missed_is_spread_over_those_to_come() -> None:
     behind = begun(1000, filled=Decimal(0), children=5, slice_number=5)
     step = twap(slice_usd_min=Decimal(20)).next(behind, *at(50))
-    assert isinstance(step, Place)
+    assert isinstance(step, PlaceChild)
     assert step.quantity == 200
 
 
 def test_a_long_halt_is_never_made_up_for_in_one_block() -> None:
     step = twap().next(begun(1000), *at(95))
-    assert isinstance(step, Place)
+    assert isinstance(step, PlaceChild)
     assert step.quantity == 200  # twice a slice; the rest will be reported
 
 
 def test_the_last_slot_clears_the_rest_of_one_slice_and_no_more() -> None:
     almost = begun(1000, filled=Decimal(960), children=10, slice_number=10, ended_at=NOW)
-    assert twap().next(almost, *at(95)) == Place(Decimal(40), Decimal("99.06"), at(95)[1], 10)
+    assert twap().next(almost, *at(95)) == PlaceChild(Decimal(40), Decimal("99.06"), at(95)[1], 10)
     far = replace(almost, filled=Decimal(800))
     assert twap().next(far, *at(95)) == Wait(NOW + 100 * SECOND)
 
@@ -229,8 +231,8 @@ def test_prices_cross_or_join_and_keep_the_limit(
 def test_a_passive_slice_works_until_its_slot_ends_a_crossing_one_as_any_order() -> None:
     sliced = begun(children=1, slice_number=3)
     now = NOW + 21 * SECOND
-    assert twap(300).patience_ends_at(sliced, now) == now + 10 * SECOND
-    assert twap(300, slice_price="passive").patience_ends_at(sliced, now) == NOW + 90 * SECOND
+    assert twap(300).expires_at(sliced, now) == now + 10 * SECOND
+    assert twap(300, slice_price="passive").expires_at(sliced, now) == NOW + 90 * SECOND
 
 
 # Icebergs.
@@ -242,7 +244,7 @@ def test_a_display_is_refilled_when_it_is_gone_and_the_rest_is_not_odd() -> None
     progress = begun(100)
     for second in range(0, 40, 2):
         step = algorithm.next(progress, *at(second))
-        if isinstance(step, Place):
+        if isinstance(step, PlaceChild):
             sizes.append(step.quantity)
             progress = replace(
                 progress,
@@ -264,14 +266,14 @@ def test_displays_vary_below_what_may_be_shown_and_are_drawn_again_the_same() ->
     again = [
         iceberg(100, 50).next(begun(100_000, children=number), *at(10)) for number in range(20)
     ]
-    sizes = [step.quantity for step in drawn if isinstance(step, Place)]
+    sizes = [step.quantity for step in drawn if isinstance(step, PlaceChild)]
     assert drawn == again
     assert all(50 <= size <= 100 for size in sizes)
     assert len(set(sizes)) > 8
 
 
 def test_a_display_nobody_could_place_ends_the_parent() -> None:
-    algorithm = Iceberg(told(), Decimal("0.00001"), Decimal(0))
+    algorithm = Iceberg(given_settings(), Decimal("0.00001"), Decimal(0))
     coins = begun(1, 40_000, symbol="BTC/USD")
     assert algorithm.next(coins, *at(0)) == Done("display too small")
 
@@ -286,7 +288,7 @@ class Day:
         self.algorithm = algorithm
         self.progress = progress
         self.now = NOW
-        self.placed: list[Place] = []
+        self.placed: list[PlaceChild] = []
         self.child = Decimal(0)
         self.is_done = False
 
@@ -295,7 +297,7 @@ class Day:
         step = self.algorithm.next(self.progress, mark, self.now)
         # Asked again with the same facts, by another one of its kind, it says the same.
         assert self.algorithm.next(replace(self.progress), mark, self.now) == step
-        if isinstance(step, Place):
+        if isinstance(step, PlaceChild):
             assert Decimal(0) < step.quantity <= self.progress.left
             assert step.quantity % LOT == 0
             assert step.limit_price is not None

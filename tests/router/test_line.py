@@ -26,9 +26,9 @@ def test_nothing_exceeds_its_limits_and_everything_ends(seed: int, is_calm: bool
     line.check()
 
     assert not any(line.positions.values())
-    said = [message for _, _, message in line.log]
-    approved = [each.intent_id for each in said if isinstance(each, m.IntentApproved)]
-    closed = Counter(each.intent_id for each in said if isinstance(each, m.IntentClosed))
+    emitted = [message for _, _, message in line.log]
+    approved = [each.intent_id for each in emitted if isinstance(each, m.IntentApproved)]
+    closed = Counter(each.intent_id for each in emitted if isinstance(each, m.IntentClosed))
     assert set(approved) <= set(closed)
     assert not closed or max(closed.values()) == 1
 
@@ -44,9 +44,9 @@ def test_sliced_parents_keep_every_limit_and_end_too(seed: int, is_calm: bool) -
     line.finish()
 
     assert not any(line.positions.values())
-    said = [message for _, _, message in line.log]
-    approved = {each.intent_id for each in said if isinstance(each, m.IntentApproved)}
-    closed = Counter(each.intent_id for each in said if isinstance(each, m.IntentClosed))
+    emitted = [message for _, _, message in line.log]
+    approved = {each.intent_id for each in emitted if isinstance(each, m.IntentApproved)}
+    closed = Counter(each.intent_id for each in emitted if isinstance(each, m.IntentClosed))
     assert approved <= set(closed)
     assert max(closed.values()) == 1
 
@@ -55,7 +55,7 @@ def check_plans(line: Line) -> None:
     """Look at each plan from the broker's side: what is shown, and how far it is ahead of its time."""
     router = line.cores["router"]
     assert isinstance(router, RouterCore)
-    for parent in router.desk.parents.values():
+    for parent in router.state.parents.values():
         kind, *numbers = (parent.algorithm or "").split(":")
         children = [
             each
@@ -105,7 +105,7 @@ def test_a_day_has_everything_in_it() -> None:
 
 def test_a_sliced_day_has_plans_with_many_children_and_every_way_to_end() -> None:
     children: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
+    endpoints: Counter[str] = Counter()
     for seed in range(20):
         line = Line(seed, is_calm=False, algorithms=SLICED)
         for _ in range(STEPS):
@@ -114,9 +114,9 @@ def test_a_sliced_day_has_plans_with_many_children_and_every_way_to_end() -> Non
             if isinstance(message, m.OrderProposed) and message.slice_number:
                 children[f"{seed} {message.intent_id}"] += 1
             elif isinstance(message, m.IntentClosed) and message.intent_id.split("-")[1] in "ex":
-                ends[message.reason.partition(":")[0]] += 1
+                endpoints[message.reason.partition(":")[0]] += 1
 
     assert max(children.values()) >= 4
     assert sum(count > 1 for count in children.values()) > 20
     for reason in ("filled", "operator", "exit", "schedule over", "session closed", "flatten"):
-        assert ends[reason], f"{reason} is not among {ends}"
+        assert endpoints[reason], f"{reason} is not among {endpoints}"

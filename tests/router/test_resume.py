@@ -15,64 +15,64 @@ from tradingd.messages import Level, Message
 from tradingd.router.core import RouterCore
 
 
-def restarted(desk: Desk) -> Desk:
+def restarted(state: Desk) -> Desk:
     after = Desk()
     after.core = RouterCore(router_settings())
-    after.core.load(desk.core.save())
-    after.now = desk.now
+    after.core.load(state.core.save())
+    after.now = state.now
     return after
 
 
 @pytest.mark.parametrize("algorithm", [TWAP, ICEBERG])
 def test_a_restart_between_children_goes_on_where_the_plan_was(algorithm: str) -> None:
-    desk = Desk()
-    order = begin(desk, algorithm)
-    desk.hear(fill(order, int(order.quantity)))
-    after = restarted(desk)
-    said = after.hear(started(), level(Level.NO_ENTRIES))
-    assert not of_kind(said, m.OrderProposed)
-    assert not of_kind(said, m.IntentClosed)
-    after.hear(level(Level.NORMAL))
+    state = Desk()
+    order = begin(state, algorithm)
+    state.handle(fill(order, int(order.quantity)))
+    after = restarted(state)
+    emitted = after.handle(started(), level(Level.NO_ENTRIES))
+    assert not of_kind(emitted, m.OrderProposed)
+    assert not of_kind(emitted, m.IntentClosed)
+    after.handle(level(Level.NORMAL))
 
-    expected, resumed = proposed(later(desk, 10)), proposed(later(after, 10))
+    expected, resumed = proposed(later(state, 10)), proposed(later(after, 10))
 
     assert expected == resumed
     assert resumed.order_id == "g-e-sma-1-2"
 
 
 def test_a_slot_that_had_its_slice_before_a_restart_gets_no_second_one() -> None:
-    desk = Desk()
-    desk.hear(fill(begin(desk), 10))
-    after = restarted(desk)
-    after.hear(started(), level(Level.NORMAL))
+    state = Desk()
+    state.handle(fill(begin(state), 10))
+    after = restarted(state)
+    after.handle(started(), level(Level.NORMAL))
     assert not of_kind(later(after, 9), m.OrderProposed)
     assert proposed(later(after, 1)).slice_number == 2
 
 
 def test_a_restart_after_the_schedule_reports_the_rest() -> None:
-    desk = Desk()
-    desk.hear(fill(begin(desk), 10))
-    desk.now += 200 * SECOND
-    after = restarted(desk)
-    after.hear(started())
+    state = Desk()
+    state.handle(fill(begin(state), 10))
+    state.now += 200 * SECOND
+    after = restarted(state)
+    after.handle(started())
 
-    said = later(after, 1)
+    emitted = later(after, 1)
 
-    assert (closed(said).filled, closed(said).reason) == (Decimal(10), "schedule over")
+    assert (closed(emitted).filled, closed(emitted).reason) == (Decimal(10), "schedule over")
 
 
 def test_a_restart_that_takes_longer_than_the_grace_closes_the_plan() -> None:
-    desk = Desk()
-    desk.hear(fill(begin(desk), 10))
-    after = restarted(desk)
-    after.hear(started(), level(Level.NO_ENTRIES))
+    state = Desk()
+    state.handle(fill(begin(state), 10))
+    after = restarted(state)
+    after.handle(started(), level(Level.NO_ENTRIES))
     assert closed(later(after, 5)).reason == "level no_entries"
 
 
 def test_a_crash_before_nonsense_was_closed_does_not_stop_the_router() -> None:
-    desk = Desk()
-    desk.core.apply(approved(algorithm="twap:x"), NOW)
-    assert closed(restarted(desk).hear(started())).reason == "restart"
+    state = Desk()
+    state.core.apply(approved(algorithm="twap:x"), NOW)
+    assert closed(restarted(state).handle(started())).reason == "restart"
 
 
 class Logged(Desk):
@@ -82,15 +82,15 @@ class Logged(Desk):
         self.log: list[tuple[int, Message]] = []
         super().__init__()
 
-    def hear(self, *messages: Message) -> list[Message]:
-        said: list[Message] = []
+    def handle(self, *messages: Message) -> list[Message]:
+        emitted: list[Message] = []
         for message in messages:
-            answer = super().hear(message)
+            answer = super().handle(message)
             self.log += [
                 (self.now, each) for each in (message, *answer) if type(each) is not m.Mark
             ]
-            said += answer
-        return said
+            emitted += answer
+        return emitted
 
     def recovered(self) -> Desk:
         """Return another process that only applied the log."""
@@ -100,53 +100,53 @@ class Logged(Desk):
             after.core.apply(message, at)
         after.now = self.now
         assert after.core.save() == self.core.save()
-        after.hear(started(), level(Level.NORMAL))
+        after.handle(started(), level(Level.NORMAL))
         return after
 
 
 @pytest.mark.parametrize("algorithm", [TWAP, "iceberg:12:50"])
 @pytest.mark.parametrize("seed", range(10))
 def test_any_prefix_of_the_facts_resumes_with_the_same_next_step(algorithm: str, seed: int) -> None:
-    desk, rng = Logged(), random.Random(seed)
-    order = begin(desk, algorithm)
+    state, rng = Logged(), random.Random(seed)
+    order = begin(state, algorithm)
     for _ in range(6):
         part = rng.randint(0, int(order.quantity))
         if part:
-            desk.hear(fill(order, part))
+            state.handle(fill(order, part))
         if part < order.quantity:
-            desk.hear(canceled(order, part) if part or rng.random() < 0.5 else rejected(order))
-        after = desk.recovered()
-        expected, resumed = later(desk, 10), later(after, 10)
+            state.handle(canceled(order, part) if part or rng.random() < 0.5 else rejected(order))
+        after = state.recovered()
+        expected, resumed = later(state, 10), later(after, 10)
         assert of_kind(expected, m.OrderProposed) == of_kind(resumed, m.OrderProposed)
         assert of_kind(expected, m.IntentClosed) == of_kind(resumed, m.IntentClosed)
         if not of_kind(expected, m.OrderProposed):
             return
-        order = desk.work(proposed(expected))
+        order = state.work(proposed(expected))
 
 
 def test_a_checkpoint_and_the_whole_log_say_the_same_in_the_same_order() -> None:
-    desk = Logged()
+    state = Logged()
     for number, strategy in ((2, "sma"), (10, "sma"), (9, "momentum")):
-        desk.work(desk.propose(approved(f"g-e-{strategy}-{number}", strategy=strategy)))
-    by_checkpoint, by_log = restarted(desk), Desk()
+        state.work(state.propose(approved(f"g-e-{strategy}-{number}", strategy=strategy)))
+    by_checkpoint, by_log = restarted(state), Desk()
     by_log.core = RouterCore(router_settings())
-    for at, message in desk.log:
+    for at, message in state.log:
         by_log.core.apply(message, at)
-    by_log.now = desk.now
-    said = [each.hear(started()) + later(each, 100) for each in (by_checkpoint, by_log)]
-    assert len(of_kind(said[0], m.CancelOrder)) == 3
-    assert said[0] == said[1]
+    by_log.now = state.now
+    emitted = [each.handle(started()) + later(each, 100) for each in (by_checkpoint, by_log)]
+    assert len(of_kind(emitted[0], m.CancelOrder)) == 3
+    assert emitted[0] == emitted[1]
 
 
 def test_a_later_child_of_an_older_parent_comes_before_the_first_of_a_younger() -> None:
-    desk = Desk()
-    desk.hear(fill(begin(desk, intent_id="g-e-sma-2"), 10))
-    older = desk.work(proposed(later(desk, 10)))
-    younger = desk.work(desk.propose(approved("g-e-sma-10")))
+    state = Desk()
+    state.handle(fill(begin(state, intent_id="g-e-sma-2"), 10))
+    older = state.work(proposed(later(state, 10)))
+    younger = state.work(state.propose(approved("g-e-sma-10")))
     assert (older.order_id, younger.order_id) == ("g-e-sma-2-2", "g-e-sma-10-1")
 
-    after = restarted(desk)
-    after.hear(started())
-    said = of_kind(after.hear(level(Level.REDUCE_ONLY)), m.CancelOrder)
+    after = restarted(state)
+    after.handle(started())
+    emitted = of_kind(after.handle(level(Level.REDUCE_ONLY)), m.CancelOrder)
 
-    assert [cancel.order_id for cancel in said] == [older.order_id, younger.order_id]
+    assert [cancel.order_id for cancel in emitted] == [older.order_id, younger.order_id]

@@ -1,4 +1,4 @@
-"""The account's wire: who goes first, what a wait costs, and what is left for the post-mortem."""
+"""The account's wire: who goes first, what a wait costs, and what is left for the trace dump."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradingd.runtime.account_wire import SLOTS_FOR_CANCELS, SLOTS_MAX, AccountW
 from tradingd.runtime.clock import ManualClock, ScaledClock
 from tradingd.runtime.ports import Lane, NetworkError, Reply, SocketClosed
 from tradingd.runtime.rate_budget import RateBudget
-from tradingd.runtime.wire_trace import NOTES_MAX, TEXT_MAX, Ring, TracedSocket
+from tradingd.runtime.wire_trace import NOTES_MAX, TEXT_MAX, TracedSocket, WireTrace
 
 NOW = 1_700_000_000_000_000_000
 
@@ -139,7 +139,7 @@ async def test_the_trace_knows_what_passed_and_no_secret() -> None:
     await wire.request("POST", "http://x/v2/orders?k=geheim", headers={"key": "geheim"}, body=b"{}")
     with pytest.raises(NetworkError):
         await wire.connect("ws://x/stream", headers={})
-    lines = wire.ring.lines()
+    lines = wire.trace.lines()
     assert [line.split(" ")[1] for line in lines] == [">", "<", ">", "!"]
     text = "\n".join(lines)
     assert "POST /v2/orders?k=***" in text
@@ -150,12 +150,14 @@ async def test_the_trace_knows_what_passed_and_no_secret() -> None:
 
 
 def test_the_trace_is_bounded_and_of_one_line_each() -> None:
-    ring = Ring(ManualClock(NOW), ("geheim",))
+    wire_trace = WireTrace(ManualClock(NOW), ("geheim",))
     for _ in range(3000):
-        ring.note("<", "frame", b"x\n" * (TEXT_MAX // 4))
-    ring.note("<", "frame", '{"secret_key": "other"}' + "y" * (TEXT_MAX - 60) + "geheim" * 400)
-    ring.note("<", "frame", "geheim!" * TEXT_MAX)  # cut within the word
-    lines = ring.lines()
+        wire_trace.note("<", "frame", b"x\n" * (TEXT_MAX // 4))
+    wire_trace.note(
+        "<", "frame", '{"secret_key": "other"}' + "y" * (TEXT_MAX - 60) + "geheim" * 400
+    )
+    wire_trace.note("<", "frame", "geheim!" * TEXT_MAX)  # cut within the word
+    lines = wire_trace.lines()
     assert len(lines) == NOTES_MAX
     assert max(map(len, lines)) < TEXT_MAX + 30
     assert not any("\n" in line or "gehei" in line or "other" in line for line in lines)
@@ -172,13 +174,13 @@ async def test_frames_of_orders_are_traced_to_the_end_of_their_socket() -> None:
         async def close(self) -> None:
             return
 
-    ring = Ring(ManualClock(NOW))
-    socket = TracedSocket(Socket(), ring, "/stream")
+    wire_trace = WireTrace(ManualClock(NOW))
+    socket = TracedSocket(Socket(), wire_trace, "/stream")
     await socket.send('{"action":"authenticate","data":{"key_id":"a","secret_key":"b"}}')
     with pytest.raises(SocketClosed):
         await socket.receive()
     await socket.close()
-    assert [line.split(" ", 1)[1] for line in ring.lines()] == [
+    assert [line.split(" ", 1)[1] for line in wire_trace.lines()] == [
         '> /stream {"action":"authenticate","data":{"key_id":"***","secret_key":"***"}}',
         "! /stream closed 1011 gone",
     ]

@@ -1,4 +1,4 @@
-"""Stations: turns, quarantine, heartbeats."""
+"""Actors: turns, quarantine, heartbeats."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from tradingd.messages import (
     NOTHING,
+    ActorFailed,
     BooksAgreed,
     Envelope,
     Message,
     SnapshotAsked,
-    StationFailed,
 )
-from tradingd.runtime.actor import Station, run_edge
+from tradingd.runtime.actor import Actor, run_edge
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.mailbox import TURNS_MAX, Heartbeat, heard
+from tradingd.runtime.mailbox import TURNS_MAX, Heartbeat, received
 from tradingd.wiring import WIRING
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)
@@ -30,17 +30,17 @@ class Supervisor:
     """Answers each agreement with two asks; raises on the third message it hears."""
 
     def __init__(self, raises_on: int = 0) -> None:
-        self.heard = 0
+        self.received = 0
         self._raises_on = raises_on
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        self.heard += 1
-        if self.heard == self._raises_on:
+        self.received += 1
+        if self.received == self._raises_on:
             raise ZeroDivisionError("planted")
-        return (SnapshotAsked(f"{self.heard}"),) if isinstance(message, BooksAgreed) else NOTHING
+        return (SnapshotAsked(f"{self.received}"),) if isinstance(message, BooksAgreed) else NOTHING
 
     def apply(self, message: Message, now: int) -> None:
-        self.heard += 1
+        self.received += 1
 
     def save(self) -> bytes:
         return b""
@@ -57,8 +57,8 @@ async def passes(turns: int = 5) -> None:
 async def test_a_station_publishes_what_its_core_says_in_order() -> None:
     log = Log()
     bus = Bus(ManualClock(), log, WIRING)
-    station = Station("supervisor", Supervisor(), bus, lambda _: None)
-    task = asyncio.create_task(station.run())
+    actor = Actor("supervisor", Supervisor(), bus, lambda _: None)
+    task = asyncio.create_task(actor.run())
     for _ in range(3):
         bus.publish("reconciler", AGREED)
     await passes()
@@ -72,58 +72,58 @@ async def test_a_station_publishes_what_its_core_says_in_order() -> None:
 async def test_a_station_yields_after_its_turns() -> None:
     bus = Bus(ManualClock(), Log(), WIRING)
     core = Supervisor()
-    task = asyncio.create_task(Station("supervisor", core, bus, lambda _: None).run())
+    task = asyncio.create_task(Actor("supervisor", core, bus, lambda _: None).run())
     for _ in range(TURNS_MAX * 2):
         bus.publish("reconciler", AGREED)
     await asyncio.sleep(0)
-    first = core.heard
+    first = core.received
     await passes()
     task.cancel()
 
-    assert (first, core.heard) == (TURNS_MAX, TURNS_MAX * 2)
+    assert (first, core.received) == (TURNS_MAX, TURNS_MAX * 2)
 
 
 async def test_a_core_that_raises_is_quarantined_and_its_inbox_emptied_unheard() -> None:
-    log, failures = Log(), list[StationFailed]()
-    bus = Bus(ManualClock(), log, WIRING, inbox_max=4)
+    log, failures = Log(), list[ActorFailed]()
+    bus = Bus(ManualClock(), log, WIRING, mailbox_max=4)
     core = Supervisor(raises_on=2)
-    station = Station("supervisor", core, bus, failures.append)
-    task = asyncio.create_task(station.run())
+    actor = Actor("supervisor", core, bus, failures.append)
+    task = asyncio.create_task(actor.run())
     for _ in range(20):
         bus.publish("reconciler", AGREED)
         await passes(2)
     task.cancel()
 
-    assert core.heard == 2
-    assert station.is_quarantined
+    assert core.received == 2
+    assert actor.is_quarantined
     assert [e.message for e in log if e.source == "supervisor"] == [SnapshotAsked("1")]
-    assert [f.station for f in failures] == ["supervisor"]
+    assert [f.actor for f in failures] == ["supervisor"]
     assert failures[0].error == "ZeroDivisionError: planted (on BooksAgreed 2)"
     assert "in handle" in failures[0].traceback
-    assert bus.inbox("supervisor").empty()
+    assert bus.mailbox("supervisor").empty()
 
 
 async def test_a_heartbeat_is_answered_by_the_loop_of_a_living_station_only() -> None:
     bus = Bus(ManualClock(), Log(), WIRING)
-    station = Station("supervisor", Supervisor(raises_on=1), bus, lambda _: None)
-    task = asyncio.create_task(station.run())
-    alive, dead = Heartbeat(0), Heartbeat(0)
-    bus.inbox("supervisor").put_nowait(alive)
+    actor = Actor("supervisor", Supervisor(raises_on=1), bus, lambda _: None)
+    task = asyncio.create_task(actor.run())
+    alive, stopped_dead = Heartbeat(0), Heartbeat(0)
+    bus.mailbox("supervisor").put_nowait(alive)
     bus.publish("reconciler", AGREED)
-    bus.inbox("supervisor").put_nowait(dead)
+    bus.mailbox("supervisor").put_nowait(stopped_dead)
     await passes()
     task.cancel()
 
-    assert (alive.is_answered, dead.is_answered) == (True, False)
+    assert (alive.is_answered, stopped_dead.is_answered) == (True, False)
 
 
 async def test_an_edge_hears_envelopes_and_its_heartbeats_are_answered_for_it() -> None:
     bus = Bus(ManualClock(), Log(), WIRING)
-    inbox, token, got = bus.inbox("broker"), Heartbeat(0), list[Message]()
-    inbox.put_nowait(token)
+    mailbox, token, got = bus.mailbox("broker"), Heartbeat(0), list[Message]()
+    mailbox.put_nowait(token)
 
     async def edge() -> None:
-        async for envelope in heard(inbox):
+        async for envelope in received(mailbox):
             got.append(envelope.message)
 
     task = asyncio.create_task(edge())
@@ -136,11 +136,11 @@ async def test_an_edge_hears_envelopes_and_its_heartbeats_are_answered_for_it() 
 
 
 async def test_an_edge_that_raises_is_quarantined_like_a_station() -> None:
-    bus, failures = Bus(ManualClock(), Log(), WIRING, inbox_max=2), list[StationFailed]()
-    inbox = bus.inbox("broker")
+    bus, failures = Bus(ManualClock(), Log(), WIRING, mailbox_max=2), list[ActorFailed]()
+    mailbox = bus.mailbox("broker")
 
     async def edge() -> None:
-        async for envelope in heard(inbox):
+        async for envelope in received(mailbox):
             raise OSError(f"planted at {envelope.seq}")
 
     task = asyncio.create_task(run_edge("broker", edge(), bus, failures.append))
@@ -149,5 +149,5 @@ async def test_an_edge_that_raises_is_quarantined_like_a_station() -> None:
         await passes(2)
     task.cancel()
 
-    assert [(f.station, f.error) for f in failures] == [("broker", "OSError: planted at 0")]
-    assert inbox.empty()
+    assert [(f.actor, f.error) for f in failures] == [("broker", "OSError: planted at 0")]
+    assert mailbox.empty()

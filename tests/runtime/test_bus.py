@@ -27,10 +27,10 @@ from tradingd.messages import (
     SnapshotAsked,
     TimerFired,
 )
-from tradingd.runtime.bus import Bus, InboxFull
+from tradingd.runtime.bus import Bus, MailboxFull
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.mailbox import Inbox
-from tradingd.runtime.routing import hops_to_wire, is_heard_by, subscribers
+from tradingd.runtime.mailbox import Mailbox
+from tradingd.runtime.routing import hops_to_wire, is_delivered_to, subscribers
 from tradingd.wiring import WIRING
 
 AGREED = BooksAgreed("start", is_flat=True, open_orders=0)
@@ -44,8 +44,8 @@ class Log:
         self.rows.append(envelope)
 
 
-def everything_in(inbox: Inbox) -> list[object]:
-    return [inbox.get_nowait() for _ in range(inbox.qsize())]
+def everything_in(mailbox: Mailbox) -> list[object]:
+    return [mailbox.get_nowait() for _ in range(mailbox.qsize())]
 
 
 SAYINGS: list[tuple[str, Callable[[int], Message]]] = [
@@ -68,26 +68,28 @@ def test_each_inbox_is_the_log_filtered_by_what_its_owner_hears(
 ) -> None:
     clock, log = ManualClock(1_000), Log()
     bus = Bus(clock, log, WIRING, next_seq=first)
-    inboxes = {name: bus.inbox(name) for name in WIRING}
+    mailboxes = {name: bus.mailbox(name) for name in WIRING}
     for n, ((source, make), step) in enumerate(sayings):
         clock._now += step  # a clock that misbehaves
         bus.publish(source, make(n))
 
     assert [e.seq for e in log.rows] == list(range(first, first + len(sayings)))
     assert all(a.at <= b.at for a, b in zip(log.rows, log.rows[1:], strict=False))
-    for name, inbox in inboxes.items():
-        assert everything_in(inbox) == [e for e in log.rows if is_heard_by(WIRING, name, e.message)]
+    for name, mailbox in mailboxes.items():
+        assert everything_in(mailbox) == [
+            e for e in log.rows if is_delivered_to(WIRING, name, e.message)
+        ]
 
 
 def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_called() -> None:
-    log, halts = Log(), list[InboxFull]()
-    bus = Bus(ManualClock(), log, WIRING, inbox_max=2, on_full=halts.append)
-    supervisor, strategy = bus.inbox("supervisor"), bus.inbox("strategy")
+    log, halts = Log(), list[MailboxFull]()
+    bus = Bus(ManualClock(), log, WIRING, mailbox_max=2, on_full=halts.append)
+    supervisor, strategy = bus.mailbox("supervisor"), bus.mailbox("strategy")
     bus.publish("reconciler", AGREED)
     bus.publish("reconciler", AGREED)
 
     for _ in range(2):
-        with pytest.raises(InboxFull, match="the inbox of supervisor is full at SessionChanged"):
+        with pytest.raises(MailboxFull, match="the inbox of supervisor is full at SessionChanged"):
             bus.publish("quotes", SessionChanged(Market.CRYPTO, Session.REGULAR, 0))
 
     assert (supervisor.qsize(), strategy.qsize(), len(log.rows), bus.seq) == (2, 0, 2, 2)
@@ -95,27 +97,27 @@ def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_call
 
 
 def test_fault_53_market_data_without_room_is_refused_but_halts_nothing() -> None:
-    halts = list[InboxFull]()
-    bus = Bus(ManualClock(), Log(), WIRING, inbox_max=1, on_full=halts.append)
-    bus.inbox("strategy")
+    halts = list[MailboxFull]()
+    bus = Bus(ManualClock(), Log(), WIRING, mailbox_max=1, on_full=halts.append)
+    bus.mailbox("strategy")
     quote = Quote("IBM", 1.0, 1.0, 1.0, 1.0, 0)
     bus.publish("feed", quote)
 
-    with pytest.raises(InboxFull):
+    with pytest.raises(MailboxFull):
         bus.publish("feed", quote)
     assert bus.full is None
     assert halts == []
 
 
 def test_the_door_has_room_until_an_inbox_is_half_full() -> None:
-    bus = Bus(ManualClock(), Log(), WIRING, inbox_max=4)
-    inbox = bus.inbox("supervisor")
+    bus = Bus(ManualClock(), Log(), WIRING, mailbox_max=4)
+    mailbox = bus.mailbox("supervisor")
     bus.publish("reconciler", AGREED)
     assert bus.has_room()
     bus.publish("reconciler", AGREED)
     assert not bus.has_room()
     assert not bus.is_quiet()
-    everything_in(inbox)
+    everything_in(mailbox)
     assert bus.has_room()
     assert bus.is_quiet()
 
@@ -126,7 +128,7 @@ def test_a_station_may_only_say_its_own_words() -> None:
     with pytest.raises(AssertionError, match="feed may not say Mark"):
         bus.publish("feed", Mark("IBM", 1.0, 1.0, 1))
     with pytest.raises(AssertionError, match="no row for kitchen"):
-        bus.inbox("kitchen")
+        bus.mailbox("kitchen")
 
 
 def test_a_slow_watcher_loses_the_oldest_and_the_loss_is_counted() -> None:
@@ -146,7 +148,7 @@ def test_a_slow_watcher_loses_the_oldest_and_the_loss_is_counted() -> None:
 
 def test_a_tap_is_told_inside_publish_and_before_anyone_can_hear() -> None:
     bus = Bus(ManualClock(), Log(), WIRING)
-    strategy = bus.inbox("strategy")
+    strategy = bus.mailbox("strategy")
     seen: list[tuple[Message, int]] = []
     bus.on(LevelChanged, lambda message: seen.append((message, strategy.qsize())))
 
@@ -158,7 +160,7 @@ def test_a_tap_is_told_inside_publish_and_before_anyone_can_hear() -> None:
 def test_a_watch_or_inbox_made_late_hears_from_then_on() -> None:
     bus, rng = Bus(ManualClock(), Log(), WIRING), random.Random(1)
     bus.publish("supervisor", SnapshotAsked("early"))
-    broker = bus.inbox("broker")
+    broker = bus.mailbox("broker")
     bus.publish("supervisor", SnapshotAsked(f"late {rng.random()}"))
 
     assert broker.qsize() == 1
@@ -175,11 +177,13 @@ def test_the_order_of_subscribers_is_the_tables_and_not_that_of_construction(
 ) -> None:
     bus = Bus(ManualClock(), Log(), WIRING)
     for name in built:
-        bus.inbox(name)
-    names = {id(inbox): name for name, inbox in bus.inboxes.items()}
+        bus.mailbox(name)
+    names = {id(mailbox): name for name, mailbox in bus.mailboxes.items()}
     for kind in (OrderApproved, Quote, OrderFilled):
-        route = bus._route(next(n for n, row in WIRING.items() if kind in row.says), kind)
-        assert [names[id(inbox)] for inbox in route.inboxes] == list(subscribers(WIRING, kind))
+        route = bus._route(next(n for n, row in WIRING.items() if kind in row.publishes), kind)
+        assert [names[id(mailbox)] for mailbox in route.mailboxes] == list(
+            subscribers(WIRING, kind)
+        )
 
 
 async def test_the_broker_wakes_before_the_router_also_when_it_was_built_last() -> None:
@@ -187,7 +191,7 @@ async def test_the_broker_wakes_before_the_router_also_when_it_was_built_last() 
     woken: list[str] = []
 
     async def wait(name: str) -> None:
-        await bus.inbox(name).get()
+        await bus.mailbox(name).get()
         woken.append(name)
 
     async with asyncio.TaskGroup() as actors:

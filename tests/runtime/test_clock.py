@@ -15,10 +15,10 @@ def test_the_system_clock_stands_still_while_the_wall_clock_steps_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = SystemClock()
-    told = clock.now()
-    monkeypatch.setattr(time, "time_ns", lambda: told - HOUR)
+    settings = clock.now()
+    monkeypatch.setattr(time, "time_ns", lambda: settings - HOUR)
 
-    assert clock.now() == told
+    assert clock.now() == settings
 
 
 def test_a_scaled_clock_runs_at_its_speed() -> None:
@@ -30,11 +30,11 @@ def test_a_scaled_clock_runs_at_its_speed() -> None:
 
 def test_rebasing_a_scaled_clock_takes_no_time_back() -> None:
     clock = ScaledClock(10 * HOUR, time.monotonic_ns(), speed=60)
-    told = clock.now()
+    settings = clock.now()
 
     clock.rebase(9 * HOUR, time.monotonic_ns(), speed=1)
 
-    assert clock.now() == told
+    assert clock.now() == settings
     assert clock.speed == 1
 
 

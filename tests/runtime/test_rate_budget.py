@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Lane
-from tradingd.runtime.rate_budget import PER_MIN_MIN, SPAN_NS, QuotaSaid, RateBudget, quota_said
+from tradingd.runtime.rate_budget import PER_MIN_MIN, SPAN_NS, RateBudget, ReportedQuota, quota_of
 
 LANES = st.sampled_from(list(Lane))
 ASKS = st.lists(st.tuples(LANES, st.integers(0, 3 * SECOND_NS)), max_size=600)
@@ -65,31 +65,31 @@ def test_each_lane_leaves_the_share_of_those_above_it() -> None:
 def test_what_others_used_of_the_account_counts() -> None:
     budget = RateBudget(180)
     reset = NOW + 30 * SECOND_NS
-    budget.hear(QuotaSaid(200, 35, reset), NOW)
+    budget.handle(ReportedQuota(200, 35, reset), NOW)
     assert not budget.take(Lane.POLL, NOW)
     assert budget.take(Lane.ENTRY, NOW)
-    budget.hear(QuotaSaid(200, 3, reset), NOW)
+    budget.handle(ReportedQuota(200, 3, reset), NOW)
     assert [lane for lane in Lane if budget.room(lane, NOW)] == [Lane.EXIT]
-    budget.hear(QuotaSaid(200, 100, reset), NOW)  # an older reply, overtaken
+    budget.handle(ReportedQuota(200, 100, reset), NOW)  # an older reply, overtaken
     assert not budget.take(Lane.LOOKUP, NOW)
     assert budget.take(Lane.POLL, reset)
 
 
 def test_a_smaller_limit_than_ours_is_kept_with_a_margin() -> None:
     budget = RateBudget(180)
-    budget.hear(QuotaSaid(limit=100), NOW)
+    budget.handle(ReportedQuota(limit=100), NOW)
     assert budget.share(Lane.EXIT) == 90
-    budget.hear(QuotaSaid(limit=1000), NOW)
+    budget.handle(ReportedQuota(limit=1000), NOW)
     assert budget.share(Lane.EXIT) == 180
 
 
 def test_a_refusal_waits_for_its_reset_and_the_urgent_look_again_before() -> None:
     budget = RateBudget(180)
-    budget.refuse(QuotaSaid(resets_at=NOW + 40 * SECOND_NS), NOW)
+    budget.refuse(ReportedQuota(resets_at=NOW + 40 * SECOND_NS), NOW)
     assert budget.wait_ns(Lane.ENTRY, NOW) == 40 * SECOND_NS
     assert budget.wait_ns(Lane.CANCEL, NOW) == 5 * SECOND_NS
     assert budget.refused == 1
-    budget.refuse(QuotaSaid(), NOW + 40 * SECOND_NS)
+    budget.refuse(ReportedQuota(), NOW + 40 * SECOND_NS)
     assert budget.wait_ns(Lane.ENTRY, NOW + 40 * SECOND_NS) == 2 * SECOND_NS
 
 
@@ -98,9 +98,9 @@ def test_a_clock_that_is_off_never_locks_us_out_for_more_than_a_minute(
     reset_s: int, remaining: int
 ) -> None:
     budget = RateBudget(180)
-    said = QuotaSaid(200, remaining, reset_s * SECOND_NS)
-    budget.hear(said, NOW)
-    budget.refuse(said, NOW)
+    emitted = ReportedQuota(200, remaining, reset_s * SECOND_NS)
+    budget.handle(emitted, NOW)
+    budget.refuse(emitted, NOW)
     for lane in Lane:
         assert budget.wait_ns(lane, NOW) <= SPAN_NS
         assert budget.wait_ns(lane, NOW + SPAN_NS) == 0
@@ -112,4 +112,4 @@ def test_any_header_is_read_or_passed_over(limit: str, remaining: str, reset: st
         "x-ratelimit-limit": limit, "x-ratelimit-remaining": remaining, "x-ratelimit-reset": reset,
         "retry-after": reset,
     }  # fmt: skip
-    RateBudget(180).hear(quota_said(headers, NOW), NOW)
+    RateBudget(180).handle(quota_of(headers, NOW), NOW)

@@ -1,4 +1,4 @@
-"""The drained line: one order, timers in time, equal digests, no circles."""
+"""The synchronous runner: one order, timers in time, equal digests, no circles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.runtime import toy
-from tradingd.log.replay import Outcome, replay
+from tradingd.log.replay import ReplayOutcome, replay
 from tradingd.messages import (
     NOTHING,
     BooksAgreed,
@@ -22,7 +22,7 @@ from tradingd.messages import (
     TimerFired,
 )
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.synchronous import DrainedHouse
+from tradingd.runtime.synchronous import SynchronousRunner
 from tradingd.wiring import WIRING
 
 Decide = Callable[[Message, int], Sequence[Message]]
@@ -32,15 +32,15 @@ class Scripted:
     """A core that answers by a function and remembers what it heard."""
 
     def __init__(self, decide: Decide = lambda _message, _now: NOTHING) -> None:
-        self.heard: list[tuple[Message, int]] = []
+        self.received: list[tuple[Message, int]] = []
         self._decide = decide
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        self.heard.append((message, now))
+        self.received.append((message, now))
         return self._decide(message, now)
 
     def apply(self, message: Message, now: int) -> None:
-        self.heard.append((message, now))
+        self.received.append((message, now))
 
     def save(self) -> bytes:
         return b""
@@ -72,32 +72,32 @@ def test_everyone_hears_in_the_order_of_the_sequence() -> None:
     )
     broker = Scripted(lambda m, _: (snapshot(m.why),) if isinstance(m, SnapshotAsked) else ())
     risk = Scripted()
-    house = DrainedHouse(
+    system = SynchronousRunner(
         {"supervisor": supervisor, "broker": broker, "risk": risk}, WIRING, log=kept.append
     )
 
-    house.publish("reconciler", BooksAgreed("start", is_flat=True, open_orders=0), 7)
+    system.publish("reconciler", BooksAgreed("start", is_flat=True, open_orders=0), 7)
 
-    said = [(e.seq, e.at, e.source, type(e.message).__name__) for e in kept]
-    assert said == [
+    emitted = [(e.seq, e.at, e.source, type(e.message).__name__) for e in kept]
+    assert emitted == [
         (0, 7, "reconciler", "BooksAgreed"),
         (1, 7, "supervisor", "SnapshotAsked"),
         (2, 7, "supervisor", "SnapshotAsked"),
         (3, 7, "broker", "BrokerSnapshot"),
         (4, 7, "broker", "BrokerSnapshot"),
     ]
-    assert [m.why for m, _ in risk.heard if isinstance(m, BrokerSnapshot)] == ["a", "b"]
+    assert [m.why for m, _ in risk.received if isinstance(m, BrokerSnapshot)] == ["a", "b"]
 
 
 def test_market_data_takes_numbers_but_only_a_tape_keeps_it() -> None:
     tape: list[Envelope] = []
     log: list[Envelope] = []
-    with_tape = DrainedHouse(
+    with_tape = SynchronousRunner(
         {"quotes": Scripted(mark_each)}, WIRING, log=log.append, tape=tape.append
     )
-    without = DrainedHouse({"quotes": Scripted(mark_each)}, WIRING)
-    for house in (with_tape, without):
-        house.play("feed", [(at, quote(at)) for at in range(3)])
+    without = SynchronousRunner({"quotes": Scripted(mark_each)}, WIRING)
+    for system in (with_tape, without):
+        system.play("feed", [(at, quote(at)) for at in range(3)])
 
     assert [(e.seq, type(e.message)) for e in tape] == [
         (0, Quote), (1, Mark), (2, Quote), (3, Mark), (4, Quote), (5, Mark),
@@ -111,17 +111,17 @@ def test_timers_fire_at_their_own_time_before_a_later_event_and_go_to_their_owne
     clock = ManualClock()
     quotes = Scripted(lambda m, now: (SetTimer("quotes", "t", now + 10),) if now == 0 else ())
     strategy = Scripted()
-    house = DrainedHouse({"quotes": quotes, "strategy": strategy}, WIRING, clock)
+    system = SynchronousRunner({"quotes": quotes, "strategy": strategy}, WIRING, clock)
 
-    house.publish("feed", quote(0), 0)
-    house.publish("feed", quote(25), 25)
+    system.publish("feed", quote(0), 0)
+    system.publish("feed", quote(25), 25)
 
-    assert [(type(m), now) for m, now in quotes.heard] == [
+    assert [(type(m), now) for m, now in quotes.received] == [
         (Quote, 0),
         (TimerFired, 10),
         (Quote, 25),
     ]
-    assert [type(m) for m, _ in strategy.heard] == [Quote, Quote]
+    assert [type(m) for m, _ in strategy.received] == [Quote, Quote]
     assert clock.now() == 25
 
 
@@ -129,51 +129,51 @@ def test_a_timer_already_due_fires_after_the_event_that_set_it() -> None:
     quotes = Scripted(
         lambda m, now: (SetTimer("quotes", "t", now - 5),) if isinstance(m, Quote) else ()
     )
-    house = DrainedHouse({"quotes": quotes}, WIRING)
+    system = SynchronousRunner({"quotes": quotes}, WIRING)
 
-    house.publish("feed", quote(50), 50)
+    system.publish("feed", quote(50), 50)
 
-    assert quotes.heard[1:] == [(TimerFired("quotes", "t", 45), 50)]
+    assert quotes.received[1:] == [(TimerFired("quotes", "t", 45), 50)]
 
 
 def test_running_until_a_time_fires_what_is_due_by_then() -> None:
     quotes = Scripted(lambda _m, now: (SetTimer("quotes", "t", now + 10),))
-    house = DrainedHouse({"quotes": quotes}, WIRING)
-    house.publish("feed", quote(0), 0)
+    system = SynchronousRunner({"quotes": quotes}, WIRING)
+    system.publish("feed", quote(0), 0)
 
-    house.run_until(35)
+    system.run_until(35)
 
-    assert [now for _, now in quotes.heard] == [0, 10, 20, 30]
-    assert house.at == 35
+    assert [now for _, now in quotes.received] == [0, 10, 20, 30]
+    assert system.at == 35
 
 
 def test_time_never_goes_backwards() -> None:
     strategy = Scripted()
-    house = DrainedHouse({"strategy": strategy}, WIRING)
+    system = SynchronousRunner({"strategy": strategy}, WIRING)
 
-    house.publish("feed", quote(9), 9)
-    house.publish("feed", quote(3), 3)
+    system.publish("feed", quote(9), 9)
+    system.publish("feed", quote(3), 3)
 
-    assert [now for _, now in strategy.heard] == [9, 9]
+    assert [now for _, now in strategy.received] == [9, 9]
 
 
 def test_equal_runs_have_equal_digests_and_other_runs_other_ones() -> None:
     def digest(whys: Sequence[str]) -> str:
-        house = DrainedHouse({"risk": Scripted()}, WIRING)
+        system = SynchronousRunner({"risk": Scripted()}, WIRING)
         for why in whys:
-            house.publish("broker", snapshot(why), 1)
-        return house.digest()
+            system.publish("broker", snapshot(why), 1)
+        return system.digest()
 
     assert digest(["a", "b"]) == digest(["a", "b"]) != digest(["b", "a"])
 
 
 def test_a_word_that_is_not_theirs_stops_the_line() -> None:
-    house = DrainedHouse({"quotes": Scripted(lambda _m, _n: (SnapshotAsked("x"),))}, WIRING)
+    system = SynchronousRunner({"quotes": Scripted(lambda _m, _n: (SnapshotAsked("x"),))}, WIRING)
 
     with pytest.raises(AssertionError, match="quotes may not say SnapshotAsked"):
-        house.publish("feed", quote(1), 1)
+        system.publish("feed", quote(1), 1)
     with pytest.raises(AssertionError, match="feed may not say Mark"):
-        house.publish("feed", Mark("IBM", 1.0, 1.0, 1), 2)
+        system.publish("feed", Mark("IBM", 1.0, 1.0, 1), 2)
 
 
 def test_a_circle_without_a_timer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,41 +183,41 @@ def test_a_circle_without_a_timer_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     )
     broker = Scripted(lambda _m, _n: (snapshot("x"),))
     reconciler = Scripted(lambda _m, _n: (BooksAgreed("x", is_flat=True, open_orders=0),))
-    house = DrainedHouse(
+    system = SynchronousRunner(
         {"supervisor": supervisor, "broker": broker, "reconciler": reconciler}, WIRING
     )
 
     with pytest.raises(AssertionError, match="circle"):
-        house.publish("broker", snapshot("start"), 0)
+        system.publish("broker", snapshot("start"), 0)
 
 
 def test_a_timer_that_sets_itself_for_now_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradingd.runtime.synchronous.TURNS_MAX", 100)
-    house = DrainedHouse(
+    system = SynchronousRunner(
         {"quotes": Scripted(lambda _m, now: (SetTimer("quotes", "t", now),))}, WIRING
     )
 
     with pytest.raises(AssertionError, match="timers turn in a circle"):
-        house.publish("feed", quote(1), 1)
+        system.publish("feed", quote(1), 1)
 
 
 def test_a_timer_for_nobody_is_an_error_of_ours() -> None:
-    house = DrainedHouse(
+    system = SynchronousRunner(
         {"quotes": Scripted(lambda _m, now: (SetTimer("nobody", "t", now),))}, WIRING
     )
 
     with pytest.raises(AssertionError, match="no station nobody"):
-        house.publish("feed", quote(1), 1)
+        system.publish("feed", quote(1), 1)
 
 
 def test_a_drained_run_replays_exactly() -> None:
     log: list[Envelope] = []
     tape: list[Envelope] = []
-    house = DrainedHouse(toy.cores(), WIRING, log=log.append, tape=tape.append)
-    house.publish("daemon", toy.STARTED, 0)
-    house.play("feed", [(n * 1_000_000, quote(n)) for n in range(300)])
+    system = SynchronousRunner(toy.cores(), WIRING, log=log.append, tape=tape.append)
+    system.publish("daemon", toy.STARTED, 0)
+    system.play("feed", [(n * 1_000_000, quote(n)) for n in range(300)])
 
     verdicts = replay(log, tape, lambda _: toy.cores(), WIRING)
 
-    assert {verdict.outcome for verdict in verdicts} == {Outcome.EXACT}
-    assert {v.station: v.compared for v in verdicts}["quotes"] > 150
+    assert {verdict.outcome for verdict in verdicts} == {ReplayOutcome.EXACT}
+    assert {v.actor: v.compared for v in verdicts}["quotes"] > 150

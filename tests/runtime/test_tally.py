@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tradingd.runtime.tally import Tally
+from tradingd.runtime.tally import PlainHistogram
 
 
 def test_a_span_of_exactly_a_bound_is_within_it() -> None:
-    tally = Tally((0.001, 0.01))
+    tally = PlainHistogram((0.001, 0.01))
     for span_ns in (0, 1_000_000, 1_000_001, 10_000_000, 10_000_001):
         tally.add(span_ns)
     assert tally.counts == [2, 2, 1]
@@ -17,4 +17,4 @@ def test_a_span_of_exactly_a_bound_is_within_it() -> None:
 
 def test_bounds_that_do_not_rise_are_an_error() -> None:
     with pytest.raises(AssertionError):
-        Tally((0.1, 0.1))
+        PlainHistogram((0.1, 0.1))

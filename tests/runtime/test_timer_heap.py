@@ -66,7 +66,7 @@ def test_folding_the_log_leaves_the_timers_that_have_not_fired() -> None:
         SetTimer("a", "moved", 9),
         TimerFired("a", "moved", 7),
     ):
-        heap.fold(message)
+        heap.apply(message)
 
     assert heap.pop(100) == TimerFired("a", "moved", 9)
     assert heap.due == NEVER

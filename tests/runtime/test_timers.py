@@ -41,7 +41,7 @@ def test_timers_fire_at_their_time_moved_or_canceled_as_asked() -> None:
         clock = VirtualClock(asyncio.get_running_loop(), ORIGIN)
         bus = Bus(clock, log, WIRING)
         task = asyncio.create_task(Timers(bus, clock).run())
-        owner = bus.inbox("quotes")
+        owner = bus.mailbox("quotes")
         for key, after in (("late", 300), ("early", 2), ("gone", 3), ("moved", 4)):
             bus.publish("quotes", SetTimer("quotes", key, ORIGIN + after * SECOND))
         await asyncio.sleep(1)

@@ -1,6 +1,6 @@
-"""A toy house on the real wiring: five cores, a broker edge with random delays, a feed.
+"""A toy system on the real wiring: five cores, a broker edge with random delays, a feed.
 
-Small enough to read at once; the stations' names and words are those of the real line.
+Small enough to read at once; the actors' names and words are those of the real line.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from tradingd.messages import (
     TimeInForce,
     TimerFired,
 )
-from tradingd.runtime.actor import Station
+from tradingd.runtime.actor import Actor
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.clock import SystemClock
-from tradingd.runtime.mailbox import heard
+from tradingd.runtime.mailbox import received
 from tradingd.runtime.ports import Clock, LogStore
 from tradingd.runtime.timers import Timers
 from tradingd.wiring import WIRING
@@ -53,20 +53,20 @@ STARTED = RunStarted("genes", "run", "build", "hash", "mock")
 
 
 class Toy:
-    """The base: state is one list of integers; `fold` is all that changes it."""
+    """The base: state is one list of integers; `apply` is all that changes it."""
 
     def __init__(self) -> None:
         self.state: list[int] = [0, 0, 0]
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
         self.apply(message, now)
-        said = self.decide(message, now)
-        for word in said:
-            self.apply(word, now)
-        return said
+        emitted = self.decide(message, now)
+        for value in emitted:
+            self.apply(value, now)
+        return emitted
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold."""
+        """Apply."""
 
     def decide(self, message: Message, now: int) -> Sequence[Message]:
         return NOTHING
@@ -228,7 +228,7 @@ async def broker(bus: Bus, journal: Journal, rng: random.Random) -> None:
         )  # fmt: skip
 
     async with asyncio.TaskGroup() as lanes:
-        async for envelope in heard(bus.inbox("broker")):
+        async for envelope in received(bus.mailbox("broker")):
             if isinstance(envelope.message, OrderApproved):
                 lanes.create_task(fill(envelope.message, envelope.seq, envelope.seq))
 
@@ -254,31 +254,31 @@ async def session(
     """Run one life over a store; return its cores and, when it ended quietly, all it said."""
     rng = random.Random(f"session:{seed}")
     clock = clock or SystemClock()
-    house = cores(is_cheating=is_cheating)
+    system = cores(is_cheating=is_cheating)
     last = tape.rows[-1].seq if tape.rows else -1
-    recovered = await recover(store, house, WIRING, rng, last)
+    recovered = await recover(store, system, WIRING, rng, last)
     journal = Journal(store, tape)
     bus = Bus(clock, journal, WIRING, next_seq=recovered.next_seq, at=recovered.at)
     timers = Timers(bus, clock)
     timers.restore([])
-    runs = [Station(name, core, bus, lambda _: None).run() for name, core in house.items()]
+    runs = [Actor(name, core, bus, lambda _: None).run() for name, core in system.items()]
     runs += [timers.run(), journal.run(), broker(bus, journal, rng)]
     tasks = [asyncio.create_task(run) for run in runs]
     bus.publish("daemon", STARTED)
     await feed(bus, rng, quotes)
     if not is_cut:
-        await settle(bus, house)
+        await settle(bus, system)
         await journal.durable(bus.seq - 1)
     for task in tasks:
         task.cancel()
     with suppress(asyncio.CancelledError):
         await asyncio.wait(tasks)
-    return house, await store.read()
+    return system, await store.read()
 
 
-async def settle(bus: Bus, house: Mapping[str, Core]) -> None:
+async def settle(bus: Bus, system: Mapping[str, Core]) -> None:
     """Wait until nothing is in flight; the tick timer goes on for ever."""
-    risk = house["risk"]
+    risk = system["risk"]
     assert isinstance(risk, Risk)
     async with asyncio.timeout(60):
         while risk.state[0] or not bus.is_quiet():  # noqa: ASYNC110 - the toy tells nobody

@@ -27,7 +27,7 @@ from tradingd.broker.settings import AlpacaSettings
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.network import SimulatorNetwork
 
 DATA = "wss://stream.data.alpaca.markets"
@@ -42,19 +42,19 @@ def test_every_question_gets_an_answer_or_a_reason(
     session: tuple[list[Answer], LocalAlpaca],
 ) -> None:
     answers, _ = session
-    told = {answer.name: answer for answer in answers}
-    assert list(told) == list(QUESTIONS)
-    open_ones = {name for name, answer in told.items() if not answer.is_answered}
+    settings = {answer.name: answer for answer in answers}
+    assert list(settings) == list(QUESTIONS)
+    open_ones = {name for name, answer in settings.items() if not answer.is_answered}
     assert open_ones <= {"short_cost", "unfilled_day_orders"}, "the account has none"
-    assert "401" in told["bad_keys"].answer
-    assert "easy_to_borrow" in told["easy_to_borrow"].answer
-    assert "binary frames" in told["order_events"].answer
-    assert "new" in told["order_events"].answer
-    assert "canceled" in told["order_events"].answer
-    assert "replaced" in told["replace_events"].answer
-    assert "must be unique" in told["id_twice"].answer
-    assert "404 auth timeout" in told["auth_timeout"].answer
-    assert "406" in told["second_connection"].answer
+    assert "401" in settings["bad_keys"].answer
+    assert "easy_to_borrow" in settings["easy_to_borrow"].answer
+    assert "binary frames" in settings["order_events"].answer
+    assert "new" in settings["order_events"].answer
+    assert "canceled" in settings["order_events"].answer
+    assert "replaced" in settings["replace_events"].answer
+    assert "must be unique" in settings["id_twice"].answer
+    assert "404 auth timeout" in settings["auth_timeout"].answer
+    assert "406" in settings["second_connection"].answer
     assert not NOT_ASKED.keys() & QUESTIONS.keys()
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_left_behind(session: tuple[list[Answer], LocalAlpaca]) -> No
 
 
 def test_an_order_whose_reply_was_lost_is_found_and_taken_back() -> None:
-    lost = Fault(fault="drop_reply", method="POST", path="/v2/orders", count=1)
+    lost = SimulatedFault(fault="drop_reply", method="POST", path="/v2/orders", count=1)
     (answer,), alpaca = asked(lost, only=("cancel_twice",))
     assert not answer.is_answered
     assert len(alpaca.world.exchange.orders()) == 1
@@ -77,7 +77,9 @@ def test_an_order_whose_reply_was_lost_is_found_and_taken_back() -> None:
 
 def test_what_cannot_be_taken_back_is_said(tmp_path: Path) -> None:
     refusal = '{"message":"no"}'
-    stuck = Fault(fault="status", method="DELETE", path="/v2/orders", status=500, body=refusal)
+    stuck = SimulatedFault(
+        fault="status", method="DELETE", path="/v2/orders", status=500, body=refusal
+    )
     (answer,), _ = asked(stuck, only=("cancel_twice",))
     assert "by hand: probe-test-1" in answer.answer
     assert not answer.is_clean
@@ -85,7 +87,7 @@ def test_what_cannot_be_taken_back_is_said(tmp_path: Path) -> None:
 
 
 def test_after_something_was_left_behind_nothing_more_is_asked() -> None:
-    stuck = Fault(fault="status", method="DELETE", path="/v2/orders", status=500)
+    stuck = SimulatedFault(fault="status", method="DELETE", path="/v2/orders", status=500)
     answers, alpaca = asked(stuck, only=("order_events", "id_twice", "symbol_limit"))
     assert [answer.is_answered for answer in answers] == [False] * 3
     assert all("not asked" in answer.answer for answer in answers[1:])
@@ -107,17 +109,17 @@ def test_an_account_in_use_is_read_and_its_orders_and_positions_are_left_alone(
         alpaca.world.exchange.submit(_theirs("ACMX", price), now)
 
     answers, alpaca = asked(only=("buying_power", "order_events", "crypto_fok"), prepare=use)
-    told = {answer.name: answer for answer in answers}
-    assert told["buying_power"].is_answered
-    assert not told["order_events"].is_answered
-    assert there in told["order_events"].answer
+    settings = {answer.name: answer for answer in answers}
+    assert settings["buying_power"].is_answered
+    assert not settings["order_events"].is_answered
+    assert there in settings["order_events"].answer
     (order,) = alpaca.world.exchange.orders()
     assert order.status in {"new", "filled"}
     assert not any("theirs" in frame for answer in answers for frame in answer.frames)
 
 
 def test_a_replacement_whose_reply_was_lost_is_found_and_taken_back() -> None:
-    lost = Fault(fault="drop_reply", method="PATCH", path="/v2/orders", count=1)
+    lost = SimulatedFault(fault="drop_reply", method="PATCH", path="/v2/orders", count=1)
     (answer,), alpaca = asked(lost, only=("replace_events",))
     assert not answer.is_answered
     assert answer.is_clean
@@ -128,10 +130,10 @@ def test_a_replacement_whose_reply_was_lost_is_found_and_taken_back() -> None:
 def test_a_purchase_that_trades_against_all_odds_is_sold_again() -> None:
     def expect_dear(alpaca: LocalAlpaca, now: int) -> None:
         del now
-        fault = Fault(fault="rewrite", path="/v2/stocks/quotes", field="ap", value=400.0)
+        fault = SimulatedFault(fault="rewrite", path="/v2/stocks/quotes", field="ap", value=400.0)
         alpaca.faults.arm(fault)  # half of it is far above the market
 
-    late = Fault(fault="status", method="DELETE", path="/v2/orders", count=1)
+    late = SimulatedFault(fault="status", method="DELETE", path="/v2/orders", count=1)
     (answer,), alpaca = asked(late, only=("order_events",), prepare=expect_dear)
     assert "fill" in answer.answer
     assert answer.is_clean
@@ -140,13 +142,13 @@ def test_a_purchase_that_trades_against_all_odds_is_sold_again() -> None:
 
 
 @pytest.mark.parametrize("fault", [
-    Fault(fault="truncate", method="POST", path="/v2/orders"),
-    Fault(fault="truncate", path="/v2/assets"),
-    Fault(fault="status", path="/v2/positions", status=502, body="<html>bad gateway</html>", count=1),
-    Fault(fault="status", path="/stream", status=503),
-    Fault(fault="error", socket="data", code=409),
+    SimulatedFault(fault="truncate", method="POST", path="/v2/orders"),
+    SimulatedFault(fault="truncate", path="/v2/assets"),
+    SimulatedFault(fault="status", path="/v2/positions", status=502, body="<html>bad gateway</html>", count=1),
+    SimulatedFault(fault="status", path="/stream", status=503),
+    SimulatedFault(fault="error", socket="data", code=409),
 ])  # fmt: skip
-def test_a_broker_in_trouble_ends_no_probe_and_leaves_nothing(fault: Fault) -> None:
+def test_a_broker_in_trouble_ends_no_probe_and_leaves_nothing(fault: SimulatedFault) -> None:
     names = ("easy_to_borrow", "order_events", "id_twice", "symbol_limit", "second_connection")
     answers, alpaca = asked(fault, only=names)
     assert [answer.name for answer in answers] == list(
@@ -190,14 +192,14 @@ def test_whatever_is_not_surely_paper_is_refused(url: str) -> None:
 
 
 async def test_keys_of_another_account_than_paper_are_refused() -> None:
-    told = SimulatorSettings(start=START, minutes=5, symbols=("ACMX",))
-    alpaca = LocalAlpaca(build_world(told), told.wire)
+    settings = SimulatorSettings(start=START, minutes=5, symbols=("ACMX",))
+    alpaca = LocalAlpaca(build_world(settings), settings.wire)
     alpaca.faults.arm(
-        Fault(fault="rewrite", path="/v2/account", field="account_number", value="123")
+        SimulatedFault(fault="rewrite", path="/v2/account", field="account_number", value="123")
     )
     clock = type("Still", (), {"now": lambda _: START, "monotonic": lambda _: 0})()
     network = SimulatorNetwork(alpaca, clock, is_paced=False)
-    keys = told.wire.keys
+    keys = settings.wire.keys
     broker = AlpacaSettings(
         trading_url="https://paper-api.alpaca.markets", data_url="https://data.alpaca.markets",
         trading_stream_url="wss://paper-api.alpaca.markets/stream",

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: seeds, hours and planted bugs; the last line is one JSON record."""
+"""`python -m tests.simulation`: seeds, hours and mutations; the last line is one JSON record."""
 
 from __future__ import annotations
 
@@ -12,73 +12,73 @@ from pathlib import Path
 
 import structlog
 
-from tests.simulation.crew import Play, played
-from tests.simulation.planted import BUGS, planted
+from tests.simulation.mutations import BUGS, planted
 from tests.simulation.script import Script, draw
 from tests.simulation.session import Result, play
 from tests.simulation.shrink import shrink
 from tests.simulation.steps import NEVER, every_step, script_of
 from tests.simulation.total import Total
+from tests.simulation.workers import Play, played
 from tradingd.app.identity import build
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the seeds; 1 as soon as one breaks a law, 0 when none does."""
-    told = _parser().parse_args(arguments)
-    if told.plant == "list":
+    settings = _parser().parse_args(arguments)
+    if settings.plant == "list":
         for name, (text, _) in BUGS.items():
-            _say(f"{name:24} {text}")
+            _publish(f"{name:24} {text}")
         return 0
     silence()
     total, broken = Total(), None
-    with planted(told.plant):
-        with closing(played(_plays(told), told.config, told.jobs)) as results:
+    with planted(settings.plant):
+        with closing(played(_plays(settings), settings.config, settings.jobs)) as results:
             for script, result in results:
                 total.add(result, script.hours)
-                _progress(total, result, told)
+                _progress(total, result, settings)
                 if result.findings:
                     broken = script, result
                     break
         if broken is not None:
-            _tell(*broken, told)
-    _say(json.dumps(total.record() | ({"plant": told.plant} if told.plant else {})))
+            _report(*broken, settings)
+    _publish(json.dumps(total.record() | ({"plant": settings.plant} if settings.plant else {})))
     return 1 if broken is not None else 0
 
 
-def _plays(told: argparse.Namespace) -> Iterator[Play]:
-    for seed in range(told.seed, told.seed + told.seeds):
-        if told.every_step:
-            whole = play(script_of(seed, NEVER), told.config, is_audited=False)
-            yield from every_step(seed, whole.steps, told.every_step)
+def _plays(settings: argparse.Namespace) -> Iterator[Play]:
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        if settings.every_step:
+            whole = play(script_of(seed, NEVER), settings.config, is_audited=False)
+            yield from every_step(seed, whole.steps, settings.every_step)
         else:
-            yield Play(draw(seed, told.hours), seed % told.audit_every == 0)
+            yield Play(draw(seed, settings.hours), seed % settings.audit_every == 0)
 
 
-def _progress(total: Total, result: Result, told: argparse.Namespace) -> None:
-    if told.verbose:
-        _say(total.line(result))
-    if told.progress_every and total.played % told.progress_every == 0:
+def _progress(total: Total, result: Result, settings: argparse.Namespace) -> None:
+    if settings.verbose:
+        _publish(total.line(result))
+    if settings.progress_every and total.played % settings.progress_every == 0:
         sys.stderr.write(json.dumps(total.record()) + "\n")
         sys.stderr.flush()
 
 
-def _tell(script: Script, broken: Result, told: argparse.Namespace) -> None:
+def _report(script: Script, broken: Result, settings: argparse.Namespace) -> None:
     """Name the seed, what it broke, and the fewest troubles that break it."""
-    _say(f"seed {broken.seed} breaks the law, build {build()}:")
+    _publish(f"seed {broken.seed} breaks the law, build {build()}:")
     for finding in broken.findings[:5]:
-        _say(f"  {finding}")
-    if told.no_shrink:
+        _publish(f"  {finding}")
+    if settings.no_shrink:
         return
     law = broken.findings[0].law
 
     def breaks(shorter: Script) -> bool:
-        result = play(shorter, told.config, is_audited=law == "I15")
+        result = play(shorter, settings.config, is_audited=law == "I15")
         return any(each.law == law for each in result.findings)
 
-    short = shrink(script, breaks, told.shrink_plays)
-    _say(f"with {len(short.troubles)} of {len(script.troubles)} troubles:")
+    short = shrink(script, breaks, settings.shrink_plays)
+    _publish(f"with {len(short.troubles)} of {len(script.troubles)} troubles:")
     for trouble in short.troubles:
-        _say(f"  {trouble}")
+        _publish(f"  {trouble}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,7 +113,7 @@ def silence() -> None:
     )
 
 
-def _say(text: str) -> None:
+def _publish(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from tests.simulation.mortal import Mortal
+from tests.simulation.crash import Crashable
 from tradingd.messages import Envelope, OrderApproved
 from tradingd.runtime.ports import Checkpoint
 
@@ -57,10 +57,10 @@ class Disk:
             self.tape.pop()
 
 
-class LogOfLife:
+class ProcessLog:
     """`ports.LogStore` for one life of the daemon."""
 
-    def __init__(self, disk: Disk, life: Mortal) -> None:
+    def __init__(self, disk: Disk, life: Crashable) -> None:
         self._disk = disk
         self._life = life
 
@@ -111,10 +111,10 @@ class LogOfLife:
         """Nothing to close."""
 
 
-class TapeOfLife:
+class ProcessTape:
     """`ports.Tape` for one life of the daemon."""
 
-    def __init__(self, disk: Disk, life: Mortal) -> None:
+    def __init__(self, disk: Disk, life: Crashable) -> None:
         self._disk = disk
         self._life = life
 

@@ -15,7 +15,7 @@ TROUBLES_PER_HOUR = 26
 EAGER_PCTS = (0, 0, 1, 3)
 """Most seeds are quiet between their rushes, so that there can be more of them; some never rest."""
 CALM_S = 240.0
-"""The end of every session is left in peace: by then the house must have found its way back."""
+"""The end of every session is left in peace: by then the system must have found its way back."""
 
 Kind = Literal[
     "lost_request", "lost_reply", "refused", "slow", "late_accept", "twice", "limited", "error_500",
@@ -69,7 +69,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """All of a session that is not the house's own doing."""
+    """All of a session that is not the system's own doing."""
 
     seed: int
     hours: float
@@ -163,7 +163,7 @@ def _crash(rng: Random, last_s: float, bursts: list[Burst], *, is_kill: bool) ->
 
 
 def _event(rng: Random, kind: Kind, last_s: float, bursts: list[Burst]) -> list[Trouble]:
-    """Something happens, now and then just before the house dies."""
+    """Something happens, now and then just before the system dies."""
     at_s = _when(rng, last_s, bursts)
     troubles = [Trouble(at_s, kind, "", round(rng.uniform(5.0, 90.0), 1))]
     if rng.random() < 0.25:
@@ -172,7 +172,7 @@ def _event(rng: Random, kind: Kind, last_s: float, bursts: list[Burst]) -> list[
 
 
 def _halt(rng: Random, last_s: float) -> list[Trouble]:
-    """A person halts the house, and most often it crashes before anybody resumes it."""
+    """A person halts the system, and most often it crashes before anybody resumes it."""
     at_s, span_s = _at(rng, last_s * 0.8), rng.uniform(60, 400)
     troubles = [Trouble(at_s, "halt", "", span_s)]
     if rng.random() < 0.7:

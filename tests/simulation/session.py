@@ -1,6 +1,6 @@
 """One seed: lives one after another under one broker and one clock, the script's troubles, and the end.
 
-The end is a proof of its own: troubles over, the house must come to itself, its books equal the broker's,
+The end is a proof of its own: troubles over, the system must come to itself, its books equal the broker's,
 close everything when asked, and leave a log from which all of it can be decided again.
 """
 
@@ -17,16 +17,16 @@ from random import Random
 
 import msgspec
 
+from tests.simulation.crash import SimulatedCrash
 from tests.simulation.disk import Disk
-from tests.simulation.ground import CANARY, START_NS, lay
-from tests.simulation.laws import rest
-from tests.simulation.laws.finding import Finding
-from tests.simulation.laws.house import Laws
-from tests.simulation.life import Life, unwind
-from tests.simulation.mortal import Dead
+from tests.simulation.environment import CANARY, START_NS, lay
+from tests.simulation.fault_injector import FaultInjector
+from tests.simulation.fault_schedule import FaultScheduler
+from tests.simulation.invariants import rest
+from tests.simulation.invariants.finding import Finding
+from tests.simulation.invariants.house import Invariants
+from tests.simulation.process import Process, unwind
 from tests.simulation.script import HOUR_S, Script
-from tests.simulation.storm import Storm
-from tests.simulation.weather import Weather
 from tests.simulation.wire import TroubledNetwork
 from tradingd.messages import (
     Ask,
@@ -45,7 +45,7 @@ from tradingd.simulator.wire.network import SimulatorNetwork
 DOWN_S = (0.2, 40.0)
 """Until whoever looks after the daemon has it running again."""
 CALM_S_MAX = 300.0
-"""From the last trouble until the house is back at NORMAL."""
+"""From the last trouble until the system is back at NORMAL."""
 DOOMED_S = 15.0
 """A life that is to die may outlast the storm by so much: long enough for its recovery."""
 REST_S_MAX = 300.0
@@ -89,10 +89,10 @@ class Session:
     """The stage: what lives in it dies and is born again, the broker and the disk stay."""
 
     def __init__(self, script: Script, config: Path, loop: VirtualLoop, halt_file: Path) -> None:
-        self.life: Life | None = None
+        self.life: Process | None = None
         self.network: TroubledNetwork | None = None
         self.disk = Disk(Random(f"disk:{script.seed}"))
-        self.weather = Weather(Random(f"weather:{script.seed}"))
+        self.weather = FaultInjector(Random(f"weather:{script.seed}"))
         self.clock: Clock = VirtualClock(loop, START_NS)
         self.doomed: list[int] = []
         self.is_restart_wanted = False
@@ -100,11 +100,13 @@ class Session:
         self._halt_file = halt_file
         self._loop = loop
         self._ground = lay(script, config)
-        self._laws = Laws(self._ground.told, self.disk, self.clock, script.requests_per_min)
+        self._laws = Invariants(
+            self._ground.given_settings, self.disk, self.clock, script.requests_per_min
+        )
         self.alpaca = self._ground.alpaca
         self.excuses = self._laws.excuses
         self._inner = SimulatorNetwork(self.alpaca, self.clock)
-        self._storm = Storm(script, self)
+        self._storm = FaultScheduler(script, self)
         self._result = Result(script.seed)
         self._lives = 0
         self._rng = Random(f"session:{script.seed}")
@@ -113,15 +115,15 @@ class Session:
 
     # What storm and people see.
 
-    def say(self, message: Message) -> bool:
-        """Say something to the house; False when nobody is there to hear it."""
+    def publish(self, message: Message) -> bool:
+        """Say something to the system; False when nobody is there to hear it."""
         try:
-            return self.life is not None and self.life.say(message)
-        except Dead:
+            return self.life is not None and self.life.publish(message)
+        except SimulatedCrash:
             return False
 
     def is_held(self) -> bool:
-        """Tell whether only a person can let the house go on."""
+        """Tell whether only a person can let the system go on."""
         level = self._laws.level
         return level.is_latched or level.level is Level.HALTED or "operator" in level.causes
 
@@ -130,7 +132,7 @@ class Session:
         return "mismatch" in self._laws.level.causes and self.excuses.is_any
 
     def causes(self) -> tuple[str, ...]:
-        """Return what holds the house."""
+        """Return what holds the system."""
         return self._laws.level.causes
 
     async def run(self, *, is_audited: bool) -> Result:
@@ -143,7 +145,7 @@ class Session:
             await self._finish(is_audited=is_audited)
         await unwind()
         await self._inner.close()
-        return self._told()
+        return self._settings_given()
 
     # Lives.
 
@@ -162,14 +164,14 @@ class Session:
                 except TimeoutError:
                     if not life.is_dead:
                         return
-            await self._end_life()
+            await self._end_process()
             if self._lives > LIVES_MAX:
                 raise AssertionError("the house never lives long enough")
             await asyncio.sleep(self._rng.uniform(*DOWN_S))
 
-    async def _born(self) -> Life | None:
+    async def _born(self) -> Process | None:
         self._lives += 1
-        life = self.life = Life(self._lives, self._ground.told, self.disk, self.clock)
+        life = self.life = Process(self._lives, self._ground.given_settings, self.disk, self.clock)
         if self.doomed:
             life.arm(self.doomed.pop(0))
         self._laws.rewind(self.disk.rows)
@@ -180,13 +182,13 @@ class Session:
         try:
             rng = Random(f"life:{self._script.seed}:{self._lives}")
             await life.start(
-                self.network, rng, self._halt_file, self._hear, self._script.requests_per_min
+                self.network, rng, self._halt_file, self._handle, self._script.requests_per_min
             )
-        except Dead:
+        except SimulatedCrash:
             return None
         return life
 
-    async def _end_life(self) -> None:
+    async def _end_process(self) -> None:
         assert self.life is not None
         assert self.network is not None
         is_restart = self.is_restart_wanted and not self.life.is_dead
@@ -197,19 +199,19 @@ class Session:
         await self.life.bury(self.network)
         self.life = None
 
-    async def _is_stopped_in_order(self, life: Life) -> bool:
-        """Stop a house as a restart does; False when it dies of something else meanwhile."""
-        assert life.house is not None
+    async def _is_stopped_in_order(self, life: Process) -> bool:
+        """Stop a system as a restart does; False when it dies of something else meanwhile."""
+        assert life.system is not None
         self.is_restart_wanted = False
         self.weather.fired["restart"] += 1
         try:
-            await life.house.stop()
-        except Dead:
+            await life.system.stop()
+        except SimulatedCrash:
             return False
         return True
 
-    def _hear(self, envelope: Envelope) -> None:
-        self._laws.hear(envelope)
+    def _handle(self, envelope: Envelope) -> None:
+        self._laws.handle(envelope)
         if type(envelope.message) is Quote:
             self._result.quotes += 1
         elif type(envelope.message) is BooksAgreed:
@@ -222,11 +224,11 @@ class Session:
     async def _finish(self, *, is_audited: bool) -> None:
         life, findings = self.life, self._laws.findings
         assert life is not None
-        assert life.house is not None
+        assert life.system is not None
         if not await self._until(self._is_well, CALM_S_MAX, nudge=self._storm.mend):
             findings.add("I14", f"not back to normal: {self._laws.level.causes}")
             return
-        life.say(OperatorAsked(Ask.PAUSE, "session", "a look at the books"))
+        life.publish(OperatorAsked(Ask.PAUSE, "session", "a look at the books"))
         if not await self._until(self._is_at_rest, REST_S_MAX):
             findings.add("I14", "no rest: orders stay open, or the books do not agree")
             rest.every_order_ended(
@@ -234,7 +236,7 @@ class Session:
             )
             return
         self._compare()
-        life.say(OperatorAsked(Ask.STOP, "session", "the end"))
+        life.publish(OperatorAsked(Ask.STOP, "session", "the end"))
         if not await self._until(self._is_stopped, STOP_S_MAX):
             findings.add("I14", f"not down: {self._laws.level.causes}")
             return
@@ -242,13 +244,13 @@ class Session:
         exchange = self.alpaca.world.exchange
         findings.check(not exchange.positions(), "I14", "stopped and not flat")
         rest.every_order_ended(findings, self._laws.orders, exchange, self.excuses)
-        life.house.bus.publish("daemon", RunStopped("end", is_flat=True, reason="end"))
-        await life.house.stop()
+        life.system.bus.publish("daemon", RunStopped("end", is_flat=True, reason="end"))
+        await life.system.stop()
         self._measure(life)
-        told, rows = self._ground.told, self.disk.rows
-        rest.same_state(findings, told, rows, life.cores)
+        settings, rows = self._ground.given_settings, self.disk.rows
+        rest.same_state(findings, settings, rows, life.cores)
         if is_audited:
-            rest.decides_again(findings, told, rows, list(self.disk.tape))
+            rest.decides_again(findings, settings, rows, list(self.disk.tape))
 
     def _is_well(self) -> bool:
         return self._laws.level.level is Level.NORMAL
@@ -284,15 +286,17 @@ class Session:
 
     # What is told.
 
-    def _measure(self, life: Life) -> None:
-        """I18 and I20: nothing overflowed in this life, and what it kept for a post-mortem names no secret."""
-        if life.house is None:
+    def _measure(self, life: Process) -> None:
+        """I18 and I20: nothing overflowed in this life, and what it kept for a trace dump names no secret."""
+        if life.system is None:
             return
-        findings, bus = self._laws.findings, life.house.bus
-        rest.keeps_secret(findings, "\n".join(life.house.broker.wire.ring.lines()).encode(), CANARY)
+        findings, bus = self._laws.findings, life.system.bus
+        rest.keeps_secret(
+            findings, "\n".join(life.system.broker.wire.trace.lines()).encode(), CANARY
+        )
         findings.check(bus.full is None, "I18", f"{bus.full}")
-        longest = max(inbox.qsize() for inbox in bus.inboxes.values())
-        findings.check(longest <= bus.inbox_max, "I18", f"an inbox holds {longest}")
+        longest = max(mailbox.qsize() for mailbox in bus.mailboxes.values())
+        findings.check(longest <= bus.mailbox_max, "I18", f"an inbox holds {longest}")
 
     def _is_sound(self) -> bool:
         return not self._laws.findings.all
@@ -305,7 +309,7 @@ class Session:
             text = f"{context.get('message')}: {context.get('exception')!r}"
             self._laws.findings.add("I17", text)
 
-    def _told(self) -> Result:
+    def _settings_given(self) -> Result:
         result, findings = self._result, self._laws.findings
         digest = hashlib.sha256()
         written = b"".join(map(_ENCODE, self.disk.rows))
@@ -325,4 +329,4 @@ class Session:
 def _is_death(error: object) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_death, error.exceptions))
-    return isinstance(error, Dead)
+    return isinstance(error, SimulatedCrash)

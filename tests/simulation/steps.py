@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.simulation.crew import Play
 from tests.simulation.script import Burst, Script, Trouble
+from tests.simulation.workers import Play
 
 HOURS = 34 / 3600
 EAGER_PCT = 35

@@ -1,4 +1,4 @@
-"""Seeded bad luck: the laws hold, the same seed is the same session, and every planted bug is seen."""
+"""Seeded bad luck: the laws hold, the same seed is the same session, and every mutation is seen."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import get_args
 import pytest
 import structlog
 
-from tests.simulation import weather
+from tests.simulation import fault_injector
 from tests.simulation.__main__ import main, silence
-from tests.simulation.planted import BUGS, planted
+from tests.simulation.mutations import BUGS, planted
 from tests.simulation.script import CRASHES, EAGER_PCTS, Kind, Script, Trouble, draw
 from tests.simulation.session import play
 from tests.simulation.shrink import shrink
@@ -29,10 +29,10 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config" / "mock.toml"
 HALF_AN_HOUR = 0.5
 SEEDS_OF_A_BUG = 20
-"""Within so many half hours each planted bug must be seen; most are by the first."""
+"""Within so many half hours each mutation must be seen; most are by the first."""
 
 SEEDS_THAT_FOUND = (27, 89, 94, 1010, 2042, 2048, 100018, 101188, 101580, 102411)
-"""Each broke a law once, of the house or of the simulation; played for ever, also as what is drawn changes."""
+"""Each broke a law once, of the system or of the simulation; played for ever, also as what is drawn changes."""
 
 LAW_OF = {
     "new-id-per-retry": {"I1", "I3"},
@@ -58,7 +58,7 @@ LAW_OF = {
     "peeks": {"I15"},
     "secret-told": {"I20"},
 }
-"""By what each planted bug is seen; every law but I19, which compares runs, has one."""
+"""By what each mutation is seen; every law but I19, which compares runs, has one."""
 
 
 @pytest.fixture(autouse=True)
@@ -119,11 +119,11 @@ def test_every_planted_bug_is_seen(bug: str) -> None:
 
 
 def records_of(
-    *words: str, hash_seeds: Sequence[str] = ("1", "20240305")
+    *values: str, hash_seeds: Sequence[str] = ("1", "20240305")
 ) -> list[dict[str, object]]:
     """Return the records of the same command in processes that hash differently."""
-    command = [sys.executable, "-m", "tests.simulation", *words]
-    told = [
+    command = [sys.executable, "-m", "tests.simulation", *values]
+    settings = [
         subprocess.Popen(  # noqa: S603 - our own module
             command,
             cwd=ROOT,
@@ -132,15 +132,15 @@ def records_of(
         )
         for hash_seed in hash_seeds
     ]
-    records = [json.loads(process.communicate()[0].splitlines()[-1]) for process in told]
-    assert [process.returncode for process in told] == [0] * len(told)
+    records = [json.loads(process.communicate()[0].splitlines()[-1]) for process in settings]
+    assert [process.returncode for process in settings] == [0] * len(settings)
     return records
 
 
 def test_the_same_seed_is_the_same_session_in_every_process() -> None:
-    words = ["--seed", "11", "--seeds", "2", "--hours", "0.2", "--audit-every", "9"]
-    alone, other = records_of(*words, "--jobs", "1")
-    (shared,) = records_of(*words, "--jobs", "2", hash_seeds=["7"])
+    values = ["--seed", "11", "--seeds", "2", "--hours", "0.2", "--audit-every", "9"]
+    alone, other = records_of(*values, "--jobs", "1")
+    (shared,) = records_of(*values, "--jobs", "2", hash_seeds=["7"])
     assert int(str(alone["orders"])) > 10
     assert alone["digest"] == other["digest"] == shared["digest"]
 
@@ -149,15 +149,15 @@ def test_a_bug_that_needs_chance_changes_the_digest(monkeypatch: pytest.MonkeyPa
     script = draw(11, 0.05)
     first = play(script, CONFIG, is_audited=False)
     assert play(script, CONFIG, is_audited=False).digest == first.digest
-    monkeypatch.setattr(weather, "LATENCY_S", (0.001, 0.03 + SystemRandom().random()))
+    monkeypatch.setattr(fault_injector, "LATENCY_S", (0.001, 0.03 + SystemRandom().random()))
     assert play(script, CONFIG, is_audited=False).digest != first.digest
 
 
 def test_every_step_of_a_session_is_crashed_at_and_every_third_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["--seed", "5", "--seeds", "1", "--every-step", "40", "--config", str(CONFIG)]
-    assert main([*words, "--jobs", "1"]) == 0
+    values = ["--seed", "5", "--seeds", "1", "--every-step", "40", "--config", str(CONFIG)]
+    assert main([*values, "--jobs", "1"]) == 0
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert record["seeds"] >= 8
     assert record["crashes"] >= record["seeds"] * 4 // 3
@@ -201,8 +201,8 @@ def test_a_script_is_shortened_to_the_troubles_that_matter() -> None:
 def test_a_violation_ends_with_one_and_names_seed_law_and_troubles(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["--seed", "1", "--seeds", "1", "--hours", "0.2", "--config", str(CONFIG)]
-    assert main([*words, "--plant", "unsynced-order", "--shrink-plays", "12"]) == 1
+    values = ["--seed", "1", "--seeds", "1", "--hours", "0.2", "--config", str(CONFIG)]
+    assert main([*values, "--plant", "unsynced-order", "--shrink-plays", "12"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"seed 1 breaks the law, build {build()}:"
     assert "I1" in lines[1]

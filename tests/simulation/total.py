@@ -42,11 +42,11 @@ class Total:
     def record(self) -> dict[str, object]:
         """Return the closing record."""
         seconds = time.perf_counter() - self._began
-        told = {name: self._numbers[name] for name in ("quotes", "parents", "orders", "fills")}
+        settings = {name: self._numbers[name] for name in ("quotes", "parents", "orders", "fills")}
         return {
             "seeds": self.played,
             "simulated_hours": round(self._hours, 3),
-            **told,
+            **settings,
             "faults": sum(self._faults.values()),
             "crashes": self._numbers["crashes"],
             "violations": self._numbers["violations"],

@@ -1,6 +1,6 @@
-"""The network between one life of the house and the broker: what leaves arrives, late, twice or never.
+"""The network between one life of the system and the broker: what leaves arrives, late, twice or never.
 
-A request that has left is carried by a task of the world: it reaches the broker even if the house dies.
+A request that has left is carried by a task of the world: it reaches the broker even if the system dies.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from tests.simulation.mortal import Mortal
-from tests.simulation.weather import Fate, Weather, operation_of
+from tests.simulation.crash import Crashable
+from tests.simulation.fault_injector import Fate, FaultInjector, operation_of
 from tradingd.runtime.ports import Lane, NetworkError, Reply
 from tradingd.simulator.wire.network import SimulatorNetwork, SimulatorSocket
 
 WORLD = "simulator-world"
-"""The name of tasks that outlive the house."""
+"""The name of tasks that outlive the system."""
 _UPDATES = b"trade_updates"
 _TORN = b'{"stream":"trade_updates","data":{"event":"fi'
 
@@ -28,7 +28,9 @@ Asks = Callable[[str, Lane], None]
 class TroubledSocket:
     """A socket whose frames meet the weather once its handshake is over."""
 
-    def __init__(self, inner: SimulatorSocket, kind: str, weather: Weather, life: Mortal) -> None:
+    def __init__(
+        self, inner: SimulatorSocket, kind: str, weather: FaultInjector, life: Crashable
+    ) -> None:
         self.kind = kind
         self.inner = inner
         self._weather = weather
@@ -100,7 +102,7 @@ class TroubledNetwork:
     """`ports.Network` for one life."""
 
     def __init__(
-        self, inner: SimulatorNetwork, weather: Weather, life: Mortal, *,
+        self, inner: SimulatorNetwork, weather: FaultInjector, life: Crashable, *,
         arrives: Arrives, leaves: Leaves, asks: Asks,
     ) -> None:  # fmt: skip
         self._inner = inner
@@ -131,7 +133,7 @@ class TroubledNetwork:
         fate = self._weather.fate(operation_of(method, url))
         work = self._carry(fate, method, url, headers, body)
         carried = asyncio.get_running_loop().create_task(work, name=WORLD)
-        carried.add_done_callback(_heard)
+        carried.add_done_callback(_received)
         try:
             async with asyncio.timeout(deadline_s):
                 reply = await asyncio.shield(carried)
@@ -195,6 +197,6 @@ class TroubledNetwork:
         return await self._inner.request(method, url, headers=headers, body=body, deadline_s=60.0)
 
 
-def _heard(task: asyncio.Task[Reply]) -> None:
+def _received(task: asyncio.Task[Reply]) -> None:
     if not task.cancelled():
-        task.exception()  # a house that died does not ask for it any more
+        task.exception()  # a system that died does not ask for it any more

@@ -15,7 +15,7 @@ from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MINUTE, MarketEvent
 from tradingd.simulator.market.generator import GeneratedMarket
 from tradingd.simulator.market.universe import assets
-from tradingd.simulator.server import SimulatorServer, SimulatorSettings, Stage
+from tradingd.simulator.server import ScenarioStage, SimulatorServer, SimulatorSettings
 from tradingd.simulator.settings import calendar_around
 from tradingd.simulator.wire.settings import WireSettings
 from tradingd.simulator.world import World
@@ -42,13 +42,13 @@ def scripted(minutes: int = 30) -> Iterator[MarketEvent]:
                 yield Trade(symbol, BID, 1.0, at)
 
 
-def scripted_stage() -> Stage:
+def scripted_stage() -> ScenarioStage:
     """Return a world of the scripted market, with two days of generated history before it."""
     settings = ExchangeSettings(assets=assets(SYMBOLS), depth_levels=0)
     history = GeneratedMarket("calm", 1, SYMBOLS, START, 30).history_bars
     exchange = Exchange(settings, calendar_around(START), seed=1)
     world = World(exchange, scripted(), start_ns=START, history=history)
-    return Stage(world, START, START + 30 * MINUTE)
+    return ScenarioStage(world, START, START + 30 * MINUTE)
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ class Heard:
         self.items: list[Any] = []
         self._changed = asyncio.Event()
 
-    async def hear(self, item: Any) -> None:
+    async def handle(self, item: Any) -> None:
         """Keep an item; the handler a client calls."""
         self.items.append(item)
         self._changed.set()

@@ -206,7 +206,7 @@ async def eventful() -> AsyncIterator[tuple[SimulatorServer, int]]:
         exchange.happen(dividend, START)
         split = DatedEvent(kind="split", symbol="ZORB", new_rate=Decimal(2), at=later)
         exchange.happen(split, START)
-        server.alpaca.desk.news.add(NewsItem(headline="Up", symbols=("ACMX",), at=START))
+        server.alpaca.context.news.add(NewsItem(headline="Up", symbols=("ACMX",), at=START))
         await asyncio.wait_for(server.reached(START + 2 * MINUTE), 60)
         yield server, port
 
@@ -267,16 +267,16 @@ class Tagged:
     """What a stream's handlers heard, by the method that subscribed them."""
 
     def __init__(self) -> None:
-        self.heard = Heard()
+        self.received = Heard()
 
     def by(self, name: str) -> Callable[[Any], Awaitable[None]]:
-        async def hear(item: Any) -> None:
-            await self.heard.hear((name, item))
+        async def handle(item: Any) -> None:
+            await self.received.handle((name, item))
 
-        return hear
+        return handle
 
     async def until_all(self, names: set[str]) -> None:
-        await self.heard.until(lambda items: {name for name, _ in items} >= names)
+        await self.received.until(lambda items: {name for name, _ in items} >= names)
 
 
 def subscribed(stream: Any, symbol: str, tagged: Tagged) -> set[str]:
@@ -291,9 +291,9 @@ def subscribed(stream: Any, symbol: str, tagged: Tagged) -> set[str]:
 async def happen(port: int) -> None:
     """Let everything be told that the market does not tell by itself."""
     article = {"headline": "Up", "symbols": ["ACMX"]}
-    told = [("market", notice) for notice in NOTICES] + [("news", article)]
+    settings = [("market", notice) for notice in NOTICES] + [("news", article)]
     async with aiohttp.ClientSession() as admin:
-        for path, body in told:
+        for path, body in settings:
             async with admin.post(f"http://127.0.0.1:{port}/sim/{path}", json=body) as reply:
                 assert reply.status == 200
 
@@ -330,7 +330,7 @@ async def test_every_subscription_is_told_as_documented_and_taken_back(
             await settled(server, is_wanted=False)
     assert called | LIFE == public(kind)
     if is_raw:
-        items = [item for _, item in tagged.heard.items]
+        items = [item for _, item in tagged.received.items]
         assert [found for item in items for found in _differs(item, symbol, shapes)] == []
 
 
@@ -371,15 +371,15 @@ async def test_every_stream_begins_and_ends_in_a_thread_and_in_a_loop() -> None:
     several = WireSettings(is_single_connection=False)
     async with serving(speed=60.0, wire=several) as (server, port):
         threaded, looped = ([made(kind, port) for kind in STREAMS] for _ in range(2))
-        ends = [asyncio.create_task(do(stream.run)) for stream in threaded]
-        ends += [asyncio.create_task(stream._run_forever()) for stream in looped]
+        endpoints = [asyncio.create_task(do(stream.run)) for stream in threaded]
+        endpoints += [asyncio.create_task(stream._run_forever()) for stream in looped]
         async with asyncio.timeout(15):
             await connected(server, 2 * len(STREAMS))
             while not all(stream._running for stream in (*threaded, *looped)):
                 await server.reached(server.alpaca.at + MINUTE // 6)
             for stream in looped:
                 await stream.stop_ws()
-            await asyncio.gather(*(do(stream.stop) for stream in threaded), *ends)
+            await asyncio.gather(*(do(stream.stop) for stream in threaded), *endpoints)
             for stream in looped:
                 await stream.close()
             await connected(server, 0)

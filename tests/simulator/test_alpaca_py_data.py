@@ -43,7 +43,7 @@ def client_of(kind: type[Any], port: int, *keys: str) -> Any:
 
 
 async def test_stock_streams_carry_quotes_trades_and_bars_as_msgpack() -> None:
-    heard = Heard()
+    received = Heard()
     async with serving(speed=60.0) as (_, port):
         stream: Any = StockDataStream(
             *KEYS,
@@ -51,15 +51,15 @@ async def test_stock_streams_carry_quotes_trades_and_bars_as_msgpack() -> None:
             url_override=f"ws://127.0.0.1:{port}/v2/iex",
             websocket_params=PARAMS,
         )
-        stream.subscribe_quotes(heard.hear, "ACMX", "ZORB")
-        stream.subscribe_trades(heard.hear, "ACMX")
-        stream.subscribe_bars(heard.hear, "*")
-        stream.subscribe_daily_bars(heard.hear, "ZORB")
+        stream.subscribe_quotes(received.handle, "ACMX", "ZORB")
+        stream.subscribe_trades(received.handle, "ACMX")
+        stream.subscribe_bars(received.handle, "*")
+        stream.subscribe_daily_bars(received.handle, "ZORB")
         async with running(stream):
-            await heard.until(lambda items: sum(isinstance(each, Bar) for each in items) >= 3)
-    quotes = [each for each in heard.items if isinstance(each, Quote)]
-    trades = [each for each in heard.items if isinstance(each, Trade)]
-    bars = [each for each in heard.items if isinstance(each, Bar)]
+            await received.until(lambda items: sum(isinstance(each, Bar) for each in items) >= 3)
+    quotes = [each for each in received.items if isinstance(each, Quote)]
+    trades = [each for each in received.items if isinstance(each, Trade)]
+    bars = [each for each in received.items if isinstance(each, Bar)]
     assert {each.symbol for each in quotes} == {"ACMX", "ZORB"}
     assert {each.symbol for each in trades} == {"ACMX"}
     assert (quotes[0].bid_price, quotes[0].ask_price) == (BID, ASK)
@@ -70,19 +70,19 @@ async def test_stock_streams_carry_quotes_trades_and_bars_as_msgpack() -> None:
 
 
 async def test_crypto_streams_carry_pairs_in_fractions() -> None:
-    heard = Heard()
+    received = Heard()
     async with serving() as (_, port):
         stream: Any = CryptoDataStream(
             *KEYS,
             url_override=f"ws://127.0.0.1:{port}/v1beta3/crypto/us",
             websocket_params=PARAMS,
         )
-        stream.subscribe_quotes(heard.hear, "BTC/USD")
-        stream.subscribe_trades(heard.hear, "*")
+        stream.subscribe_quotes(received.handle, "BTC/USD")
+        stream.subscribe_trades(received.handle, "*")
         async with running(stream):
             kinds = {Quote, Trade}
-            await heard.until(lambda items: {type(each) for each in items} == kinds)
-    assert {each.symbol for each in heard.items} == {"BTC/USD"}
+            await received.until(lambda items: {type(each) for each in items} == kinds)
+    assert {each.symbol for each in received.items} == {"BTC/USD"}
 
 
 async def test_stock_history_comes_whole_over_its_pages() -> None:

@@ -273,18 +273,18 @@ async def test_streams_of_notices_books_and_news() -> None:
     async with serving() as (server, port), aiohttp.ClientSession() as admin:
         base = f"ws://127.0.0.1:{port}"
         equity: Any = StockDataStream(*KEYS, url_override=f"{base}/v2/iex", websocket_params=PARAMS)
-        equity.subscribe_trading_statuses(stocks.hear, "ACMX")
+        equity.subscribe_trading_statuses(stocks.handle, "ACMX")
         equity.subscribe_trades(nothing, "ACMX")
-        equity.register_trade_corrections(stocks.hear)
-        equity.register_trade_cancels(stocks.hear)
+        equity.register_trade_corrections(stocks.handle)
+        equity.register_trade_cancels(stocks.handle)
         pairs: Any = CryptoDataStream(
             *KEYS, url_override=f"{base}/v1beta3/crypto/us", websocket_params=PARAMS
         )
-        pairs.subscribe_orderbooks(coins.hear, "BTC/USD")
+        pairs.subscribe_orderbooks(coins.handle, "BTC/USD")
         paper: Any = NewsDataStream(
             *KEYS, url_override=f"{base}/v1beta1/news", websocket_params=PARAMS
         )
-        paper.subscribe_news(articles.hear, "*")
+        paper.subscribe_news(articles.handle, "*")
         async with running(equity), running(pairs), running(paper):
             await coins.until(lambda items: len(items) >= 3)
             while not all(stream._running for stream in (equity, pairs, paper)):
@@ -307,14 +307,14 @@ async def test_streams_of_notices_books_and_news() -> None:
 
 
 async def test_the_always_on_stream() -> None:
-    heard = Heard()
+    received = Heard()
     async with serving() as (_, port):
         url = f"ws://127.0.0.1:{port}/v2/test"
         stream: Any = StockDataStream(*KEYS, url_override=url, websocket_params=PARAMS)
-        stream.subscribe_quotes(heard.hear, "FAKEPACA")
+        stream.subscribe_quotes(received.handle, "FAKEPACA")
         async with running(stream):
-            await heard.until(lambda items: len(items) >= 3)
-    assert {each.symbol for each in heard.items} == {"FAKEPACA"}
+            await received.until(lambda items: len(items) >= 3)
+    assert {each.symbol for each in received.items} == {"FAKEPACA"}
 
 
 async def test_an_order_is_found_by_the_clients_id() -> None:

@@ -49,13 +49,13 @@ def client_of(port: int, *, key_id: str = KEYS[0]) -> TradingClient:
 @asynccontextmanager
 async def listening(port: int) -> AsyncIterator[Heard]:
     """Run an alpaca-py trading stream until the block ends; begins when the server acknowledged."""
-    heard, ready = Heard(), asyncio.Event()
+    received, ready = Heard(), asyncio.Event()
     stream: Any = TradingStream(
         *KEYS,
         url_override=f"ws://127.0.0.1:{port}/stream",
         websocket_params={"close_timeout": 1, "ping_interval": 10, "max_size": None},
     )
-    stream.subscribe_trade_updates(heard.hear)
+    stream.subscribe_trade_updates(received.handle)
     dispatch = stream._dispatch
 
     async def watch(message: dict[str, Any]) -> None:
@@ -67,26 +67,26 @@ async def listening(port: int) -> AsyncIterator[Heard]:
     async with running(stream):
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
-        yield heard
+        yield received
 
 
 @asynccontextmanager
 async def trading() -> AsyncIterator[tuple[TradingClient, Heard]]:
-    async with serving() as (_, port), listening(port) as heard:
+    async with serving() as (_, port), listening(port) as received:
         client = client_of(port)
         try:
-            yield client, heard
+            yield client, received
         finally:
             client._session.close()
 
 
-def events_of(order: Order, heard: list[Any]) -> list[str]:
-    return [update.event for update in heard if update.order.id == order.id]
+def events_of(order: Order, received: list[Any]) -> list[str]:
+    return [update.event for update in received if update.order.id == order.id]
 
 
-async def until_event(heard: Heard, order: Order, event: str) -> Any:
-    await heard.until(lambda items: event in events_of(order, items))
-    found = [each for each in heard.items if each.order.id == order.id and each.event == event]
+async def until_event(received: Heard, order: Order, event: str) -> Any:
+    await received.until(lambda items: event in events_of(order, items))
+    found = [each for each in received.items if each.order.id == order.id and each.event == event]
     return found[-1]
 
 
@@ -131,15 +131,15 @@ async def test_what_a_client_reads_in_the_morning() -> None:
 
 
 async def test_a_limit_order_from_partial_fill_to_flat() -> None:
-    async with trading() as (client, heard):
+    async with trading() as (client, received):
         order = await do(client.submit_order, buy("ACMX", 150, 100.1, client_order_id="my/first"))
         assert order.status in {OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED, OrderStatus.NEW}
-        last = await until_event(heard, order, "fill")
-        first = await until_event(heard, order, "partial_fill")
+        last = await until_event(received, order, "fill")
+        first = await until_event(received, order, "partial_fill")
         assert 0 < first.qty < 150
         assert (first.price, first.position_qty) == (100.1, first.qty)
         assert (last.position_qty, last.order.filled_qty) == (150.0, "150")
-        assert events_of(order, heard.items)[:2] == ["pending_new", "new"]
+        assert events_of(order, received.items)[:2] == ["pending_new", "new"]
         found = await do(client.get_order_by_client_id, "my/first")
         assert (found.id, found.status, found.filled_avg_price) == (order.id, "filled", "100.1")
         assert (await do(client.get_order_by_id, order.id)).filled_at is not None
@@ -152,9 +152,9 @@ async def test_a_limit_order_from_partial_fill_to_flat() -> None:
         assert (await do(client.get_open_position, position.asset_id)).symbol == "ACMX"
         part = await do(client.close_position, "ACMX", ClosePositionRequest(percentage="20"))
         assert (part.qty, part.side, part.type) == ("30", OrderSide.SELL, OrderType.MARKET)
-        await until_event(heard, part, "fill")
+        await until_event(received, part, "fill")
         rest = await do(client.close_position, "ACMX")
-        gone = await until_event(heard, rest, "fill")
+        gone = await until_event(received, rest, "fill")
         assert gone.position_qty == 0.0
         assert await do(client.get_all_positions) == []
         fills = await do(client.get, "/account/activities", {"activity_types": "FILL"})
@@ -162,40 +162,40 @@ async def test_a_limit_order_from_partial_fill_to_flat() -> None:
 
 
 async def test_orders_are_listed_replaced_and_canceled() -> None:
-    async with trading() as (client, heard):
+    async with trading() as (client, received):
         orders = [await do(client.submit_order, buy("ZORB", n, 50 + n)) for n in (1, 2, 3)]
         for order in orders:
-            await until_event(heard, order, "new")
+            await until_event(received, order, "new")
         asked = GetOrdersRequest(status=QueryOrderStatus.OPEN, symbols=["ZORB"], limit=2)
         listed = await do(client.get_orders, asked)
         assert [each.id for each in listed] == [orders[2].id, orders[1].id]
         changes = ReplaceOrderRequest(qty=5, limit_price=49.5, client_order_id="second")
         new = await do(client.replace_order_by_id, orders[0].id, changes)
         assert (new.replaces, new.qty, new.client_order_id) == (orders[0].id, "5", "second")
-        old = await until_event(heard, orders[0], "replaced")
+        old = await until_event(received, orders[0], "replaced")
         assert old.order.replaced_by == new.id
-        await until_event(heard, new, "new")
+        await until_event(received, new, "new")
         assert await do(client.cancel_order_by_id, new.id) is None
-        await until_event(heard, new, "canceled")
+        await until_event(received, new, "canceled")
         with pytest.raises(APIError) as refused:
             await do(client.cancel_order_by_id, new.id)
         assert (refused.value.status_code, refused.value.code) == (422, 42210000)
         rows = await do(client.cancel_orders)
         assert {row.id for row in rows} == {orders[1].id, orders[2].id}
         assert {row.status for row in rows} == {200}
-        await until_event(heard, orders[2], "canceled")
+        await until_event(received, orders[2], "canceled")
         closed = GetOrdersRequest(status=QueryOrderStatus.CLOSED, direction=Sort.ASC)
         statuses = [each.status.value for each in await do(client.get_orders, closed)]
         assert statuses == ["replaced", "canceled", "canceled", "canceled"]
 
 
 async def test_a_pair_is_bought_with_its_fee_and_everything_closed() -> None:
-    async with trading() as (client, heard):
+    async with trading() as (client, received):
         coins = await do(client.submit_order, market("BTC/USD", 2))
         shares = await do(client.submit_order, market("ACMX", 10))
         assert coins.symbol == "BTC/USD"
-        bought = await until_event(heard, coins, "fill")
-        await until_event(heard, shares, "fill")
+        bought = await until_event(received, coins, "fill")
+        await until_event(received, shares, "fill")
         assert bought.position_qty == 1.995
         positions = {each.symbol: each for each in await do(client.get_all_positions)}
         assert positions.keys() == {"BTCUSD", "ACMX"}
@@ -203,16 +203,16 @@ async def test_a_pair_is_bought_with_its_fee_and_everything_closed() -> None:
         held = await do(client.submit_order, LimitOrderRequest(
             symbol="ACMX", qty=4, limit_price=200, side=OrderSide.SELL, time_in_force=TimeInForce.DAY
         ))  # fmt: skip
-        await until_event(heard, held, "new")
+        await until_event(received, held, "new")
         rows = {
             row.symbol: row for row in await do(client.close_all_positions, cancel_orders=False)
         }
         assert {name: row.status for name, row in rows.items()} == {"BTCUSD": 200, "ACMX": 403}
         assert rows["ACMX"].body.code == 40310000
         await do(client.cancel_order_by_id, held.id)
-        await until_event(heard, held, "canceled")
+        await until_event(received, held, "canceled")
         last = (await do(client.close_all_positions, cancel_orders=True))[0].body
-        await until_event(heard, last, "fill")
+        await until_event(received, last, "fill")
         assert await do(client.get_all_positions) == []
         assert await do(client.close_all_positions, cancel_orders=True) == []
 
@@ -239,7 +239,7 @@ async def test_refusals_are_api_errors(request_: Any, status: int, code: int, me
 
 async def test_missing_things_and_wrong_keys_are_api_errors() -> None:
     async with serving() as (_, port):
-        client, stranger = client_of(port), client_of(port, key_id="WRONG")
+        client, unidentified = client_of(port), client_of(port, key_id="WRONG")
         unknown = "00000000-0000-4000-8000-000000000000"
         calls: list[tuple[Callable[[], object], int]] = [
             (lambda: client.get_open_position("ACMX"), 404),
@@ -247,14 +247,14 @@ async def test_missing_things_and_wrong_keys_are_api_errors() -> None:
             (lambda: client.get_order_by_id(unknown), 404),
             (lambda: client.get_order_by_client_id("nobody"), 404),
             (lambda: client.cancel_order_by_id(unknown), 404),
-            (stranger.get_account, 403),
+            (unidentified.get_account, 403),
         ]
         for call, status in calls:
             with pytest.raises(APIError) as refused:
                 await do(call)
             assert refused.value.status_code == status
         client._session.close()
-        stranger._session.close()
+        unidentified._session.close()
 
 
 async def test_the_quota_is_told_in_headers_and_enforced() -> None:

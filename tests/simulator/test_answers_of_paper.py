@@ -35,12 +35,12 @@ def shapes(frames: Iterable[str]) -> Shapes:
     """Return the shapes of all replies and frames that were kept whole."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for frame in frames:
-        for name, value in _said(frame):
+        for name, value in _published(frame):
             _merge(found[name], value)
     return dict(found)
 
 
-def _said(frame: str) -> list[tuple[str, dict[str, Any]]]:
+def _published(frame: str) -> list[tuple[str, dict[str, Any]]]:
     """Return (name, object) of what one line tells; nothing of a line that was cut or tells of no reply."""
     reply, text = _REPLY.fullmatch(frame), _FRAME.fullmatch(frame)
     body = reply[4] if reply else text[1] if text else ""
@@ -52,14 +52,17 @@ def _said(frame: str) -> list[tuple[str, dict[str, Any]]]:
     if reply:
         path = _SYMBOL.sub("/assets/SYMBOL", _ID.sub("ID", reply[3].partition("?")[0]))
         return [(f"{reply[2]} {path} {reply[1]}", row) for row in rows]
-    told = []
+    settings = []
     for row in rows:
         data = row.get("data", {})
         if row.get("stream") == "trade_updates":
-            told += [(f"event {data['event']}", data), (f"order at {data['event']}", data["order"])]
+            settings += [
+                (f"event {data['event']}", data),
+                (f"order at {data['event']}", data["order"]),
+            ]
         else:
-            told.append((f"frame {row.get('stream') or row.get('T')}", row))
-    return told
+            settings.append((f"frame {row.get('stream') or row.get('T')}", row))
+    return settings
 
 
 def _merge(known: dict[str, str], value: dict[str, Any]) -> None:
@@ -69,17 +72,17 @@ def _merge(known: dict[str, str], value: dict[str, Any]) -> None:
             known[name] = kind
 
 
-def deviations(real: Answer, ours: Answer) -> list[str]:
+def deviations(real: Answer, local: Answer) -> list[str]:
     """Return in words where the simulator's answer is of another shape than the account's."""
-    told, seen = shapes(real.frames), shapes(ours.frames)
-    found = [f"{name}: the simulator never says it" for name in told.keys() - seen.keys()]
-    for name in sorted(told.keys() & seen.keys()):
-        theirs, mine = told[name], seen[name]
-        found += [f"{name}: no {field}" for field in sorted(theirs.keys() - mine.keys())]
+    settings, seen = shapes(real.frames), shapes(local.frames)
+    found = [f"{name}: the simulator never says it" for name in settings.keys() - seen.keys()]
+    for name in sorted(settings.keys() & seen.keys()):
+        reported, mine = settings[name], seen[name]
+        found += [f"{name}: no {field}" for field in sorted(reported.keys() - mine.keys())]
         found += [
-            f"{name}: {field} is {theirs[field]}, not {mine[field]}"
-            for field in sorted(theirs.keys() & mine.keys())
-            if "NoneType" not in {theirs[field], mine[field]} and theirs[field] != mine[field]
+            f"{name}: {field} is {reported[field]}, not {mine[field]}"
+            for field in sorted(reported.keys() & mine.keys())
+            if "NoneType" not in {reported[field], mine[field]} and reported[field] != mine[field]
         ]
     return sorted(found)
 
@@ -93,8 +96,8 @@ def simulated() -> dict[str, Answer]:
 def kept(folder: Path) -> list[Answer]:
     """Return the answers of a folder that are answers."""
     paths = sorted(folder.glob("*.json"))
-    told = [msgspec.json.decode(path.read_bytes(), type=Answer) for path in paths]
-    return [answer for answer in told if answer.is_answered]
+    settings = [msgspec.json.decode(path.read_bytes(), type=Answer) for path in paths]
+    return [answer for answer in settings if answer.is_answered]
 
 
 def test_the_simulator_speaks_as_the_probed_account(simulated: dict[str, Answer]) -> None:
@@ -111,10 +114,15 @@ def test_the_simulator_deviates_in_nothing_from_itself(
     keep(list(simulated.values()), tmp_path, "2024-03-05")
     answers = kept(tmp_path)
     assert {answer.name for answer in answers} <= QUESTIONS.keys()
-    told = shapes(frame for answer in answers for frame in answer.frames)
-    assert told["POST /v2/orders 200"]["qty"] == "str"
-    assert {"event new", "event replaced", "order at canceled", "frame subscription"} <= told.keys()
-    assert "PATCH /v2/orders/ID 422" in told
+    settings = shapes(frame for answer in answers for frame in answer.frames)
+    assert settings["POST /v2/orders 200"]["qty"] == "str"
+    assert {
+        "event new",
+        "event replaced",
+        "order at canceled",
+        "frame subscription",
+    } <= settings.keys()
+    assert "PATCH /v2/orders/ID 422" in settings
     for answer in answers:
         assert deviations(answer, simulated[answer.name]) == []
 

@@ -15,7 +15,7 @@ from tradingd.simulator.bad_days import names, read_day
 from tradingd.simulator.exchange.dated import DatedEvent, problem
 from tradingd.simulator.settings import build_stage
 from tradingd.simulator.settings_file import settings_of
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/simulator.md").read_text(encoding="utf-8")
@@ -45,9 +45,18 @@ def test_every_rule_has_its_table(rule: str) -> None:
 
 def test_every_rule_is_listed() -> None:
     assert len(RULES) == 14
-    told = " ".join(RULES)
-    for word in ("wash", "sub-penny", "notional", "shorting", "opg", "gtc", "buying power", "fees"):
-        assert word in told
+    settings = " ".join(RULES)
+    for value in (
+        "wash",
+        "sub-penny",
+        "notional",
+        "shorting",
+        "opg",
+        "gtc",
+        "buying power",
+        "fees",
+    ):
+        assert value in settings
 
 
 @pytest.mark.parametrize("name", names())
@@ -78,7 +87,7 @@ def test_what_is_posted_is_understood(body: str) -> None:
     if "day" in asked:
         assert asked["day"] in names()
     else:
-        msgspec.json.decode(body, type=Fault)
+        msgspec.json.decode(body, type=SimulatedFault)
 
 
 @pytest.mark.parametrize("body", re.findall(r'`(\{"kind":[^`]+\})`', TEXT))

@@ -17,7 +17,7 @@ from bench import simulator as bench
 from tests.support.counting import calls_of
 from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.settings import SimulatorSettings, build_stage
-from tradingd.simulator.wire.alpaca import LocalAlpaca, Outlet
+from tradingd.simulator.wire.alpaca import LocalAlpaca, PushOutlet
 from tradingd.simulator.wire.http import Request
 from tradingd.simulator.wire.pacing import TICK_S
 from tradingd.simulator.wire.session import Frame
@@ -50,7 +50,7 @@ def local(tape: Path, client: Counted) -> LocalAlpaca:
     alpaca = LocalAlpaca(build_stage(settings).world, WireSettings(requests_per_minute_max=0))
     headers = {name.lower(): value for name, value in bench.KEYS.items()}
     headers["content-type"] = "application/msgpack"
-    line = alpaca.connect("/v2/iex", headers, Outlet(client.send, lambda code: None))  # type: ignore[arg-type]
+    line = alpaca.connect("/v2/iex", headers, PushOutlet(client.send, lambda code: None))  # type: ignore[arg-type]
     alpaca.receive(line, msgspec.msgpack.encode({"action": "subscribe", "quotes": ["*"]}))
     client.quotes = 0
     return alpaca
@@ -83,10 +83,10 @@ def test_a_quote_and_an_order_cost_few_calls_at_20_000_quotes_a_second(tmp_path:
 
 @pytest.mark.wire
 def test_the_shipped_command_keeps_up_on_real_sockets() -> None:
-    told = bench.measure(replace(LOAD, seconds=3.0, orders_per_s=30))
-    assert told["refused"] == 0
-    kept_up = told["kept_up"]
-    got, asked = told["quotes_per_s"], told["asked_quotes_per_s"]
+    settings = bench.measure(replace(LOAD, seconds=3.0, orders_per_s=30))
+    assert settings["refused"] == 0
+    kept_up = settings["kept_up"]
+    got, asked = settings["quotes_per_s"], settings["asked_quotes_per_s"]
     assert isinstance(kept_up, float)
     assert isinstance(got, int)
     assert isinstance(asked, int)

@@ -54,8 +54,8 @@ class Client:
         """Open a data socket and read up to the acknowledgement."""
         socket = await self.socket(path)
         await socket.send_json({"action": "subscribe", "quotes": ["*"]})
-        told = [await socket.receive_json() for _ in range(3)]
-        assert told[2][0]["T"] == "subscription"
+        settings = [await socket.receive_json() for _ in range(3)]
+        assert settings[2][0]["T"] == "subscription"
         return socket
 
     async def updates(self) -> aiohttp.ClientWebSocketResponse:
@@ -64,8 +64,8 @@ class Client:
         keys = {"key_id": SIMULATOR_KEYS.key_id, "secret_key": SIMULATOR_KEYS.secret_key}
         await socket.send_json({"action": "authenticate", "data": keys})
         await socket.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
-        told = [msgspec.json.decode(await socket.receive_bytes()) for _ in range(2)]
-        assert told[1] == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+        settings = [msgspec.json.decode(await socket.receive_bytes()) for _ in range(2)]
+        assert settings[1] == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
         return socket
 
 
@@ -84,13 +84,13 @@ async def client(**changes: Any) -> AsyncIterator[Client]:
 
 async def test_the_clock_is_told_so_that_another_process_can_follow() -> None:
     async with client() as each:
-        status, told = await each.ask("GET", "/sim/clock")
+        status, settings = await each.ask("GET", "/sim/clock")
         assert status == 200
-        follower = ScaledClock(told["origin_ns"], told["monotonic_ns"], told["speed"])
+        follower = ScaledClock(settings["origin_ns"], settings["monotonic_ns"], settings["speed"])
         await each.server.reached(START + 10**9)
         assert abs(follower.now() - each.server.clock.now()) < 10**9
-        assert told["ends_ns"] == each.server.ends_ns == START + 30 * 60 * 10**9
-        assert START <= told["now_ns"] < told["ends_ns"]
+        assert settings["ends_ns"] == each.server.ends_ns == START + 30 * 60 * 10**9
+        assert START <= settings["now_ns"] < settings["ends_ns"]
 
 
 async def test_an_order_is_told_on_the_stream_and_held_in_the_account() -> None:
@@ -98,11 +98,11 @@ async def test_an_order_is_told_on_the_stream_and_held_in_the_account() -> None:
         stream = await each.updates()
         order = {**ORDER, "qty": "10", "limit_price": "101"}
         _, placed = await each.ask("POST", "/v2/orders", order)
-        told: list[Any] = []
-        while not told or told[-1]["event"] != "fill":
-            told.append(msgspec.json.decode(await stream.receive_bytes())["data"])
-        assert [each["event"] for each in told] == ["pending_new", "new", "fill"]
-        assert {each["order"]["id"] for each in told} == {placed["id"]}
+        settings: list[Any] = []
+        while not settings or settings[-1]["event"] != "fill":
+            settings.append(msgspec.json.decode(await stream.receive_bytes())["data"])
+        assert [each["event"] for each in settings] == ["pending_new", "new", "fill"]
+        assert {each["order"]["id"] for each in settings} == {placed["id"]}
         assert (await each.ask("GET", "/v2/positions/ACMX"))[1]["qty"] == "10"
 
 
@@ -133,8 +133,8 @@ async def test_a_second_order_stream_is_429_and_a_second_data_socket_406() -> No
 
 async def test_a_client_that_never_authenticates_is_turned_away() -> None:
     wire = WireSettings(auth_timeout_s=0.05)
-    async with client(wire=wire) as each, aiohttp.ClientSession() as stranger:
-        socket = await stranger.ws_connect(each.url + "/v2/iex")
+    async with client(wire=wire) as each, aiohttp.ClientSession() as unidentified:
+        socket = await unidentified.ws_connect(each.url + "/v2/iex")
         each.sockets.append(socket)
         assert (await socket.receive_json())[0]["msg"] == "connected"
         assert (await socket.receive_json())[0]["code"] == 404
@@ -218,9 +218,9 @@ async def test_a_mute_socket_loses_what_was_due() -> None:
         lost = (await each.ask("POST", "/v2/orders", order))[1]
         await each.server.reached(each.server.alpaca.at + 10**9)
         await each.arm("clear")
-        told = (await each.ask("POST", "/v2/orders", order))[1]
-        heard = msgspec.json.decode(await stream.receive_bytes())["data"]["order"]
-        assert heard["id"] == told["id"] != lost["id"]
+        settings = (await each.ask("POST", "/v2/orders", order))[1]
+        received = msgspec.json.decode(await stream.receive_bytes())["data"]["order"]
+        assert received["id"] == settings["id"] != lost["id"]
 
 
 async def test_replies_are_cut_short_reset_and_never_come() -> None:
@@ -234,8 +234,8 @@ async def test_replies_are_cut_short_reset_and_never_come() -> None:
             async with asyncio.timeout(0.2):
                 await each.ask("GET", "/v2/account")
         assert (await each.ask("GET", "/v2/account"))[0] == 200
-        told = await each.ask("GET", "/sim/faults")
-        assert told == (200, {"armed": [], "fired": {"truncate": 1, "reset": 1, "hang": 1}})
+        settings = await each.ask("GET", "/sim/faults")
+        assert settings == (200, {"armed": [], "fired": {"truncate": 1, "reset": 1, "hang": 1}})
 
 
 async def test_a_named_bad_day_begins_over_the_admin_route_and_no_file_can_be_chosen() -> None:
@@ -257,8 +257,8 @@ async def test_a_socket_is_refused_by_number_and_told_what_nobody_knows() -> Non
         other = await each.quotes("/v2/sip")
         await each.arm("inject", socket="data", body='[{"T":"z","S":"ACMX"}]')
         while True:
-            told = await other.receive_json()
-            if told[0]["T"] == "z":
+            settings = await other.receive_json()
+            if settings[0]["T"] == "z":
                 break
 
 
@@ -277,8 +277,8 @@ async def test_a_fragmented_message_is_one_message() -> None:
         for start in range(0, len(text), 32_768):
             is_last = start + 32_768 >= len(text)
             await send_fragment(socket, text[start : start + 32_768], start == 0, is_last)
-        told = [await socket.receive_json() for _ in range(3)]
-        assert len(told[2][0]["bars"]) == 8000
+        settings = [await socket.receive_json() for _ in range(3)]
+        assert len(settings[2][0]["bars"]) == 8000
 
 
 async def send_fragment(

@@ -61,8 +61,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[SimulatorSettings]:
     return caught
 
 
-def called(*words: str) -> Any:
-    return CliRunner().invoke(command.simulator, words)
+def called(*values: str) -> Any:
+    return CliRunner().invoke(command.simulator, values)
 
 
 def test_a_file_says_everything(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_events_of_a_file_happen_on_their_date(tmp_path: Path) -> None:
     exchange = build_stage(settings_of(read_tables(path))).world.exchange
     before = exchange.account(ns_of("2024-03-05", "10:00")).cash
     deposit = event_of("kind=deposit,amount=500,at=2024-03-05 10:02")
-    told = settings_of({"minutes": 5, "events": [deposit]})
-    other = build_stage(told).world.exchange
+    settings = settings_of({"minutes": 5, "events": [deposit]})
+    other = build_stage(settings).world.exchange
     assert before == Decimal("25000.5")
     assert other.account(ns_of("2024-03-05", "10:01")).cash == 100_000
     assert other.account(ns_of("2024-03-05", "10:02")).cash == 100_500
@@ -190,17 +190,17 @@ def test_the_command_refuses_with_the_code_of_a_bad_configuration(tmp_path: Path
 
 
 def test_the_help_teaches_every_option_and_what_a_file_holds() -> None:
-    told = called("--help").output
+    settings = called("--help").output
     (choice,) = (each for each in command.simulator.params if each.name == "scenario")
     assert list(choice.type.choices) == list(SCENARIOS)  # type: ignore[attr-defined]
     for each in command.simulator.params:
-        assert each.opts[0] in told
+        assert each.opts[0] in settings
         assert each.help, each.name
     known = {each.name for each in fields(SimulatorSettings)}
     known |= {each.name for kind in (ExchangeSettings, WireSettings) for each in fields(kind)}
-    for word in ("scenario", "start", "faults", "cash_usd", "multiplier", "latency_ms"):
-        assert f"{word} = " in told
-        assert word in known
+    for value in ("scenario", "start", "faults", "cash_usd", "multiplier", "latency_ms"):
+        assert f"{value} = " in settings
+        assert value in known
 
 
 def test_the_example_of_the_help_is_a_good_file() -> None:

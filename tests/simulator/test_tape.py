@@ -14,7 +14,7 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.market.events import time_of
-from tradingd.simulator.tape import Tape, TapeError, read_tape
+from tradingd.simulator.tape import RecordedTape, TapeError, read_tape
 
 DAY = "2024-03-05"
 OPEN = ns_of(DAY, "09:30")
@@ -69,7 +69,7 @@ def test_the_default_is_the_regular_session_of_the_first_day(tmp_path: Path) -> 
     close, later = ns_of(DAY, "16:00"), ns_of("2024-03-06", "10:00")
     stamps = (ns_of(DAY, "08:00"), OPEN, close - 1, close, later)
     path = csv_file(tmp_path, "t", TRADES, *(f"{at},IBM,5,1" for at in stamps))
-    tape = Tape([path])
+    tape = RecordedTape([path])
     assert [time_of(e) for e in tape.events()] == [OPEN, close - 1]
     assert (tape.start_ns, tape.end_ns) == (OPEN, close)
     assert len(list(read_tape([path], is_whole=True))) == 5
@@ -88,7 +88,7 @@ def test_coins_and_daily_bars_are_played_whole(tmp_path: Path) -> None:
 
 def test_only_the_wanted_symbols_are_played(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "t", TRADES, f"{OPEN},IBM,5,1", f"{OPEN},AIG,6,1")
-    tape = Tape([path], symbols=["AIG"])
+    tape = RecordedTape([path], symbols=["AIG"])
     assert tape.symbols == ("AIG",)
     assert [e.symbol for e in tape.events()] == ["AIG"]
 
@@ -104,15 +104,15 @@ def test_broken_rows_are_handed_on_as_recorded(tmp_path: Path) -> None:
 
 def test_a_tape_that_cannot_be_played_says_why(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="no such file"):
-        Tape([tmp_path / "none.csv"])
+        RecordedTape([tmp_path / "none.csv"])
     with pytest.raises(TapeError, match="no quotes, trades or bars in columns ts, symbol, what"):
-        Tape([csv_file(tmp_path, "x", "ts,symbol,what", "1,IBM,2")])
+        RecordedTape([csv_file(tmp_path, "x", "ts,symbol,what", "1,IBM,2")])
     with pytest.raises(TapeError, match="'soon', not a number"):
-        Tape([csv_file(tmp_path, "y", TRADES, "soon,IBM,1,1")])
+        RecordedTape([csv_file(tmp_path, "y", TRADES, "soon,IBM,1,1")])
     with pytest.raises(TapeError, match="the files hold IBM"):
-        Tape([csv_file(tmp_path, "z", TRADES, f"{OPEN},IBM,1,1")], symbols=["XYZ"])
+        RecordedTape([csv_file(tmp_path, "z", TRADES, f"{OPEN},IBM,1,1")], symbols=["XYZ"])
     with pytest.raises(TapeError, match=r"a tape is a .parquet or a .csv file"):
-        Tape([Path(__file__)])
+        RecordedTape([Path(__file__)])
 
 
 def test_parquet_without_its_extra_names_the_extra(
@@ -122,7 +122,7 @@ def test_parquet_without_its_extra_names_the_extra(
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "arro3.io", None)
     with pytest.raises(TapeError, match=r"tradingd\[tape\]"):
-        Tape([path])
+        RecordedTape([path])
 
 
 def test_parquet_and_csv_of_the_same_rows_are_the_same_tape(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ DATA = os.environ.get("TRADINGD_DATA")
 def test_recorded_quotes_and_trades_come_in_one_order() -> None:
     assert DATA is not None
     names = ("quotes/us_tick_IBM", "trades/us_tick_IBM", "quotes/us_tick_AIG", "trades/us_tick_AIG")
-    tape = Tape([Path(DATA) / f"{name}_20131007.parquet" for name in names])
+    tape = RecordedTape([Path(DATA) / f"{name}_20131007.parquet" for name in names])
     counts: dict[tuple[str, str], int] = {}
     before = 0
     for event in tape.events():

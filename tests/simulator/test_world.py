@@ -62,12 +62,12 @@ def test_a_generated_market_follows_a_split_and_the_account_keeps_its_value() ->
     settings = SimulatorSettings(minutes=10, symbols=("ACMX", "ZORB"))
     split = DatedEvent(kind="split", symbol="ACMX", new_rate=Decimal(4), at=OPEN + 3 * MINUTE)
     plain = build_world(settings)
-    told = build_world(replace(settings, exchange=ExchangeSettings(events=(split,))))
-    for made in (plain, told):
+    given = build_world(replace(settings, exchange=ExchangeSettings(events=(split,))))
+    for made in (plain, given):
         made.step(OPEN + MINUTE)
         made.exchange.submit(buy(), made.now)
         made.step(OPEN + 8 * MINUTE)
-    events = told.take_market()
+    events = given.take_market()
     before = [e for e in events if isinstance(e, Quote) and e.symbol == "ACMX"]
     jump = before[-1].bid / before[0].bid
     assert 0.2 < jump < 0.3
@@ -75,11 +75,11 @@ def test_a_generated_market_follows_a_split_and_the_account_keeps_its_value() ->
     assert [e for e in events if e.symbol == "ZORB"] == [
         e for e in plain.take_market() if e.symbol == "ZORB"
     ]
-    held = told.exchange.position("ACMX")
+    held = given.exchange.position("ACMX")
     assert held.qty == 40
-    equity, other = (each.exchange.account(each.now).equity for each in (told, plain))
+    equity, other = (each.exchange.account(each.now).equity for each in (given, plain))
     assert abs(equity - other) < Decimal("0.5"), "cents are rounded, nothing is won or lost"
-    minute = told.latest_bar("ACMX")
+    minute = given.latest_bar("ACMX")
     assert minute is not None
     assert minute.close < before[0].bid / 3
 
@@ -107,8 +107,8 @@ def test_latency_is_lived_between_the_quotes() -> None:
     made.exchange.submit(buy(), made.now)
     assert made.next_at() == OPEN + SECOND_NS + 50 * MS
     made.step(OPEN + 2 * SECOND_NS)
-    told = [(each.event, each.at - OPEN - SECOND_NS) for each in made.take_updates()]
-    assert told == [("pending_new", 0), ("new", 50 * MS), ("fill", 70 * MS)]
+    settings = [(each.event, each.at - OPEN - SECOND_NS) for each in made.take_updates()]
+    assert settings == [("pending_new", 0), ("new", 50 * MS), ("fill", 70 * MS)]
 
 
 def test_at_the_end_the_last_quote_stands_and_nothing_is_published() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradingd.log.recovery import new_genesis
+from tradingd.log.recovery import new_instance_id
 from tradingd.state.ids import (
     ID_LENGTH_MAX,
     OrderId,
@@ -21,7 +21,7 @@ from tradingd.state.ids import (
     parent_of,
 )
 
-INSTANCES = st.builds(lambda seed: new_genesis(random.Random(seed)), st.integers())
+INSTANCES = st.builds(lambda seed: new_instance_id(random.Random(seed)), st.integers())
 STRATEGIES = st.from_regex(r"[a-z0-9_]{1,16}", fullmatch=True)
 NUMBERS = st.integers(1, 10**9 - 1)
 IDS = st.builds(OrderId, INSTANCES, st.sampled_from(Origin), STRATEGIES, NUMBERS, st.just(0))

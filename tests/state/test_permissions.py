@@ -129,43 +129,47 @@ MESSAGES = st.one_of(
 )
 
 
-def last(heard: list[Message], kind: type[Message], **fields: object) -> Message | None:
+def last(received: list[Message], kind: type[Message], **fields: object) -> Message | None:
     """The latest message of a kind with these fields."""
-    for message in reversed(heard):
+    for message in reversed(received):
         if type(message) is kind and all(getattr(message, k) == v for k, v in fields.items()):
             return message
     return None
 
 
 @given(st.lists(MESSAGES, max_size=40))
-def test_what_was_published_last_decides(heard: list[Message]) -> None:
+def test_what_was_published_last_decides(received: list[Message]) -> None:
     permissions = Permissions()
-    for message in heard:
+    for message in received:
         permissions.apply(message)
-    levels = [m for m in heard if isinstance(m, LevelChanged | RunStarted)]
+    levels = [m for m in received if isinstance(m, LevelChanged | RunStarted)]
     is_normal = bool(levels) and levels[-1] in [
         LevelChanged(Level.NORMAL, (c,)) for c in ("halt", "lag")
     ]
     assert permissions.may(Action.ENTER) is is_normal
     for market in Market:
-        session = last(heard, SessionChanged, market=market)
+        session = last(received, SessionChanged, market=market)
         is_regular = isinstance(session, SessionChanged) and session.session is Session.REGULAR
         assert permissions.is_open(market) is is_regular
         assert permissions.is_open(market, 1) <= is_regular
     for symbol in SYMBOLS:
-        since_start = heard[max((i for i, m in enumerate(heard) if m is STARTED), default=0) :]
+        since_start = received[
+            max((i for i, m in enumerate(received) if m is STARTED), default=0) :
+        ]
         halted = last(since_start, SymbolHalted, symbol=symbol)
         is_halted = isinstance(halted, SymbolHalted) and halted.is_halted
         assert (symbol in permissions.halted) is is_halted
         assert permissions.is_trading(symbol) is (
             permissions.is_open(market_of(symbol)) and not is_halted
         )
-        fed = [m for m in heard if isinstance(m, FeedStale | FeedRecovered) and m.symbol == symbol]
+        fed = [
+            m for m in received if isinstance(m, FeedStale | FeedRecovered) and m.symbol == symbol
+        ]
         assert (symbol in permissions.stale) is (bool(fed) and isinstance(fed[-1], FeedStale))
     for name in ("a", "b"):
         run = [
             m
-            for m in heard
+            for m in received
             if isinstance(m, StrategyStopped | StrategyStarted) and m.strategy == name
         ]
         assert (name in permissions.stopped) is (bool(run) and isinstance(run[-1], StrategyStopped))
@@ -173,10 +177,10 @@ def test_what_was_published_last_decides(heard: list[Message]) -> None:
 
 @given(st.lists(MESSAGES, max_size=40))
 def test_a_saved_state_is_taken_up_whole_and_equal_states_give_equal_bytes(
-    heard: list[Message],
+    received: list[Message],
 ) -> None:
     permissions = Permissions()
-    for message in heard:
+    for message in received:
         permissions.apply(message)
     saved = msgspec.json.encode(permissions, order="deterministic")
     loaded = msgspec.json.decode(saved, type=Permissions)

@@ -43,7 +43,7 @@ def a_split(symbol: str, ratio: Decimal) -> Message:
 
 
 def explained(kind: str, symbol: str, amount: Decimal) -> Message:
-    return m.DifferenceExplained(kind, symbol, "", "", "", amount)
+    return m.BreakExplained(kind, symbol, "", "", "", amount)
 
 
 def a_book(rows: dict[str, tuple[Decimal, Decimal]]) -> Message:
@@ -95,7 +95,7 @@ def check_step(positions: Positions, fact: Message) -> None:
             assert totals(positions) == total, "together exactly what the broker has"
         case m.BookAdopted():
             assert totals(positions) == {**dict.fromkeys(total, D(0)), **book_of(fact)}
-        case m.DifferenceExplained():
+        case m.BreakExplained():
             if fact.kind == "rounding":
                 owners = [key[0] for key in before if key[1] == fact.symbol]
                 key = (owners[0] if len(owners) == 1 else EXTERNAL, fact.symbol)

@@ -41,7 +41,7 @@ from tradingd.messages import (
     TradeBusted,
 )
 from tradingd.strategy.core import StrategyCore
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 from tradingd.strategy.settings import Param, StrategySettings, When
 
 SECOND = 1_000_000_000
@@ -59,24 +59,24 @@ class Eager(Strategy):
     def warmup(self) -> int:
         return self._warmup
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
-        return self._wish(quote.bid_size)
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
+        return self._signal(quote.bid_size)
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
-        return self._wish(bar.volume)
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
+        return self._signal(bar.volume)
 
-    def on_timer(self, now: int, view: PositionView) -> Wish | None:
-        return self._wish(view.quote.bid_size if view.quote else 0)
+    def on_timer(self, now: int, view: PositionView) -> Signal | None:
+        return self._signal(view.quote.bid_size if view.quote else 0)
 
     def on_fill(self, fill: OrderFilled, view: PositionView) -> None:
         self.fills.append(fill)
 
-    def _wish(self, word: float) -> Wish | None:
-        if word == 1:
-            return Wish(side=Side.BUY, reason="up", quantity=self._quantity, confidence=0.9)
-        if word == 2:
-            return Wish(side=Side.SELL, reason="down")
-        if word == 3:
+    def _signal(self, value: float) -> Signal | None:
+        if value == 1:
+            return Signal(side=Side.BUY, reason="up", quantity=self._quantity, confidence=0.9)
+        if value == 2:
+            return Signal(side=Side.SELL, reason="down")
+        if value == 3:
             raise KeyError("lost")
         return None
 
@@ -93,12 +93,12 @@ def a_core(
     return core
 
 
-def quote(word: float = 0, symbol: str = "BTC/USD", at: int = 0) -> Quote:
-    return Quote(symbol, 99.0, word, 101.0, 1.0, at)
+def quote(value: float = 0, symbol: str = "BTC/USD", at: int = 0) -> Quote:
+    return Quote(symbol, 99.0, value, 101.0, 1.0, at)
 
 
-def bar(word: float, *, is_history: bool = False) -> Bar:
-    return Bar("BTC/USD", 60, 0, 1.0, 1.0, 1.0, 50.0, word, is_history)
+def bar(value: float, *, is_history: bool = False) -> Bar:
+    return Bar("BTC/USD", 60, 0, 1.0, 1.0, 1.0, 50.0, value, is_history)
 
 
 def a_fill(
@@ -123,8 +123,8 @@ def closed(intent: Intent, filled: str = "10") -> IntentClosed:
     )  # fmt: skip
 
 
-def intents(said: Sequence[Message]) -> list[Intent]:
-    return [message for message in said if isinstance(message, Intent)]
+def intents(fact: Sequence[Message]) -> list[Intent]:
+    return [message for message in fact if isinstance(message, Intent)]
 
 
 def test_no_intent_before_warm_up_and_the_start_is_said_once() -> None:
@@ -206,13 +206,13 @@ def test_adopted_positions_belong_to_nobody_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "role"), [("7", Role.EXIT), ("6", Role.ENTRY), ("0", Role.ENTRY)]
+    ("reported", "role"), [("7", Role.EXIT), ("6", Role.ENTRY), ("0", Role.ENTRY)]
 )
-def test_an_adopted_book_leaves_a_strategy_what_agrees(theirs: str, role: Role) -> None:
+def test_an_adopted_book_leaves_a_strategy_what_agrees(reported: str, role: Role) -> None:
     core = a_core()
     core.handle(quote(0), 0)
     core.handle(a_fill(Side.BUY, "7"), 0)
-    position = BrokerPosition("BTC/USD", Decimal(theirs), Decimal(100))
+    position = BrokerPosition("BTC/USD", Decimal(reported), Decimal(100))
     core.handle(BookAdopted(Decimal(1), (position,), "accepted"), 0)
     (intent,) = intents(core.handle(quote(2), 0))
     assert intent.role is role
@@ -274,19 +274,19 @@ def test_a_stale_symbol_is_not_traded() -> None:
 def test_a_silence_moves_the_time_since_which_a_symbol_is_heard() -> None:
     core = a_core(symbols=("BTC/USD", "IBM"))
     core.handle(kit.RUN, 5)
-    coins, shares = (seat.view for seat in core._seats["one"])
-    assert (coins.heard_since, shares.heard_since) == (5, 5)
+    coins, shares = (instance.view for instance in core._instances["one"])
+    assert (coins.received_since, shares.received_since) == (5, 5)
     core.handle(FeedStale("IBM", 7), 8)
-    assert shares.heard_since == 5, "a strategy looks at no quote meanwhile"
+    assert shares.received_since == 5, "a strategy looks at no quote meanwhile"
     core.handle(FeedRecovered("IBM"), 9)
-    assert (coins.heard_since, shares.heard_since) == (5, 9)
+    assert (coins.received_since, shares.received_since) == (5, 9)
 
 
 def test_a_strategy_that_raises_is_switched_off_alone() -> None:
     core = a_core("one", "two", symbols=("BTC/USD", "ETH/USD"))
-    said = core.handle(quote(3), 0)
-    stops = [message for message in said if isinstance(message, StrategyStopped)]
-    alerts = [message for message in said if isinstance(message, AlertRaised)]
+    emitted = core.handle(quote(3), 0)
+    stops = [message for message in emitted if isinstance(message, StrategyStopped)]
+    alerts = [message for message in emitted if isinstance(message, AlertRaised)]
     assert [stop.strategy for stop in stops] == ["one", "two"]
     assert len(alerts) == 2
     assert "test_core.py:" in stops[0].error
@@ -294,7 +294,7 @@ def test_a_strategy_that_raises_is_switched_off_alone() -> None:
     assert "/" not in stops[0].error.replace("BTC/USD", "")
 
     class Broken(Eager):
-        def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+        def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
             return "buy"  # type: ignore[return-value]
 
     core = StrategyCore(
@@ -307,8 +307,8 @@ def test_a_strategy_that_raises_is_switched_off_alone() -> None:
         {"broken": Broken, "eager": Eager},
     )
     kit.start(core)
-    said = core.handle(quote(1), 0)
-    assert [type(message).__name__ for message in said] == [
+    emitted = core.handle(quote(1), 0)
+    assert [type(message).__name__ for message in emitted] == [
         "StrategyStopped", "AlertRaised", "StrategyStarted", "Intent",
     ]  # fmt: skip
     assert not core.handle(quote(1, "ETH/USD"), 0)
@@ -325,9 +325,9 @@ def test_a_wish_of_other_kinds_is_its_strategys_fault_and_never_comes_to_the_gat
     wrong: dict[str, Any],
 ) -> None:
     class Loose(Strategy):
-        def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+        def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
             whole: dict[str, Any] = {"side": Side.BUY, "reason": "up", **wrong}
-            return Wish(**whole)
+            return Signal(**whole)
 
     settings = (
         StrategySettings(name="loose", kind="loose", symbols=("BTC/USD",), when="quote"),
@@ -335,11 +335,11 @@ def test_a_wish_of_other_kinds_is_its_strategys_fault_and_never_comes_to_the_gat
     )
     core = StrategyCore(settings, {"loose": Loose, "eager": Eager})
     kit.start(core)
-    said = core.handle(quote(1), 1)
-    (stopped,) = [each for each in said if isinstance(each, StrategyStopped)]
+    emitted = core.handle(quote(1), 1)
+    (stopped,) = [each for each in emitted if isinstance(each, StrategyStopped)]
     assert stopped.strategy == "loose"
     assert next(iter(wrong)) in stopped.error
-    assert [each.strategy for each in intents(said)] == ["one"]
+    assert [each.strategy for each in intents(emitted)] == ["one"]
 
 
 def test_an_operator_starts_a_broken_strategy_afresh_and_it_warms_up_again() -> None:
@@ -347,8 +347,8 @@ def test_an_operator_starts_a_broken_strategy_afresh_and_it_warms_up_again() -> 
     core.handle(quote(0), 0)
     core.handle(quote(3), 0)
     assert not core.handle(quote(1), 0)
-    said = core.handle(OperatorAsked(Ask.START_STRATEGY, "ann", "fixed", "one"), 0)
-    assert said == (StrategyStarted("one", "ann: fixed"),)
+    emitted = core.handle(OperatorAsked(Ask.START_STRATEGY, "ann", "fixed", "one"), 0)
+    assert emitted == (StrategyStarted("one", "ann: fixed"),)
     assert not core.handle(quote(1), 0)
     assert intents(core.handle(quote(1), 0))
 
@@ -379,17 +379,17 @@ def test_every_so_many_seconds_the_latest_quote_is_looked_at() -> None:
     assert core.handle(tick, 300 * SECOND) == [SetTimer("strategy", "every:slow", 600 * SECOND)]
     assert not core.handle(quote(1), 301 * SECOND)
     assert not core.handle(quote(1, at=9), 302 * SECOND)
-    said = core.handle(tick, 600 * SECOND)
-    (intent,) = intents(said)
+    emitted = core.handle(tick, 600 * SECOND)
+    (intent,) = intents(emitted)
     assert intent.quoted_at == 9
-    assert said[-1] == SetTimer("strategy", "every:slow", 900 * SECOND)
+    assert emitted[-1] == SetTimer("strategy", "every:slow", 900 * SECOND)
 
 
 def test_a_strategy_hears_its_own_fills_only() -> None:
     core = a_core("one", "two")
     core.handle(a_fill(Side.BUY, "7"), 0)
-    minds: list[Any] = [core._seats[name][0].mind for name in ("one", "two")]
-    assert [len(mind.fills) for mind in minds] == [1, 0]
+    minds: list[Any] = [core._instances[name][0].strategy for name in ("one", "two")]
+    assert [len(strategy.fills) for strategy in minds] == [1, 0]
 
 
 @pytest.mark.parametrize(

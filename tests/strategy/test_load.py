@@ -17,14 +17,14 @@ from tradingd.strategy.sma import SmaCrossover
 MINE = """
 from dataclasses import dataclass
 from tradingd.messages import Side
-from tradingd.strategy.protocol import Wish
+from tradingd.strategy.protocol import Signal
 
 @dataclass
 class Mine:
     size: int = 1
 
     def on_quote(self, quote, view):
-        return Wish(side=Side.BUY, reason="mine")
+        return Signal(side=Side.BUY, reason="mine")
 """
 
 
@@ -33,8 +33,8 @@ def test_a_file_is_loaded_and_hashed(tmp_path: Path) -> None:
     file.write_text(MINE)
     kind, digest = load_strategy(f"{file}:Mine")
     strategy = kind(size=3)
-    wish = strategy.on_quote(Quote("IBM", 1.0, 1.0, 1.0, 1.0, 0), PositionView())
-    assert wish is not None
+    signal = strategy.on_quote(Quote("IBM", 1.0, 1.0, 1.0, 1.0, 0), PositionView())
+    assert signal is not None
     assert strategy.warmup == 0
     assert digest == hashlib.sha256(MINE.encode()).hexdigest()
 

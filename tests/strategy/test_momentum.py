@@ -27,16 +27,16 @@ def test_it_buys_from_the_threshold_up(last: float, buys: bool) -> None:
     assert strategy.warmup == 3
     assert strategy.on_bar(a_bar(100), view) is None
     assert strategy.on_bar(a_bar(105), view) is None
-    wish = strategy.on_bar(a_bar(last), view)
-    assert (wish is not None and wish.side is Side.BUY) == buys
+    signal = strategy.on_bar(a_bar(last), view)
+    assert (signal is not None and signal.side is Side.BUY) == buys
 
 
 @pytest.mark.parametrize(("last", "sells"), [(99.0, True), (99.01, False)])
 def test_it_sells_when_as_much_is_lost(last: float, sells: bool) -> None:
     strategy = Momentum(lookback=1, threshold_pct=1, quantity=7)
     strategy.on_bar(a_bar(100), long())
-    wish = strategy.on_bar(a_bar(last), long())
-    assert (wish is not None and wish.side is Side.SELL and wish.quantity is None) == sells
+    signal = strategy.on_bar(a_bar(last), long())
+    assert (signal is not None and signal.side is Side.SELL and signal.quantity is None) == sells
 
 
 def test_its_exit_can_be_set_apart() -> None:
@@ -49,9 +49,9 @@ def test_confidence_is_the_move_over_the_noise() -> None:
     strategy = Momentum(lookback=2, threshold_pct=1, k=4)
     for close in (100, 103):
         strategy.on_bar(a_bar(close), PositionView())
-    wish = strategy.on_bar(a_bar(102), PositionView())
-    assert wish is not None
-    assert wish.confidence == pytest.approx(2 / (4 * statistics.pstdev([100, 103, 102])))
+    signal = strategy.on_bar(a_bar(102), PositionView())
+    assert signal is not None
+    assert signal.confidence == pytest.approx(2 / (4 * statistics.pstdev([100, 103, 102])))
 
 
 def test_quotes_and_timer_ticks_use_the_mid() -> None:

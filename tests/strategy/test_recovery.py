@@ -55,9 +55,9 @@ class World:
         self._rng = random.Random(seed)
         self._open: list[Intent] = []
 
-    def hear(self, said: Message) -> None:
-        if isinstance(said, Intent):
-            self._open.append(said)
+    def handle(self, message: Message) -> None:
+        if isinstance(message, Intent):
+            self._open.append(message)
 
     def next(self) -> tuple[Message, ...]:
         rng = self._rng
@@ -110,16 +110,16 @@ class World:
 @pytest.mark.parametrize("seed", range(8))
 def test_applying_the_order_log_gives_the_same_state_at_every_step(seed: int) -> None:
     world, live, recovered = World(seed), a_core(), a_core()
-    heard, intents = kit.START, 0
+    received, intents = kit.START, 0
     for now in range(1500):
-        for message in heard:
+        for message in received:
             for each in (message, *live.handle(message, now * 10**8)):
-                world.hear(each)
+                world.handle(each)
                 intents += isinstance(each, Intent)
                 if type(each) not in MARKET_DATA:
                     recovered.apply(each, now * 10**8)
         assert recovered.save() == live.save(), f"seed {seed}, step {now}"
-        heard = world.next()
+        received = world.next()
     assert intents > 20
     loaded = a_core()
     loaded.load(live.save())
@@ -129,10 +129,10 @@ def test_applying_the_order_log_gives_the_same_state_at_every_step(seed: int) ->
 def test_ids_continue_after_a_restart_and_an_open_intent_still_blocks() -> None:
     core = a_core()
     kit.start(core)
-    said: list[Message] = []
+    emitted: list[Message] = []
     for bid in (100.0, 100.0, 100.0, 100.0, 101.0):
-        said += core.handle(Quote("BTC/USD", bid, 1.0, bid, 1.0, 0), 0)
-    (intent,) = [each for each in said if isinstance(each, Intent) and each.strategy == "sma"]
+        emitted += core.handle(Quote("BTC/USD", bid, 1.0, bid, 1.0, 0), 0)
+    (intent,) = [each for each in emitted if isinstance(each, Intent) and each.strategy == "sma"]
     again = a_core()
     again.load(core.save())
     kit.start(again)
@@ -144,5 +144,5 @@ def test_ids_continue_after_a_restart_and_an_open_intent_still_blocks() -> None:
     again.handle(
         intent_refused(intent.intent_id, "sma", "BTC/USD", intent.role, "restart", "", "", ""), 0
     )
-    said = list(again.handle(Quote("BTC/USD", 102.0, 1.0, 102.0, 1.0, 0), 10**12))
-    assert [each.intent_id for each in said if isinstance(each, Intent)] == ["gen-e-sma-2"]
+    emitted = list(again.handle(Quote("BTC/USD", 102.0, 1.0, 102.0, 1.0, 0), 10**12))
+    assert [each.intent_id for each in emitted if isinstance(each, Intent)] == ["gen-e-sma-2"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradingd.messages import Bar, Quote, Side
-from tradingd.strategy.protocol import PositionView, Wish
+from tradingd.strategy.protocol import PositionView, Signal
 from tradingd.strategy.sma import SmaCrossover
 
 FAST, SLOW = 3, 7
@@ -25,29 +25,29 @@ def a_bar(close_cents: int) -> Bar:
     return Bar("IBM", 60, 0, close, close, close, close, 1.0)
 
 
-def take(view: PositionView, wish: Wish | None) -> Side | None:
+def take(view: PositionView, signal: Signal | None) -> Side | None:
     """Fill a wish at once."""
-    if wish is None:
+    if signal is None:
         return None
-    view.is_long = wish.side is Side.BUY
+    view.is_long = signal.side is Side.BUY
     view.is_flat = not view.is_long
-    return wish.side
+    return signal.side
 
 
 def expected(values: list[int]) -> list[Side | None]:
     """The rule over integers, each window added up from nothing."""
-    said: list[Side | None] = []
+    emitted: list[Side | None] = []
     is_long = False
     for end in range(1, len(values) + 1):
         gap = SLOW * sum(values[max(0, end - FAST) : end]) - FAST * sum(
             values[max(0, end - SLOW) : end]
         )
         if end < SLOW or gap == 0 or (gap > 0) == is_long:
-            said.append(None)
+            emitted.append(None)
             continue
         is_long = gap > 0
-        said.append(Side.BUY if is_long else Side.SELL)
-    return said
+        emitted.append(Side.BUY if is_long else Side.SELL)
+    return emitted
 
 
 # Few different prices: ties and gaps of one half cent are common, which is where rounding would show.
@@ -60,8 +60,8 @@ PRICES = st.lists(
 @given(PRICES)
 def test_quotes_are_decided_as_integers_would(prices: list[tuple[int, int]]) -> None:
     strategy, view = SmaCrossover(fast=FAST, slow=SLOW), PositionView()
-    said = [take(view, strategy.on_quote(a_quote(*price), view)) for price in prices]
-    assert said == expected([2 * bid + spread for bid, spread in prices])
+    emitted = [take(view, strategy.on_quote(a_quote(*price), view)) for price in prices]
+    assert emitted == expected([2 * bid + spread for bid, spread in prices])
 
 
 @settings(max_examples=100)
@@ -84,19 +84,19 @@ def test_an_open_intent_silences_it_but_the_averages_go_on() -> None:
     view.is_waiting = True
     assert strategy.on_bar(a_bar(200), view) is None
     view.is_waiting = False
-    wish = strategy.on_bar(a_bar(201), view)
-    assert wish is not None
-    assert wish.side is Side.BUY
+    signal = strategy.on_bar(a_bar(201), view)
+    assert signal is not None
+    assert signal.side is Side.BUY
 
 
 def test_confidence_is_the_gap_over_the_noise_of_the_slow_window() -> None:
     strategy, view = SmaCrossover(fast=1, slow=2, k=2.0, quantity="1.5"), PositionView()
     strategy.on_bar(a_bar(100), view)
-    wish = strategy.on_bar(a_bar(300), view)
+    signal = strategy.on_bar(a_bar(300), view)
     # Averages 3.00 and 2.00, deviation of (1.00, 3.00) is 1.00: 1.00 / (2 * 1.00).
-    assert wish is not None
-    assert wish.confidence == pytest.approx(0.5)
-    assert wish.quantity == Decimal("1.5")
+    assert signal is not None
+    assert signal.confidence == pytest.approx(0.5)
+    assert signal.quantity == Decimal("1.5")
 
 
 def test_an_unsure_purchase_is_not_wished_for_but_an_unsure_sale_is() -> None:
@@ -104,18 +104,18 @@ def test_an_unsure_purchase_is_not_wished_for_but_an_unsure_sale_is() -> None:
     strategy.on_bar(a_bar(100), view)
     assert strategy.on_bar(a_bar(300), view) is None
     view.is_flat, view.is_long = False, True
-    wish = strategy.on_bar(a_bar(100), view)
-    assert wish is not None
-    assert wish.side is Side.SELL
-    assert wish.quantity is None
+    signal = strategy.on_bar(a_bar(100), view)
+    assert signal is not None
+    assert signal.side is Side.SELL
+    assert signal.quantity is None
 
 
 def test_full_confidence_is_one_whatever_the_gap() -> None:
     strategy, view = SmaCrossover(fast=1, slow=2, k=100.0, confidence="full"), PositionView()
     strategy.on_bar(a_bar(100), view)
-    wish = strategy.on_bar(a_bar(101), view)
-    assert wish is not None
-    assert wish.confidence == 1.0
+    signal = strategy.on_bar(a_bar(101), view)
+    assert signal is not None
+    assert signal.confidence == 1.0
 
 
 @pytest.mark.parametrize(

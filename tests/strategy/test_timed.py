@@ -17,7 +17,7 @@ from tradingd.messages import (
     StrategySuspended,
 )
 from tradingd.strategy.core import StrategyCore
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 from tradingd.strategy.settings import StrategySettings
 from tradingd.strategy.timed import Timed
 
@@ -34,9 +34,9 @@ class Slow(Strategy):
     def warmup(self) -> int:
         return 1
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         self.clock[0] += int(quote.bid)
-        return Wish(side=Side.BUY, reason="always", quantity=Decimal(1))
+        return Signal(side=Side.BUY, reason="always", quantity=Decimal(1))
 
 
 class House:
@@ -54,10 +54,10 @@ class House:
         self.core.handle(RunStarted("gen", "run", "build", "hash", "mock"), 0)
         self.core.handle(LevelChanged(Level.NORMAL, ()), 0)
 
-    def timed(self, name: str, mind: Strategy) -> Strategy:
-        return Timed(mind, name, BUDGET, lambda: self.clock[0], self.tell)
+    def timed(self, name: str, strategy: Strategy) -> Strategy:
+        return Timed(strategy, name, BUDGET, lambda: self.clock[0], self.report)
 
-    def tell(self, name: str, took: int) -> None:
+    def report(self, name: str, took: int) -> None:
         self.overruns.append((name, took))
 
     def look(self, takes: int) -> list[object]:
@@ -65,10 +65,10 @@ class House:
 
 
 def test_only_a_call_over_the_budget_is_told_and_warm_up_is_free() -> None:
-    house = House(is_timed=True)
+    system = House(is_timed=True)
     for takes in (900, 250, 251):
-        house.look(takes)
-    assert house.overruns == [("slow", 251)]
+        system.look(takes)
+    assert system.overruns == [("slow", 251)]
 
 
 def test_the_wishes_are_the_same_with_and_without() -> None:
@@ -77,18 +77,18 @@ def test_the_wishes_are_the_same_with_and_without() -> None:
 
 
 def test_a_suspended_strategy_is_not_looked_at_until_a_person_starts_it() -> None:
-    house = House(is_timed=True)
-    house.look(1)
-    stopped = house.core.handle(StrategySuspended("slow", "held the loop for 251 ms"), 0)
+    system = House(is_timed=True)
+    system.look(1)
+    stopped = system.core.handle(StrategySuspended("slow", "held the loop for 251 ms"), 0)
     assert stopped == (StrategyStopped("slow", "suspended: held the loop for 251 ms"),)
-    spent = house.clock[0]
-    assert house.look(500) == []
-    assert house.clock[0] == spent
-    assert not house.core.handle(StrategySuspended("slow", "again"), 0)
-    assert not house.core.handle(StrategySuspended("stranger", "again"), 0)
+    spent = system.clock[0]
+    assert system.look(500) == []
+    assert system.clock[0] == spent
+    assert not system.core.handle(StrategySuspended("slow", "again"), 0)
+    assert not system.core.handle(StrategySuspended("stranger", "again"), 0)
 
-    started = house.core.handle(OperatorAsked(Ask.START_STRATEGY, "ada", "mended", "slow"), 0)
+    started = system.core.handle(OperatorAsked(Ask.START_STRATEGY, "ada", "mended", "slow"), 0)
     assert started == (StrategyStarted("slow", "ada: mended"),)
-    house.look(1)
-    house.look(251)
-    assert house.overruns == [("slow", 251)]
+    system.look(1)
+    system.look(251)
+    assert system.overruns == [("slow", 251)]

@@ -24,25 +24,25 @@ class House:
         if state is not None:
             self.core.load(state)
 
-    def hear(self, *messages: Message) -> list[Message]:
-        said: list[Message] = []
+    def handle(self, *messages: Message) -> list[Message]:
+        emitted: list[Message] = []
         for message in messages:
-            said += self.core.handle(message, self.now)
-        return said
+            emitted += self.core.handle(message, self.now)
+        return emitted
 
     def later(self, seconds: float, key: str) -> list[Message]:
         self.now += int(seconds * SECOND)
-        return self.hear(m.TimerFired(owner="supervisor", key=key, fires_at=self.now))
+        return self.handle(m.TimerFired(owner="supervisor", key=key, fires_at=self.now))
 
     def level(self) -> Level:
-        return self.core.said[0]
+        return self.core.published[0]
 
     def causes(self) -> tuple[str, ...]:
-        return self.core.said[1]
+        return self.core.published[1]
 
 
 def started() -> m.RunStarted:
-    return m.RunStarted(genesis="g", run_id="r", build="b", config_hash="c", mode="mock")
+    return m.RunStarted(instance_id="g", run_id="r", build="b", config_hash="c", mode="mock")
 
 
 def agreed(why: str = "start", *, is_flat: bool = True, open_orders: int = 0) -> m.BooksAgreed:
@@ -50,31 +50,31 @@ def agreed(why: str = "start", *, is_flat: bool = True, open_orders: int = 0) ->
 
 
 def open_house(**settings: Any) -> House:
-    house = House(**settings)
-    house.hear(
+    system = House(**settings)
+    system.handle(
         started(), agreed(), m.BrokerConnected(), m.FeedConnected(market=Market.US_EQUITY),
         m.DayStarted(date="2013-10-07", equity_usd=Decimal(100_000)),
     )  # fmt: skip
-    assert house.level() is Level.NORMAL
-    return house
+    assert system.level() is Level.NORMAL
+    return system
 
 
 def asked(ask: Ask, reason: str = "because", target: str = "") -> m.OperatorAsked:
     return m.OperatorAsked(ask=ask, who="me", reason=reason, target=target)
 
 
-def failed(station: str) -> m.StationFailed:
-    return m.StationFailed(station=station, error="boom", traceback="...")
+def failed(actor: str) -> m.ActorFailed:
+    return m.ActorFailed(actor=actor, error="boom", traceback="...")
 
 
 def equity(
-    usd: int, *, is_stale: bool = False, doubt: int = 0, paid_in: int = 100_000
+    usd: int, *, is_stale: bool = False, suspicion: int = 0, paid_in: int = 100_000
 ) -> m.EquityMarked:
     zero = Decimal(0)
     return m.EquityMarked(
         equity_usd=Decimal(usd), cash_usd=zero, exposure_usd=zero, day_pnl_usd=Decimal(usd - paid_in),
         realized_usd=zero, unrealized_usd=zero, fees_usd=zero, is_stale=is_stale,
-        doubt_usd=Decimal(doubt),
+        unconfirmed_usd=Decimal(suspicion),
     )  # fmt: skip
 
 
@@ -97,9 +97,9 @@ def position(quantity: int) -> m.PositionChanged:
     )  # fmt: skip
 
 
-def of_kind(said: Sequence[Message], kind: type[Any]) -> list[Any]:
-    return [each for each in said if type(each) is kind]
+def of_kind(message: Sequence[Message], kind: type[Any]) -> list[Any]:
+    return [each for each in message if type(each) is kind]
 
 
-def alerts(said: Sequence[Message]) -> list[str]:
-    return [each.kind for each in of_kind(said, m.AlertRaised)]
+def alerts(message: Sequence[Message]) -> list[str]:
+    return [each.kind for each in of_kind(message, m.AlertRaised)]

@@ -35,19 +35,19 @@ def anything(rng: random.Random) -> Message:
         m.FeedConnected(market=Market.CRYPTO),
         m.FeedConnected(market=Market.US_EQUITY),
         m.FeedLost(market=rng.choice(list(Market)), reason=""),
-        m.DifferenceUnexplained(kind="cash", symbol="", ours="", theirs=""),
+        m.BreakOpened(kind="cash", symbol="", local="", reported=""),
         m.BookAdopted(cash=zero, positions=(), reason=""),
         m.DayStarted(date="2013-10-07", equity_usd=Decimal(100_000)),
         m.CashMoved(activity_id="", kind="", amount=Decimal(rng.randint(-9, 9)), moved_at=0),
         equity(
             rng.choice([100_000, 96_000, 94_000]),
             is_stale=rng.random() < 0.2,
-            doubt=rng.choice([0, 3_000]),
+            suspicion=rng.choice([0, 3_000]),
         ),
         position(rng.randint(0, 1)),
         failed(rng.choice(["risk", "strategy", "timers", "control"])),
-        m.StationStalled(station="quotes", silent_ms=1),
-        m.StationRecovered(station="quotes"),
+        m.ActorStalled(actor="quotes", silent_ms=1),
+        m.ActorRecovered(actor="quotes"),
         m.LoopLagged(lag_ms=1),
         m.TimerFired(owner="supervisor", key=rng.choice(["lag", "flatten", "stop"]), fires_at=0),
         m.OrderRejected(order_id=f"g-e-{rng.choice('ab')}-1-1", code="", reason=""),
@@ -66,16 +66,16 @@ def test_applied_facts_give_the_live_state_and_the_last_word_is_the_level(seed: 
     settings = supervisor_settings(strategy_executions_max=9, strategy_rejects_max=3)
     live, fresh = SupervisorCore(settings), SupervisorCore(settings)
     loaded = SupervisorCore(settings)
-    said: tuple[Level, tuple[str, ...]] = live.said
+    emitted: tuple[Level, tuple[str, ...]] = live.published
     for step in range(200):
         message, now = anything(rng), NOW + step * SECOND
-        for word in live.handle(message, now):
-            if isinstance(word, m.LevelChanged):
-                said = (word.level, word.causes)
-            fresh.apply(word, now)
+        for value in live.handle(message, now):
+            if isinstance(value, m.LevelChanged):
+                emitted = (value.level, value.causes)
+            fresh.apply(value, now)
         fresh.apply(message, now)
 
-        assert live.said == said
+        assert live.published == emitted
         assert live.save() == fresh.save()
     loaded.load(live.save())
     assert loaded.save() == live.save()

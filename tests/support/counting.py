@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 
-def calls_of(work: Callable[..., Any], *told: object) -> tuple[int, Any]:
+def calls_of(work: Callable[..., Any], *settings: object) -> tuple[int, Any]:
     """Return how many functions, C ones included, were called until `work` returned, and its result."""
     count = 0
 
@@ -21,7 +21,7 @@ def calls_of(work: Callable[..., Any], *told: object) -> tuple[int, Any]:
     before = sys.getprofile()
     sys.setprofile(count_call)
     try:
-        result = work(*told)
+        result = work(*settings)
     finally:
         sys.setprofile(before)
     return count, result

@@ -73,20 +73,20 @@ WATCHED = {
 }
 
 
-def tradingd(*words: object, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def tradingd(*values: object, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "tradingd", *map(str, words)], cwd=cwd, env=env, check=False,
+        [sys.executable, "-m", "tradingd", *map(str, values)], cwd=cwd, env=env, check=False,
         capture_output=True, text=True, timeout=REAL_S_MAX,
     )  # fmt: skip
 
 
 def refused(
-    folder: Path, file: Path, env: dict[str, str], code: int, *said: str
+    folder: Path, file: Path, env: dict[str, str], code: int, *message: str
 ) -> subprocess.CompletedProcess[str]:
     """Run, and hold the end of the run to its code and its one sentence."""
     done = tradingd("run", "-c", file, cwd=folder, env=env)
     assert done.returncode == code, done.stderr
-    for text in said:
+    for text in message:
         assert text in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert "simulator-secret" not in done.stderr + done.stdout
@@ -98,12 +98,12 @@ def started(argv: list[str], folder: Path, env: dict[str, str]) -> Iterator[subp
     with subprocess.Popen(  # noqa: S603 - our own program
         argv, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        patience = threading.Timer(REAL_S_MAX, process.kill)
-        patience.start()
+        timeout = threading.Timer(REAL_S_MAX, process.kill)
+        timeout.start()
         try:
             yield process
         finally:
-            patience.cancel()
+            timeout.cancel()
             process.kill()
 
 

@@ -17,7 +17,7 @@ from tradingd.instruments.calendar import ns_of
 from tradingd.runtime.virtual_loop import VirtualClock, VirtualLoop
 from tradingd.simulator.settings import SimulatorSettings, build_world
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.network import SimulatorNetwork
 
 START = ns_of("2024-03-05", "10:00")
@@ -25,14 +25,14 @@ Prepare = Callable[[LocalAlpaca, int], None]
 
 
 def asked(
-    *faults: Fault, only: tuple[str, ...] = (), prepare: Prepare = lambda *_: None
+    *faults: SimulatedFault, only: tuple[str, ...] = (), prepare: Prepare = lambda *_: None
 ) -> tuple[list[Answer], LocalAlpaca]:
     """Ask the simulator in virtual time."""
     loop = VirtualLoop(1)
     clock = VirtualClock(loop, START)
-    told = SimulatorSettings(start=START, minutes=60, symbols=("ACMX", "BTC/USD"))
-    alpaca = LocalAlpaca(build_world(told), told.wire)
-    keys = told.wire.keys
+    given = SimulatorSettings(start=START, minutes=60, symbols=("ACMX", "BTC/USD"))
+    alpaca = LocalAlpaca(build_world(given), given.wire)
+    keys = given.wire.keys
 
     async def ask() -> list[Answer]:
         network = SimulatorNetwork(alpaca, clock)

@@ -27,14 +27,18 @@ class Unit:
     """One started daemon and all it told."""
 
     process: subprocess.Popen[str]
-    told: list[str] = field(default_factory=list)
+    given_settings: list[str] = field(default_factory=list)
     records: list[dict[str, object]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
 
-    def words(self, name: str) -> list[str]:
+    def values(self, name: str) -> list[str]:
         """What was told under this name so far."""
-        return [words.partition("=")[2] for words in self.told if words.startswith(f"{name}=")]
+        return [
+            values.partition("=")[2]
+            for values in self.given_settings
+            if values.startswith(f"{name}=")
+        ]
 
     def wait(self, is_there: Callable[[], object], what: str) -> None:
         """Wait until told, logged or said enough."""
@@ -42,11 +46,11 @@ class Unit:
         with self._news:
             while not is_there():
                 left = deadline - time.monotonic()
-                assert left > 0, f"{what} never came: {self.told} {self.errors}"
+                assert left > 0, f"{what} never came: {self.given_settings} {self.errors}"
                 self._news.wait(min(left, 1.0))
 
     def wait_word(self, name: str, count: int = 1) -> None:
-        self.wait(lambda: len(self.words(name)) >= count, name)
+        self.wait(lambda: len(self.values(name)) >= count, name)
 
     def wait_event(self, event: str) -> None:
         self.wait(lambda: any(record["event"] == event for record in self.records), event)
@@ -54,9 +58,9 @@ class Unit:
     def wait_end(self) -> int:
         return self.process.wait(REAL_S_MAX)
 
-    def hear(self, listening: socket.socket) -> None:
-        while words := listening.recv(65_536).decode():
-            self._note(self.told, words)
+    def handle(self, listening: socket.socket) -> None:
+        while values := listening.recv(65_536).decode():
+            self._note(self.given_settings, values)
 
     def read_out(self) -> None:
         assert self.process.stdout is not None
@@ -105,7 +109,7 @@ def started(
         )  # fmt: skip
         unit = Unit(process)
         threads = [
-            threading.Thread(target=unit.hear, args=(listening,), daemon=True),
+            threading.Thread(target=unit.handle, args=(listening,), daemon=True),
             threading.Thread(target=unit.read_out, daemon=True),
             threading.Thread(target=unit.read_err, daemon=True),
         ]

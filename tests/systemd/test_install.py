@@ -37,9 +37,9 @@ class Machine:
             shutil.copytree(ROOT / name, self.checkout / name, ignore=skip)
         shutil.copy(ROOT / "LICENSE", self.checkout)
 
-    def install(self, *words: str, code: int = 0, **environ: str) -> str:
+    def install(self, *values: str, code: int = 0, **environ: str) -> str:
         done = subprocess.run(  # noqa: S603 - our own program
-            [str(self.checkout / "scripts/install"), *words, "--root", str(self.root), "--no-venv"],
+            [str(self.checkout / "scripts/install"), *values, "--root", str(self.root), "--no-venv"],
             env={
                 **os.environ, "PYTHON": sys.executable, "SYSTEMCTL": str(self.systemctl),
                 "SYSTEMCTL_LOG": str(self.log), **environ,
@@ -61,9 +61,9 @@ class Machine:
         return (self.root / "opt/tradingd" / name).readlink().name
 
     def systemctl_was_told(self) -> list[str]:
-        said = self.log.read_text().splitlines() if self.log.exists() else []
+        emitted = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
-        return [line for line in said if not line.startswith("list-units")]
+        return [line for line in emitted if not line.startswith("list-units")]
 
     @property
     def config(self) -> Path:
@@ -97,8 +97,8 @@ def test_an_installation_is_whole_and_can_be_asked(machine: Machine) -> None:
 def test_installing_again_changes_nothing_and_keeps_the_configuration(machine: Machine) -> None:
     machine.config.write_text("# mine\n")
     before = machine.current()
-    said = machine.install()
-    assert "is kept" in said
+    emitted = machine.install()
+    assert "is kept" in emitted
     assert machine.config.read_text() == "# mine\n"
     assert (machine.current(), machine.releases) == (before, [before])
     assert machine.systemctl_was_told() == ["daemon-reload"]
@@ -111,15 +111,15 @@ def test_upgrade_stops_switches_and_starts_and_rollback_goes_back(machine: Machi
     second = machine.current()
     assert second != first
     assert machine.current("previous") == first
-    told = ["stop tradingd.service", "daemon-reload", "start tradingd.service"]
-    assert machine.systemctl_was_told() == told
+    settings = ["stop tradingd.service", "daemon-reload", "start tradingd.service"]
+    assert machine.systemctl_was_told() == settings
 
     machine.install("upgrade")
     assert machine.systemctl_was_told() == []
 
     machine.install("rollback")
     assert (machine.current(), machine.current("previous")) == (first, second)
-    assert machine.systemctl_was_told() == told
+    assert machine.systemctl_was_told() == settings
 
     machine.edit("newest")
     machine.install("upgrade")
@@ -132,16 +132,16 @@ def test_upgrade_stops_nothing_when_the_new_release_refuses_the_configuration(
     first = machine.current()
     machine.config.write_text(machine.config.read_text().replace("[run]", "[run]\nunknown = 1", 1))
     machine.edit("newer")
-    said = machine.install("upgrade", code=78)
-    assert "nothing was stopped" in said
+    emitted = machine.install("upgrade", code=78)
+    assert "nothing was stopped" in emitted
     assert machine.current() == first
     assert machine.systemctl_was_told() == []
 
 
 def test_a_release_that_does_not_start_is_named_with_the_way_back(machine: Machine) -> None:
     machine.edit("broken")
-    said = machine.install("upgrade", code=1, SYSTEMCTL_START_FAILS="1")
-    assert "rollback" in said
+    emitted = machine.install("upgrade", code=1, SYSTEMCTL_START_FAILS="1")
+    assert "rollback" in emitted
 
 
 def test_a_further_account_gets_a_user_and_a_configuration_of_its_own(machine: Machine) -> None:

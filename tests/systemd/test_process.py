@@ -38,11 +38,11 @@ class Freezes:
 
 BUYS = """
 from tradingd.messages import Side
-from tradingd.strategy.protocol import Wish
+from tradingd.strategy.protocol import Signal
 
 class Buys:
     def on_bar(self, bar, view):
-        return Wish(side=Side.BUY, reason="always") if view.is_flat else None
+        return Signal(side=Side.BUY, reason="always") if view.is_flat else None
 """
 
 
@@ -51,7 +51,7 @@ def test_a_run_is_ready_fed_and_stopped_as_the_unit_expects(tmp_path: Path) -> N
         unit.wait_word("READY")
         unit.wait_word("WATCHDOG", 3)
         unit.wait_event("fill.received")
-        unit.wait(lambda: "equity unknown" not in unit.words("STATUS")[-1], "equity in the status")
+        unit.wait(lambda: "equity unknown" not in unit.values("STATUS")[-1], "equity in the status")
         unit.process.send_signal(signal.SIGHUP)
         unit.wait_word("WATCHDOG", 5)
         unit.process.send_signal(signal.SIGTERM)
@@ -60,13 +60,13 @@ def test_a_run_is_ready_fed_and_stopped_as_the_unit_expects(tmp_path: Path) -> N
         unit.process.send_signal(signal.SIGINT)
         assert unit.wait_end() == 0
 
-        names = [words.partition("=")[0] for words in unit.told]
+        names = [values.partition("=")[0] for values in unit.given_settings]
         assert names.index("EXTEND_TIMEOUT_USEC") < names.index("READY") < names.index("WATCHDOG")
         assert names.count("READY") == names.count("STOPPING") == 1
         assert re.search(
-            r"positions \d+, orders \d+ \| feed .*us_equity up", "\n".join(unit.words("STATUS"))
+            r"positions \d+, orders \d+ \| feed .*us_equity up", "\n".join(unit.values("STATUS"))
         )
-        assert unit.words("STATUS")[-1].startswith("stopping, halted (stopped)")
+        assert unit.values("STATUS")[-1].startswith("stopping, halted (stopped)")
 
 
 @pytest.fixture
@@ -92,15 +92,15 @@ def test_a_slow_flatten_earns_time_by_what_it_sells_and_not_by_waiting(
         unit.process.send_signal(signal.SIGTERM)
         unit.process.send_signal(signal.SIGTERM)
         assert unit.wait_end() == 0
-        assert unit.told.count("STOPPING=1") == 1
-        rest = unit.told[unit.told.index("STOPPING=1") :]
-        told = [words.partition("=")[0] for words in rest]
-        earned = told.index("EXTEND_TIMEOUT_USEC")
+        assert unit.given_settings.count("STOPPING=1") == 1
+        rest = unit.given_settings[unit.given_settings.index("STOPPING=1") :]
+        settings = [values.partition("=")[0] for values in rest]
+        earned = settings.index("EXTEND_TIMEOUT_USEC")
         # It waits for a sale, and lives; then it waits for the look a market minute after the first, and lives.
-        assert "WATCHDOG" in told[:earned]
-        assert "WATCHDOG" in told[len(told) - told[::-1].index("EXTEND_TIMEOUT_USEC") :]
-        assert told.count("EXTEND_TIMEOUT_USEC") < told.count("WATCHDOG"), "a sale earns it"
-        spans = [int(words.partition("=")[2]) for words in rest if words.startswith("EXTEND")]
+        assert "WATCHDOG" in settings[:earned]
+        assert "WATCHDOG" in settings[len(settings) - settings[::-1].index("EXTEND_TIMEOUT_USEC") :]
+        assert settings.count("EXTEND_TIMEOUT_USEC") < settings.count("WATCHDOG"), "a sale earns it"
+        spans = [int(values.partition("=")[2]) for values in rest if values.startswith("EXTEND")]
         assert max(spans) <= 45_000_000
 
 
@@ -126,21 +126,21 @@ def test_fault_84_keys_are_read_at_a_start_and_only_then(
         secret.write_text("a new one, which this broker does not know")
         unit.process.send_signal(signal.SIGHUP)
         unit.wait_word("WATCHDOG", 3)
-        assert "broker up" in unit.words("STATUS")[-1]
+        assert "broker up" in unit.values("STATUS")[-1]
         unit.process.send_signal(signal.SIGTERM)
         assert unit.wait_end() == 0
     with started(tmp_path, environ=given) as unit:
         assert unit.wait_end() == 78
-        assert not unit.words("READY")
+        assert not unit.values("READY")
 
 
 def test_fault_51_a_frozen_loop_is_not_fed_and_the_abort_names_the_line(tmp_path: Path) -> None:
     with started(tmp_path, with_strategy(tmp_path, "Freezes", FREEZES)) as unit:
         unit.wait_word("READY")
         unit.wait((tmp_path / "frozen").exists, "the frozen loop")
-        fed = len(unit.words("WATCHDOG"))
+        fed = len(unit.values("WATCHDOG"))
         time.sleep(SPAN_REAL_S)
-        assert len(unit.words("WATCHDOG")) <= fed + 1, "at most one was on its way"
+        assert len(unit.values("WATCHDOG")) <= fed + 1, "at most one was on its way"
         unit.process.send_signal(signal.SIGABRT)  # as WatchdogSignal says
         assert unit.wait_end() == -signal.SIGABRT
         unit.wait(lambda: "freezes.py" in "".join(unit.errors), "the line")
@@ -161,7 +161,7 @@ def test_a_run_that_cannot_begin_is_never_ready(
 ) -> None:
     with started(tmp_path, environ={variable: value}) as unit:
         assert unit.wait_end() == code
-        assert not unit.words("READY")
+        assert not unit.values("READY")
 
 
 def test_a_second_instance_ends_with_65_and_leaves_the_first_ready(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from tradingd.api import replies, reports
 from tradingd.instruments.money import plain
 from tradingd.messages import Envelope, Message, Role, Side
 from tradingd.views import activity, limits
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 SECOND = 10**9
 
 
-def view_of(*messages: Message, step_ns: int = 0) -> HouseView:
-    view = HouseView()
+def view_of(*messages: Message, step_ns: int = 0) -> SystemView:
+    view = SystemView()
     for seq, message in enumerate(messages):
         view.apply(Envelope(seq, AT + seq * step_ns, "any", message))  # type: ignore[arg-type]
     return view
@@ -39,30 +39,30 @@ def test_a_signal_is_followed_to_its_end() -> None:
 
 def test_profit_is_summed_by_day_symbol_and_strategy() -> None:
     won = m.PositionChanged("sma", "IBM", D(0), D(0), D(5), D(1), "fill", D(5), D(1))
-    told = reports.performance(view_of(*MORNING, won))
-    for sums, name in ((told.by_day, "2024-03-05"), (told.by_symbol, "IBM"), (told.by_strategy, "sma")):  # fmt: skip
+    settings = reports.performance(view_of(*MORNING, won))
+    for sums, name in ((settings.by_day, "2024-03-05"), (settings.by_symbol, "IBM"), (settings.by_strategy, "sma")):  # fmt: skip
         (one,) = sums
         assert (one.name, one.fills, one.volume_usd, one.pnl_usd) == (name, 2, "1006.00", "4.00")
-    assert (told.trades, told.wins) == (1, 1)
+    assert (settings.trades, settings.wins) == (1, 1)
 
 
 def test_every_limit_is_shown_with_its_use() -> None:
-    told = {one.name: one for one in limits.risk(view_of(*MORNING), LIMITS).limits}
-    assert (told["positions"].used, told["positions"].limit) == ("1.00", "20.00")
-    assert told["orders_open"].used == "1.00"
-    assert told["orders_per_minute"].used == "2.00"
-    assert told["order_value"].used == "502.50"
-    assert told["daily_loss"].limit == "5000.00"
-    assert told["exposure"].used == "1.02"
-    assert told["collar"].used is None
+    settings = {one.name: one for one in limits.risk(view_of(*MORNING), LIMITS).limits}
+    assert (settings["positions"].used, settings["positions"].limit) == ("1.00", "20.00")
+    assert settings["orders_open"].used == "1.00"
+    assert settings["orders_per_minute"].used == "2.00"
+    assert settings["order_value"].used == "502.50"
+    assert settings["daily_loss"].limit == "5000.00"
+    assert settings["exposure"].used == "1.02"
+    assert settings["collar"].used is None
 
 
 def test_the_order_rate_forgets_what_is_older_than_a_minute() -> None:
     sent = [m.OrderSent(str(number)) for number in range(10)]
-    told = {
+    settings = {
         one.name: one for one in limits.risk(view_of(*sent, step_ns=20 * SECOND), LIMITS).limits
     }
-    assert told["orders_per_minute"].used == "4.00"
+    assert settings["orders_per_minute"].used == "4.00"
 
 
 def test_positions_by_symbol_are_those_of_all_strategies() -> None:

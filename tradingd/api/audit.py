@@ -26,7 +26,7 @@ class AuditFailed(Exception):  # noqa: N818 - it names the state of affairs
     """The row is not on disk."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     """Who asked for what, in which role, from where, and what came of it."""
 
     n: int
@@ -46,7 +46,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     prev: str = ""
     hash: str = ""
 
-    def sealed(self, prev: str) -> Row:
+    def sealed(self, prev: str) -> AuditRow:
         """Return the row with its place in the chain."""
         linked = msgspec.structs.replace(self, prev=prev, hash="")
         return msgspec.structs.replace(linked, hash=_digest(linked))
@@ -56,7 +56,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.hash == _digest(msgspec.structs.replace(self, hash=""))
 
 
-def _digest(row: Row) -> str:
+def _digest(row: AuditRow) -> str:
     return hashlib.sha256(msgspec.json.encode(row)).hexdigest()
 
 
@@ -76,7 +76,7 @@ class AuditTrail:
         """The hash of the newest row."""
         return self._head
 
-    async def append(self, row: Row, deadline_s: float = WRITE_REAL_S_MAX) -> Row:
+    async def append(self, row: AuditRow, deadline_s: float = WRITE_REAL_S_MAX) -> AuditRow:
         """Write one row and wait until it is on disk; raises `AuditFailed`."""
         try:
             async with asyncio.timeout(deadline_s), self._lock:
@@ -85,7 +85,7 @@ class AuditTrail:
             why = str(error) or "the disk does not answer"
             raise AuditFailed(f"{self._file.name}: {why}") from error
 
-    async def _append(self, row: Row) -> Row:
+    async def _append(self, row: AuditRow) -> AuditRow:
         if self._doubtful is not None:
             await asyncio.wait([self._doubtful])
             await asyncio.to_thread(self._take_up)
@@ -116,7 +116,7 @@ def _write(file: Path, data: bytes) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedAudit:
     """What a trail turned out to be."""
 
     rows: int
@@ -128,7 +128,7 @@ class Verified:
     is_torn_at_end: bool = False
 
 
-def verify(file: Path) -> Verified:
+def verify(file: Path) -> VerifiedAudit:
     """Follow the chain from its first row; a file that is absent is an empty trail."""
     rows, torn, head, fault = 0, 0, FIRST, ""
     last = b"\n"
@@ -144,7 +144,7 @@ def verify(file: Path) -> Verified:
             rows, head = row.n + 1, row.hash
         else:
             rows, head = rows + 1, row.hash
-    return Verified(rows, head, torn, fault, not last.endswith(b"\n"))
+    return VerifiedAudit(rows, head, torn, fault, not last.endswith(b"\n"))
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -155,8 +155,8 @@ def _lines(file: Path) -> Iterator[bytes]:
             yield line
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> AuditRow | None:
     try:
-        return msgspec.json.decode(line, type=Row)
+        return msgspec.json.decode(line, type=AuditRow)
     except msgspec.DecodeError:
         return None

@@ -33,7 +33,7 @@ class Access(IntEnum):
     OPERATE = 3
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         """Return the name in lower case."""
         return self.name.lower()
 
@@ -65,7 +65,7 @@ def digest_of(token: str) -> bytes:
 
 def token_file(folder: Path, access: Access) -> Path:
     """Return where the first start leaves a role's token for its owner."""
-    return folder / f"api.{access.word}.token"
+    return folder / f"api.{access.label}.token"
 
 
 def open_tokens(folder: Path) -> Tokens:
@@ -76,14 +76,14 @@ def open_tokens(folder: Path) -> Tokens:
     if file.stat().st_mode & 0o077:
         file.chmod(0o600)
     kept = json.loads(file.read_text(encoding="ascii"))
-    return Tokens({access: bytes.fromhex(kept[access.word]) for access in ROLES})
+    return Tokens({access: bytes.fromhex(kept[access.label]) for access in ROLES})
 
 
 def _make(folder: Path) -> None:
     texts = {access: secrets.token_urlsafe(TOKEN_BYTES) for access in ROLES}
     for access, text in texts.items():
         _write(token_file(folder, access), text + "\n")
-    digests = {access.word: digest_of(text).hex() for access, text in texts.items()}
+    digests = {access.label: digest_of(text).hex() for access, text in texts.items()}
     # Last: a start that dies before this line leaves no digests, and the next one makes new tokens.
     _write(folder / DIGESTS_FILE, json.dumps(digests) + "\n")
 

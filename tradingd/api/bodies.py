@@ -39,7 +39,7 @@ Amount = Annotated[
 ]
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of every body; raises ValueError at a line end, which a pattern's `$` would let through."""
 
     def __post_init__(self) -> None:
@@ -49,27 +49,27 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise ValueError(f"{name} is not printable")
 
 
-class Asked(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Asked(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command that needs nothing but its reason."""
 
     reason: Reason
 
 
-class FlattenAsked(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FlattenAsked(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sell everything, or one symbol."""
 
     reason: Reason
     symbol: Symbol | None = None
 
 
-class StopAsked(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StopAsked(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """End the run. `keep` leaves positions as they are, whatever `on_stop` says."""
 
     reason: Reason
     keep: bool = False
 
 
-class OrderAsked(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OrderAsked(RequestBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order of a person. It passes the same gate as every other."""
 
     symbol: Symbol

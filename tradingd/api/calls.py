@@ -15,15 +15,15 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from tradingd.api.audit import AuditFailed, AuditTrail, Row
+from tradingd.api.audit import AuditFailed, AuditRow, AuditTrail
 from tradingd.api.auth import Access
-from tradingd.api.bodies import Body
-from tradingd.api.guard import Caller, Guard, Refusal
+from tradingd.api.bodies import RequestBody
+from tradingd.api.guard import Caller, Guard, RequestRefusal
 from tradingd.api.openapi import REQUEST_ID, REQUEST_TIME
-from tradingd.api.replies import Trouble
-from tradingd.api.routing import Answer, Call, Route, Surface
+from tradingd.api.replies import ErrorReport
+from tradingd.api.routing import ApiCall, ApiContext, ApiRoute, RouteReply
 from tradingd.api.throttle import Replays, Traffic
-from tradingd.runtime.bus import InboxFull
+from tradingd.runtime.bus import MailboxFull
 
 BODY_BYTES_MAX = 16 * 1024
 READ_REAL_S_MAX = 5.0
@@ -39,28 +39,28 @@ _HEADERS = {
 class Calls:
     """Carries calls out, for both listeners."""
 
-    def __init__(self, surface: Surface, guard: Guard, trail: AuditTrail) -> None:
-        self._surface = surface
+    def __init__(self, context: ApiContext, guard: Guard, trail: AuditTrail) -> None:
+        self._context = context
         self._guard = guard
         self._trail = trail
         self._replays = Replays(time.time())
         self._unrecorded = 0
 
     async def carry_out(
-        self, route: Route, request: web.Request, caller: Caller
+        self, route: ApiRoute, request: web.Request, caller: Caller
     ) -> web.StreamResponse:
-        """Answer one call of a route; raises `Refusal`."""
+        """Answer one call of a route; raises `RequestRefusal`."""
         if caller.access < route.access:
-            raise Refusal(403, "forbidden")
+            raise RequestRefusal(403, "forbidden")
         given_id = request.match_info.get("id", "")
         if route.id_pattern and not re.fullmatch(route.id_pattern.rstrip("$"), given_id):
-            raise Refusal(404, "not_found")
-        call = Call(surface=self._surface, request=request, caller=caller, id=given_id)
+            raise RequestRefusal(404, "not_found")
+        call = ApiCall(context=self._context, request=request, caller=caller, id=given_id)
         if not route.is_command:
             return _sent(await route.handler(call), caller)
         return _sent(await self._command(route, call), caller)
 
-    async def refused(self, request: web.Request, caller: Caller, refusal: Refusal) -> None:
+    async def refused(self, request: web.Request, caller: Caller, refusal: RequestRefusal) -> None:
         """Write down a refused call: one row each while they are few, a count when they are many."""
         is_plain_read = request.method == "GET" and refusal.status not in (401, 403)
         if refusal.is_recorded or is_plain_read:
@@ -74,7 +74,7 @@ class Calls:
         except AuditFailed as error:
             _LOG.error("audit.failed", msg=str(error), request_id=caller.request_id)
 
-    async def _command(self, route: Route, call: Call) -> Answer:
+    async def _command(self, route: ApiRoute, call: ApiCall) -> RouteReply:
         caller, request = call.caller, call.request
         self._guard.ration(caller, route.traffic)
         assert route.body is not None, "a command has a body"
@@ -88,13 +88,13 @@ class Calls:
         phase, result = "failed", "unfinished"
         try:
             answer = await route.handler(_with_body(call, body))
-            assert isinstance(answer, Answer)
+            assert isinstance(answer, RouteReply)
             phase = "done" if answer.status < 400 else "refused"
             result = f"{answer.status} {getattr(answer.reply, 'code', '')}".strip()
-        except InboxFull as full:
+        except MailboxFull as full:
             result = str(full)
-            raise Refusal(503, "busy", 1.0) from full
-        except Refusal as refusal:
+            raise RequestRefusal(503, "busy", 1.0) from full
+        except RequestRefusal as refusal:
             phase, result = "refused", refusal.code
             refusal.is_recorded = True
             raise
@@ -111,27 +111,27 @@ class Calls:
             REQUEST_TIME.rstrip("$"), stamp, re.ASCII
         )
         if not is_shaped:
-            raise Refusal(400, "request_id_missing")
+            raise RequestRefusal(400, "request_id_missing")
         # Whole seconds: a stamp made in the second this process began is still of its time.
         code = self._replays.refusal(given, int(stamp) + 1, time.time())
         if code:
-            raise Refusal(503 if code == "busy" else 409, code)
+            raise RequestRefusal(503 if code == "busy" else 409, code)
 
-    async def _write_asked(self, row: Row, *, is_halt: bool) -> None:
+    async def _write_asked(self, row: AuditRow, *, is_halt: bool) -> None:
         try:
             await self._write(row, HALT_AUDIT_REAL_S_MAX if is_halt else READ_REAL_S_MAX)
         except AuditFailed as error:
             _LOG.critical("audit.failed", msg=str(error), request_id=row.request_id)
             if not is_halt:
-                raise Refusal(503, "audit_unavailable") from error
+                raise RequestRefusal(503, "audit_unavailable") from error
 
-    async def _write_result(self, row: Row) -> None:
+    async def _write_result(self, row: AuditRow) -> None:
         try:
             await self._write(row)
         except AuditFailed as error:
             _LOG.critical("audit.failed", msg=str(error), request_id=row.request_id)
 
-    async def _write(self, row: Row, deadline_s: float = READ_REAL_S_MAX) -> None:
+    async def _write(self, row: AuditRow, deadline_s: float = READ_REAL_S_MAX) -> None:
         counted, self._unrecorded = self._unrecorded, 0
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         row = msgspec.structs.replace(row, at=at, unrecorded=counted)
@@ -150,13 +150,13 @@ class Calls:
 
     def _row(
         self, request: web.Request, caller: Caller, what: str, phase: str, result: str = ""
-    ) -> Row:
-        return Row(
+    ) -> AuditRow:
+        return AuditRow(
             n=0,
             at="",
             request_id=caller.request_id,
             peer=caller.peer,
-            role=caller.access.word,
+            role=caller.access.label,
             method=request.method[:16],
             path=request.path[:200],
             what=what,
@@ -165,32 +165,32 @@ class Calls:
         )
 
 
-def _with_body(call: Call, body: Body) -> Call:
+def _with_body(call: ApiCall, body: RequestBody) -> ApiCall:
     """Return the call with its body."""
-    return Call(
-        surface=call.surface, request=call.request, caller=call.caller, id=call.id, body=body
+    return ApiCall(
+        context=call.context, request=call.request, caller=call.caller, id=call.id, body=body
     )
 
 
-async def _body(request: web.Request, kind: type[Body]) -> Body:
+async def _body(request: web.Request, kind: type[RequestBody]) -> RequestBody:
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-        raise Refusal(415, "not_json")
+        raise RequestRefusal(415, "not_json")
     if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise Refusal(413, "too_large")
+        raise RequestRefusal(413, "too_large")
     try:
         async with asyncio.timeout(READ_REAL_S_MAX):
             raw = await request.read()
     except TimeoutError as error:
-        raise Refusal(408, "slow") from error
+        raise RequestRefusal(408, "slow") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise Refusal(413, "too_large") from error
+        raise RequestRefusal(413, "too_large") from error
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise Refusal(400, "bad_body") from error
+        raise RequestRefusal(400, "bad_body") from error
 
 
-def _sent(answer: Answer | web.StreamResponse, caller: Caller) -> web.StreamResponse:
+def _sent(answer: RouteReply | web.StreamResponse, caller: Caller) -> web.StreamResponse:
     if isinstance(answer, web.StreamResponse):
         return answer
     return json_response(answer.reply, caller.request_id, answer.status)
@@ -207,10 +207,10 @@ def json_response(reply: msgspec.Struct, request_id: str, status: int = 200) -> 
     )
 
 
-def trouble(refusal: Refusal, request_id: str) -> web.Response:
+def trouble(refusal: RequestRefusal, request_id: str) -> web.Response:
     """Return a refusal as it leaves: a code and the request id."""
     response = json_response(
-        Trouble(code=refusal.code, request_id=request_id), request_id, refusal.status
+        ErrorReport(code=refusal.code, request_id=request_id), request_id, refusal.status
     )
     if refusal.retry_s:
         response.headers["Retry-After"] = str(int(refusal.retry_s) + 1)
@@ -221,7 +221,7 @@ def trouble(refusal: Refusal, request_id: str) -> web.Response:
     return response
 
 
-def stranger(request_id: str, request: web.Request) -> Caller:
+def unidentified(request_id: str, request: web.Request) -> Caller:
     """Return who asks where nobody was let in."""
     peer = str(request.remote or "unix")
     return Caller(peer=peer, access=Access.NONE, is_unix=False, request_id=request_id)

@@ -1,4 +1,4 @@
-"""What the state-changing routes do: a checked body in, a word of the house out."""
+"""What the state-changing routes do: a checked body in, a word of the system out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.api import bodies
-from tradingd.api.guard import Refusal
-from tradingd.api.operator import ALL_ORDERS, Standing
-from tradingd.api.routing import Answer, Call
+from tradingd.api.guard import RequestRefusal
+from tradingd.api.operator import ALL_ORDERS, CommandResult
+from tradingd.api.routing import ApiCall, RouteReply
 from tradingd.instruments.money import plain
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The command was given. `is_done`: the house has confirmed it; else look again."""
+class CommandAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The command was given. `is_done`: the system has confirmed it; else look again."""
 
     request_id: str
     is_done: bool
@@ -21,8 +21,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[str, ...]
 
 
-class NotGranted(msgspec.Struct, frozen=True, kw_only=True):
-    """The house says no, and why."""
+class CommandDenied(msgspec.Struct, frozen=True, kw_only=True):
+    """The system says no, and why."""
 
     code: str
     request_id: str
@@ -44,11 +44,11 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-async def submit_order(call: Call) -> Answer:
+async def submit_order(call: ApiCall) -> RouteReply:
     """Bring an order before the gate."""
     asked = call.body
     assert isinstance(asked, bodies.OrderAsked)
-    verdict = await call.surface.desk.order(asked, call.caller.who)
+    verdict = await call.context.commands.order(asked, call.caller.who)
     if isinstance(verdict, str):
         return _judged(call, "pending", verdict, asked.quantity)
     if isinstance(verdict, m.IntentApproved):
@@ -60,8 +60,8 @@ async def submit_order(call: Call) -> Answer:
             quantity=plain(verdict.quantity),
             limit_price=plain(verdict.limit_price),
         )
-        return Answer(202, reply)
-    return Answer(
+        return RouteReply(202, reply)
+    return RouteReply(
         409,
         Judged(
             code="refused",
@@ -77,7 +77,7 @@ async def submit_order(call: Call) -> Answer:
     )
 
 
-def _judged(call: Call, verdict: str, intent_id: str, quantity: str) -> Answer:
+def _judged(call: ApiCall, verdict: str, intent_id: str, quantity: str) -> RouteReply:
     reply = Judged(
         code=verdict,
         request_id=call.caller.request_id,
@@ -85,88 +85,94 @@ def _judged(call: Call, verdict: str, intent_id: str, quantity: str) -> Answer:
         verdict=verdict,
         quantity=quantity,
     )
-    return Answer(202, reply)
+    return RouteReply(202, reply)
 
 
-async def cancel_order(call: Call) -> Answer:
+async def cancel_order(call: ApiCall) -> RouteReply:
     """Cancel one of our own working orders, or all of them; raises Refusal for any other."""
     if call.id == ALL_ORDERS:
-        return told(call, await call.surface.desk.cancel_all(call.caller.who, call.reason))
-    order = call.surface.view.orders.get(call.id)
+        return command_reply(
+            call, await call.context.commands.cancel_all(call.caller.who, call.reason)
+        )
+    order = call.context.view.orders.get(call.id)
     if order is None:
-        raise Refusal(404, "not_found")
+        raise RequestRefusal(404, "not_found")
     if not order.is_open:
         return _not_granted(call, "closed", f"the order is {order.status}")
-    standing = await call.surface.desk.cancel(call.id, call.caller.who, call.reason)
-    return told(call, standing, "cancel_rejected")
+    open_breaks = await call.context.commands.cancel(call.id, call.caller.who, call.reason)
+    return command_reply(call, open_breaks, "cancel_rejected")
 
 
-async def start_strategy(call: Call) -> Answer:
+async def start_strategy(call: ApiCall) -> RouteReply:
     """Let a configured strategy speak again."""
     name = _strategy(call)
-    return told(call, await call.surface.desk.start(name, call.caller.who, call.reason))
+    return command_reply(
+        call, await call.context.commands.start(name, call.caller.who, call.reason)
+    )
 
 
-async def stop_strategy(call: Call) -> Answer:
+async def stop_strategy(call: ApiCall) -> RouteReply:
     """Have a configured strategy say no more."""
     name = _strategy(call)
-    return told(call, await call.surface.desk.stop(name, call.caller.who, call.reason))
+    return command_reply(call, await call.context.commands.stop(name, call.caller.who, call.reason))
 
 
-async def pause(call: Call) -> Answer:
+async def pause(call: ApiCall) -> RouteReply:
     """Take no entries until a resume."""
-    return told(call, await call.surface.desk.pause(call.caller.who, call.reason))
+    return command_reply(call, await call.context.commands.pause(call.caller.who, call.reason))
 
 
-async def resume(call: Call) -> Answer:
+async def resume(call: ApiCall) -> RouteReply:
     """Clear a pause and what is latched."""
-    standing = await call.surface.desk.resume(call.caller.who, call.reason)
-    return told(call, standing, "resume_refused")
+    open_breaks = await call.context.commands.resume(call.caller.who, call.reason)
+    return command_reply(call, open_breaks, "resume_refused")
 
 
-async def flatten(call: Call) -> Answer:
+async def flatten(call: ApiCall) -> RouteReply:
     """Sell everything, or one symbol; raises Refusal where that symbol is not held."""
     asked = call.body
     assert isinstance(asked, bodies.FlattenAsked)
     symbol = asked.symbol or ""
-    if symbol and all(one.symbol != symbol for one in call.surface.view.held()):
-        raise Refusal(404, "not_held")
-    return told(call, await call.surface.desk.flatten(call.caller.who, call.reason, symbol))
+    if symbol and all(one.symbol != symbol for one in call.context.view.held()):
+        raise RequestRefusal(404, "not_held")
+    return command_reply(
+        call, await call.context.commands.flatten(call.caller.who, call.reason, symbol)
+    )
 
 
-async def stop(call: Call) -> Answer:
+async def stop(call: ApiCall) -> RouteReply:
     """End the run."""
     asked = call.body
     assert isinstance(asked, bodies.StopAsked)
-    call.surface.desk.end(call.caller.who, asked.reason, keep=asked.keep)
-    return told(call, Standing(is_done=False))
+    call.context.commands.end(call.caller.who, asked.reason, keep=asked.keep)
+    return command_reply(call, CommandResult(is_done=False))
 
 
-async def emergency_stop(call: Call) -> Answer:
+async def emergency_stop(call: ApiCall) -> RouteReply:
     """Halt, latched."""
-    return told(call, await call.surface.desk.halt(call.caller.who, call.reason))
+    return command_reply(call, await call.context.commands.halt(call.caller.who, call.reason))
 
 
-def _strategy(call: Call) -> str:
-    if call.id not in call.surface.strategies:
-        raise Refusal(404, "not_found")
+def _strategy(call: ApiCall) -> str:
+    if call.id not in call.context.strategies:
+        raise RequestRefusal(404, "not_found")
     return call.id
 
 
-def told(call: Call, standing: Standing, code: str = "refused") -> Answer:
-    """Answer with where a command left the house, or with why it was refused."""
-    if standing.refusal:
-        return _not_granted(call, code, standing.refusal)
-    view = call.surface.view
-    reply = Told(
+def command_reply(call: ApiCall, result: CommandResult, code: str = "refused") -> RouteReply:
+    """Answer with where a command left the system, or with why it was refused."""
+    if result.refusal:
+        return _not_granted(call, code, result.refusal)
+    view = call.context.view
+    reply = CommandAccepted(
         request_id=call.caller.request_id,
-        is_done=standing.is_done,
+        is_done=result.is_done,
         level=view.permissions.level.value,
         causes=view.permissions.causes,
     )
-    return Answer(202, reply)
+    return RouteReply(202, reply)
 
 
-def _not_granted(call: Call, code: str, reason: str) -> Answer:
-    reply = NotGranted(code=code, request_id=call.caller.request_id, reason=reason)
-    return Answer(409, reply)
+def _not_granted(call: ApiCall, code: str, reason: str) -> RouteReply:
+    reply = CommandDenied(code=code, request_id=call.caller.request_id, reason=reason)
+    return RouteReply(409, reply)

@@ -29,7 +29,7 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class Door(web.RequestHandler):
+class ConnectionLimiter(web.RequestHandler):
     """One connection."""
 
     __slots__ = ("_deadline", "_is_serving", "_unserved")
@@ -106,24 +106,24 @@ class Listener:
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
-        self._listening: asyncio.Server | None = None
+        self._handshake: asyncio.Server | None = None
 
     async def listen(self, where: socket.socket | Path) -> None:
         """Begin."""
         loop = asyncio.get_running_loop()
         if isinstance(where, Path):
-            self._listening = await loop.create_unix_server(self._door, str(where))
+            self._handshake = await loop.create_unix_server(self._limiter, str(where))
         else:
-            self._listening = await loop.create_server(self._door, sock=where, backlog=64)
+            self._handshake = await loop.create_server(self._limiter, sock=where, backlog=64)
 
     async def close(self) -> None:
         """Stop listening, and end what is being served within the runner's patience."""
-        if self._listening is not None:
-            self._listening.close()
+        if self._handshake is not None:
+            self._handshake.close()
         await self._runner.cleanup()
 
-    def _door(self) -> asyncio.Protocol:
+    def _limiter(self) -> asyncio.Protocol:
         server = self._runner.server
         if server is None or len(server.connections) >= CONNECTIONS_MAX:
             return _Full()
-        return Door(server, asyncio.get_running_loop())
+        return ConnectionLimiter(server, asyncio.get_running_loop())

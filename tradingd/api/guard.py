@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tradingd.api.auth import Access, Tokens, is_own_host, peer_uid
-from tradingd.api.throttle import Throttle, Traffic
+from tradingd.api.throttle import RequestThrottle, Traffic
 
 HEADER_BYTES_MAX = 8 * 1024
 OPEN_PATHS = frozenset({"/healthz"})
@@ -24,7 +24,7 @@ OPEN_PATHS = frozenset({"/healthz"})
 HALT_PATH = "/api/risk/emergency-stop"
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class RequestRefusal(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """What is told instead of an answer: a status and a code, nothing else."""
 
     def __init__(self, status: int, code: str, retry_s: float = 0.0, allow: str = "") -> None:
@@ -49,7 +49,7 @@ class Caller:
     @property
     def who(self) -> str:
         """Return the words for messages, logs and the audit trail."""
-        return f"{self.access.word}@{self.peer}"
+        return f"{self.access.label}@{self.peer}"
 
 
 class Guard:
@@ -58,15 +58,15 @@ class Guard:
     def __init__(self, tokens: Tokens, on_lockout: Callable[[str], None]) -> None:
         self._tokens = tokens
         self._on_lockout = on_lockout
-        self.throttle = Throttle()
+        self.throttle = RequestThrottle()
 
     def admit(self, request: web.Request, request_id: str, port: int | None) -> Caller:
-        """Return who asks; raises `Refusal`. `port` is None on the unix socket."""
+        """Return who asks; raises `RequestRefusal`. `port` is None on the unix socket."""
         if (
             sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
             > HEADER_BYTES_MAX
         ):
-            raise Refusal(431, "headers_too_large")
+            raise RequestRefusal(431, "headers_too_large")
         if port is None:
             return self._of_socket(request, request_id)
         self._check_page(request, port)
@@ -76,7 +76,7 @@ class Guard:
         return Caller(peer=peer, access=access, is_unix=False, request_id=request_id)
 
     def ration(self, caller: Caller, traffic: Traffic) -> None:
-        """Take one call of the caller's share; raises `Refusal`. A halt on the socket is never refused."""
+        """Take one call of the caller's share; raises `RequestRefusal`. A halt on the socket is never refused."""
         if caller.is_unix and traffic is Traffic.HALT:
             return
         self._ration(caller.peer, traffic)
@@ -84,31 +84,31 @@ class Guard:
     def _ration(self, peer: str, traffic: Traffic) -> None:
         wait_s = self.throttle.wait_s(peer, traffic, time.monotonic_ns())
         if wait_s:
-            raise Refusal(429, "too_many_requests", wait_s)
+            raise RequestRefusal(429, "too_many_requests", wait_s)
 
     def _of_socket(self, request: web.Request, request_id: str) -> Caller:
         transport = request.transport
         connection = None if transport is None else transport.get_extra_info("socket")
         if connection is None:
-            raise Refusal(403, "forbidden")
+            raise RequestRefusal(403, "forbidden")
         # uvloop hands out a look-alike socket: ask the kernel through its descriptor.
         with socket.socket(fileno=os.dup(connection.fileno())) as own:
             uid = peer_uid(own)
         if uid not in (os.geteuid(), 0):
-            raise Refusal(403, "forbidden")
+            raise RequestRefusal(403, "forbidden")
         return Caller(peer=f"uid:{uid}", access=Access.OPERATE, is_unix=True, request_id=request_id)
 
     def _check_page(self, request: web.Request, port: int) -> None:
         host = request.headers.get("Host", "")
         if not is_own_host(host, port):
-            raise Refusal(403, "forbidden")
-        ours = f"http://{host}"
-        origin = request.headers.get("Origin", ours)
-        referer = request.headers.get("Referer", ours)
+            raise RequestRefusal(403, "forbidden")
+        local = f"http://{host}"
+        origin = request.headers.get("Origin", local)
+        referer = request.headers.get("Referer", local)
         site = request.headers.get("Sec-Fetch-Site", "none")
-        is_ours = origin == ours and (referer == ours or referer.startswith(f"{ours}/"))
-        if not is_ours or site not in ("none", "same-origin"):
-            raise Refusal(403, "forbidden")
+        is_own = origin == local and (referer == local or referer.startswith(f"{local}/"))
+        if not is_own or site not in ("none", "same-origin"):
+            raise RequestRefusal(403, "forbidden")
 
     def _of_token(self, request: web.Request, peer: str) -> Access:
         now = time.monotonic_ns()
@@ -116,11 +116,11 @@ class Guard:
         # A token cannot be guessed, so a right one may halt even where a flood of wrong ones came from.
         locked_s = self.throttle.locked_s(peer, now)
         if locked_s and not (access >= Access.HALT and request.path == HALT_PATH):
-            raise Refusal(429, "locked_out", locked_s)
+            raise RequestRefusal(429, "locked_out", locked_s)
         if access is Access.NONE:
             if "Authorization" in request.headers and self.throttle.guessed_wrong(peer, now):
                 self._on_lockout(peer)
-            raise Refusal(401, "unauthorized")
+            raise RequestRefusal(401, "unauthorized")
         return access
 
 

@@ -1,6 +1,6 @@
 """The HTTP API: a unix socket for the command line, TCP on loopback with a token for the rest.
 
-Reads come from the view; commands become one message each (`desk.py`). What is asked of whom stands in
+Reads come from the view; commands become one message each (`commands.py`). What is asked of whom stands in
 `routes.py`, who is let in in `guard.py`, how a call is carried out in `calls.py`.
 """
 
@@ -18,11 +18,11 @@ from aiohttp.typedefs import Middleware
 
 from tradingd.api.audit import AUDIT_FILE, AuditTrail
 from tradingd.api.auth import open_tokens
-from tradingd.api.calls import BODY_BYTES_MAX, Calls, stranger, trouble
-from tradingd.api.connections import Door, Listener
-from tradingd.api.guard import Caller, Guard, Refusal, new_request_id
+from tradingd.api.calls import BODY_BYTES_MAX, Calls, trouble, unidentified
+from tradingd.api.connections import ConnectionLimiter, Listener
+from tradingd.api.guard import Caller, Guard, RequestRefusal, new_request_id
 from tradingd.api.routes import ROUTES
-from tradingd.api.routing import Route, Surface
+from tradingd.api.routing import ApiContext, ApiRoute
 
 CLOSE_REAL_S_MAX = 2.0
 SOCKET_FILE = "api.sock"
@@ -33,11 +33,11 @@ _LOG = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Api:
+class HttpApi:
     """Both listeners, from start to close."""
 
-    def __init__(self, surface: Surface, on_lockout: Callable[[str], None]) -> None:
-        self._surface = surface
+    def __init__(self, context: ApiContext, on_lockout: Callable[[str], None]) -> None:
+        self._context = context
         self._on_lockout = on_lockout
         self._listeners: list[Listener] = []
         self.address = ""
@@ -47,13 +47,13 @@ class Api:
         """Listen on the state directory's socket and on `bind`:`port` (0 picks a free one)."""
         guard = Guard(open_tokens(state_dir), self._on_lockout)
         trail = await asyncio.to_thread(AuditTrail, state_dir / AUDIT_FILE)
-        calls = Calls(self._surface, guard, trail)
+        calls = Calls(self._context, guard, trail)
         await self._start_unix(state_dir / SOCKET_FILE, guard, calls)
         await self._start_tcp(bind, port, guard, calls)
 
     async def close(self) -> None:
         """Stop listening within a bounded time; streams end at once."""
-        self._surface.stream.close()
+        self._context.stream.close()
         for listener in reversed(self._listeners):
             await listener.close()
         self._listeners.clear()
@@ -96,7 +96,7 @@ class Api:
         return listener
 
 
-def _answering(route: Route, calls: Calls) -> Handler:
+def _answering(route: ApiRoute, calls: Calls) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         return await calls.carry_out(route, request, request[_CALLER])
 
@@ -107,34 +107,34 @@ def _admitting(guard: Guard, calls: Calls, port: int | None) -> Middleware:
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = new_request_id()
-        caller = stranger(request_id, request)
-        door = request.protocol
-        assert isinstance(door, Door), "every connection comes through the door"
-        door.begin()
+        caller = unidentified(request_id, request)
+        limiter = request.protocol
+        assert isinstance(limiter, ConnectionLimiter), "every connection comes through the door"
+        limiter.begin()
         try:
             caller = guard.admit(request, request_id, port)
             request[_CALLER] = caller
             return await handler(request)
-        except Refusal as refusal:
-            return await _turn_away(calls, request, caller, refusal)
+        except RequestRefusal as refusal:
+            return await _refuse(calls, request, caller, refusal)
         except web.HTTPException as error:
-            return await _turn_away(calls, request, caller, _of_routing(error))
+            return await _refuse(calls, request, caller, _of_routing(error))
         except Exception as error:  # noqa: BLE001 - quarantine: one call's fault is that call's alone
             _LOG.error("daemon.api_failed", request_id=request_id, exc_info=error)
-            return await _turn_away(calls, request, caller, Refusal(500, "internal"))
+            return await _refuse(calls, request, caller, RequestRefusal(500, "internal"))
         finally:
-            door.end()
+            limiter.end()
 
     return admit
 
 
-def _of_routing(error: web.HTTPException) -> Refusal:
+def _of_routing(error: web.HTTPException) -> RequestRefusal:
     allowed = error.headers.get("Allow", "")
-    return Refusal(error.status, _CODES.get(error.status, "refused"), allow=allowed)
+    return RequestRefusal(error.status, _CODES.get(error.status, "refused"), allow=allowed)
 
 
-async def _turn_away(
-    calls: Calls, request: web.Request, caller: Caller, refusal: Refusal
+async def _refuse(
+    calls: Calls, request: web.Request, caller: Caller, refusal: RequestRefusal
 ) -> web.Response:
     await calls.refused(request, caller, refusal)
     response = trouble(refusal, caller.request_id)

@@ -9,8 +9,8 @@ import msgspec
 
 from tradingd import __version__
 from tradingd.api.auth import Access
-from tradingd.api.replies import Trouble
-from tradingd.api.routing import Route
+from tradingd.api.replies import ErrorReport
+from tradingd.api.routing import ApiRoute
 
 _REF = "#/components/schemas/{name}"
 REQUEST_ID = "^[A-Za-z0-9_-]{16,64}$"
@@ -35,10 +35,10 @@ _OF_READS = (400, 401, 403, 404, 405, 429, 431, 500, 503)
 _OF_COMMANDS = tuple(_TROUBLES)
 
 
-def document(routes: Iterable[Route]) -> bytes:
+def document(routes: Iterable[ApiRoute]) -> bytes:
     """Return the document as JSON."""
     routes = tuple(routes)
-    types: set[type] = {Trouble}
+    types: set[type] = {ErrorReport}
     for route in routes:
         types |= set(route.replies.values())
         types |= {route.body} if route.body else set()
@@ -64,11 +64,11 @@ def document(routes: Iterable[Route]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(whole), indent=1)
 
 
-def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
+def _operation(route: ApiRoute, refs: dict[type, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.what,
-        "description": f"Role: {route.access.word}.",
+        "description": f"Role: {route.access.label}.",
         "security": [] if route.access is Access.NONE else [{"bearer": []}],
         "responses": _responses(route, refs),
     }
@@ -80,7 +80,7 @@ def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
     return operation
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: ApiRoute) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if route.id_pattern:
         found.append(_parameter("id", "path", route.id_pattern))
@@ -95,12 +95,12 @@ def _parameter(name: str, place: str, pattern: str) -> dict[str, Any]:
     return {"name": name, "in": place, "required": True, "schema": schema}
 
 
-def _responses(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
+def _responses(route: ApiRoute, refs: dict[type, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in _OF_COMMANDS if route.is_command else _OF_READS:
-        found[str(status)] = _response(_TROUBLES[status], "application/json", refs[Trouble])
+        found[str(status)] = _response(_TROUBLES[status], "application/json", refs[ErrorReport])
     for status, reply in route.replies.items():
-        schema = refs[reply] if status != 409 else {"anyOf": [refs[reply], refs[Trouble]]}
+        schema = refs[reply] if status != 409 else {"anyOf": [refs[reply], refs[ErrorReport]]}
         found[str(status)] = _response(route.what, route.media, schema)
     if not route.replies:
         is_json = route.media == "application/json"

@@ -1,4 +1,4 @@
-"""The operator's desk: each command becomes one message, and the answer is what the house then said.
+"""The operator's desk: each command becomes one message, and the answer is what the system then said.
 
 It decides nothing. An order passes the gate like any other; a level is the supervisor's word. What is
 waited for is bounded, in real time: an answer that does not come in time is told as such, never guessed.
@@ -17,7 +17,7 @@ from tradingd.api.bodies import OrderAsked
 from tradingd.messages import Ask, Level, Message, Role, Side
 from tradingd.runtime.bus import Bus
 from tradingd.state.ids import Origin, intent_id
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 SOURCE = "control"
 ANSWER_REAL_S_MAX = 2.0
@@ -38,8 +38,8 @@ Verdict = m.IntentApproved | m.IntentRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a command left the house. `is_done` False: nothing contrary was said, but not in time."""
+class CommandResult:
+    """Where a command left the system. `is_done` False: nothing contrary was said, but not in time."""
 
     is_done: bool
     refusal: str = ""
@@ -56,15 +56,15 @@ class Stop(Protocol):
 class Controls:
     """What the daemon lends the desk beside the bus."""
 
-    genesis: str
+    instance_id: str
     stop: Stop
     """Ask for the end of the run."""
 
 
-class Desk:
+class Commands:
     """What operators may do."""
 
-    def __init__(self, bus: Bus, view: HouseView, controls: Controls) -> None:
+    def __init__(self, bus: Bus, view: SystemView, controls: Controls) -> None:
         self._bus = bus
         self._view = view
         self._controls = controls
@@ -77,7 +77,7 @@ class Desk:
         owner = asked.strategy or "operator"
         order = m.OperatorOrder(
             intent_id=intent_id(
-                self._controls.genesis, Origin.OPERATOR, owner, next(self._numbers)
+                self._controls.instance_id, Origin.OPERATOR, owner, next(self._numbers)
             ),
             symbol=asked.symbol,
             side=asked.side,
@@ -88,110 +88,112 @@ class Desk:
             reason=asked.reason,
         )
 
-        def is_verdict(said: Message) -> bool:
-            assert isinstance(said, Verdict)
-            return said.intent_id == order.intent_id
+        def is_verdict(message: Message) -> bool:
+            assert isinstance(message, Verdict)
+            return message.intent_id == order.intent_id
 
         kinds = (m.IntentApproved, m.IntentRefused)
-        verdict = await self._say(order, kinds, is_verdict, ANSWER_REAL_S_MAX)
+        verdict = await self._publish(order, kinds, is_verdict, ANSWER_REAL_S_MAX)
         return verdict if isinstance(verdict, Verdict) else order.intent_id
 
-    async def cancel(self, order_id: str, who: str, reason: str) -> Standing:
+    async def cancel(self, order_id: str, who: str, reason: str) -> CommandResult:
         """Take a working order back; done when the broker has proved it, or has proved something else."""
 
-        def is_end(said: Message) -> bool:
-            return getattr(said, "order_id", "") == order_id and not _is_part(said)
+        def is_end(message: Message) -> bool:
+            return getattr(message, "order_id", "") == order_id and not _is_part(message)
 
         kinds = (*ENDS, m.OrderFilled, m.CancelRejected)
-        said = await self._ask(Ask.CANCEL, who, reason, kinds, is_end, target=order_id)
-        if isinstance(said, m.CancelRejected):
-            return Standing(True, said.reason)
-        return Standing(said is not None)
+        emitted = await self._ask(Ask.CANCEL, who, reason, kinds, is_end, target=order_id)
+        if isinstance(emitted, m.CancelRejected):
+            return CommandResult(True, emitted.reason)
+        return CommandResult(emitted is not None)
 
-    async def cancel_all(self, who: str, reason: str) -> Standing:
+    async def cancel_all(self, who: str, reason: str) -> CommandResult:
         """Take every working order back; done when each has come to its end."""
         left = {order.order_id for order in self._view.open_orders()}
         kinds = (*ENDS, m.OrderFilled)
 
-        def is_last(said: Message) -> bool:
-            if not _is_part(said):
-                left.discard(getattr(said, "order_id", ""))
+        def is_last(message: Message) -> bool:
+            if not _is_part(message):
+                left.discard(getattr(message, "order_id", ""))
             return not left
 
-        said = await self._ask(
+        emitted = await self._ask(
             Ask.CANCEL, who, reason, kinds, is_last, target=ALL_ORDERS, is_waiting=bool(left)
         )
-        return Standing(said is not None or not left)
+        return CommandResult(emitted is not None or not left)
 
-    async def start(self, strategy: str, who: str, reason: str) -> Standing:
+    async def start(self, strategy: str, who: str, reason: str) -> CommandResult:
         """Let a strategy speak again."""
         if self._is_running(strategy):
-            return Standing(True)
+            return CommandResult(True)
         return await self._switch(Ask.START_STRATEGY, m.StrategyStarted, strategy, who, reason)
 
-    async def stop(self, strategy: str, who: str, reason: str) -> Standing:
+    async def stop(self, strategy: str, who: str, reason: str) -> CommandResult:
         """Have a strategy say no more; its protection stays."""
         if self._is_running(strategy) is False:
-            return Standing(True)
+            return CommandResult(True)
         return await self._switch(Ask.STOP_STRATEGY, m.StrategyStopped, strategy, who, reason)
 
-    async def pause(self, who: str, reason: str) -> Standing:
+    async def pause(self, who: str, reason: str) -> CommandResult:
         """Take no entries until a resume."""
         is_new = PAUSE_CAUSE not in self._view.permissions.causes
-        said = await self._ask(
+        emitted = await self._ask(
             Ask.PAUSE, who, reason, (m.LevelChanged,), _has(PAUSE_CAUSE), is_waiting=is_new
         )
-        return Standing(said is not None or not is_new)
+        return CommandResult(emitted is not None or not is_new)
 
-    async def resume(self, who: str, reason: str) -> Standing:
+    async def resume(self, who: str, reason: str) -> CommandResult:
         """Clear a pause and what is latched; the supervisor says why not."""
         kinds = (m.LevelChanged, m.AlertRaised)
         is_held = bool(self._view.permissions.causes)
-        said = await self._ask(
+        emitted = await self._ask(
             Ask.RESUME,
             who,
             reason,
             kinds,
             _is_resume_answer,
             is_waiting=is_held,
-            patience_s=RESUME_REAL_S_MAX,
+            timeout_s=RESUME_REAL_S_MAX,
         )
-        if isinstance(said, m.AlertRaised):
-            return Standing(True, said.text)
-        return Standing(said is not None or not is_held)
+        if isinstance(emitted, m.AlertRaised):
+            return CommandResult(True, emitted.text)
+        return CommandResult(emitted is not None or not is_held)
 
-    async def accept(self, who: str, reason: str) -> Standing:
-        """Take over the broker's books; done when ours agree, and the house is not held by them any more."""
+    async def accept(self, who: str, reason: str) -> CommandResult:
+        """Take over the broker's books; done when ours agree, and the system is not held by them any more."""
         is_held = MISMATCH_CAUSE in self._view.permissions.causes
 
-        def is_it(said: Message) -> bool:
-            if isinstance(said, m.LevelChanged):
-                return MISMATCH_CAUSE not in said.causes
-            return not is_held and getattr(said, "why", "") == ACCEPTED
+        def is_it(message: Message) -> bool:
+            if isinstance(message, m.LevelChanged):
+                return MISMATCH_CAUSE not in message.causes
+            return not is_held and getattr(message, "why", "") == ACCEPTED
 
-        said = await self._ask(Ask.ACCEPT, who, reason, (m.BooksAgreed, m.LevelChanged), is_it)
-        return Standing(said is not None)
+        emitted = await self._ask(Ask.ACCEPT, who, reason, (m.BooksAgreed, m.LevelChanged), is_it)
+        return CommandResult(emitted is not None)
 
-    async def flatten(self, who: str, reason: str, symbol: str = "") -> Standing:
+    async def flatten(self, who: str, reason: str, symbol: str = "") -> CommandResult:
         """Sell everything, or all of one symbol; progress is in the positions."""
         if symbol:
             kinds: tuple[type[Message], ...] = (m.OrderApproved, m.CancelOrder)
-            said = await self._ask(Ask.FLATTEN, who, reason, kinds, _is_of(symbol), target=symbol)
+            emitted = await self._ask(
+                Ask.FLATTEN, who, reason, kinds, _is_of(symbol), target=symbol
+            )
         else:
-            said = await self._ask(Ask.FLATTEN, who, reason, (m.LevelChanged,), _is_flattening)
-        return Standing(said is not None)
+            emitted = await self._ask(Ask.FLATTEN, who, reason, (m.LevelChanged,), _is_flattening)
+        return CommandResult(emitted is not None)
 
-    async def halt(self, who: str, reason: str) -> Standing:
+    async def halt(self, who: str, reason: str) -> CommandResult:
         """Halt, latched; asking again changes nothing.
 
         The broker's entry interlock and the latch's file hear the ask inside `publish`, so opening orders stay
         off the wire even while the supervisor has not answered.
         """
         is_new = HALT_CAUSE not in self._view.permissions.causes
-        said = await self._ask(
+        emitted = await self._ask(
             Ask.HALT, who, reason, (m.LevelChanged,), _has(HALT_CAUSE), is_waiting=is_new
         )
-        return Standing(said is not None or not is_new)
+        return CommandResult(emitted is not None or not is_new)
 
     def end(self, who: str, reason: str, *, keep: bool) -> None:
         """Ask for the end of the run."""
@@ -199,12 +201,12 @@ class Desk:
 
     async def _switch(
         self, ask: Ask, kind: type[Message], strategy: str, who: str, reason: str
-    ) -> Standing:
-        def is_it(said: Message) -> bool:
-            return getattr(said, "strategy", "") == strategy
+    ) -> CommandResult:
+        def is_it(message: Message) -> bool:
+            return getattr(message, "strategy", "") == strategy
 
-        said = await self._ask(ask, who, reason, (kind,), is_it, target=strategy)
-        return Standing(said is not None)
+        emitted = await self._ask(ask, who, reason, (kind,), is_it, target=strategy)
+        return CommandResult(emitted is not None)
 
     def _is_running(self, strategy: str) -> bool | None:
         known = self._view.activity.strategies.get(strategy)
@@ -220,64 +222,64 @@ class Desk:
         *,
         target: str = "",
         is_waiting: bool = True,
-        patience_s: float | None = None,
+        timeout_s: float | None = None,
     ) -> Message | None:
         asked = m.OperatorAsked(ask, who, reason, target)
-        patience_s = ANSWER_REAL_S_MAX if patience_s is None else patience_s
-        return await self._say(asked, kinds, is_answer, patience_s if is_waiting else 0.0)
+        timeout_s = ANSWER_REAL_S_MAX if timeout_s is None else timeout_s
+        return await self._publish(asked, kinds, is_answer, timeout_s if is_waiting else 0.0)
 
-    async def _say(
+    async def _publish(
         self,
         message: Message,
         kinds: Collection[type[Message]],
         is_answer: Callable[[Message], bool],
-        patience_s: float,
+        timeout_s: float,
     ) -> Message | None:
         name = f"desk {next(self._calls)}"
-        heard = self._bus.watch(name, kinds, _WATCH_MAX)
+        received = self._bus.watch(name, kinds, _WATCH_MAX)
         try:
             self._bus.publish(SOURCE, message)
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 while True:
-                    said = (await heard.get()).message
-                    if is_answer(said):
+                    emitted = (await received.get()).message
+                    if is_answer(emitted):
                         await asyncio.sleep(0)  # the view may be between two batches
-                        return said
+                        return emitted
         except TimeoutError:
             return None
         finally:
             self._bus.unwatch(name)
 
 
-def _is_part(said: Message) -> bool:
-    return isinstance(said, m.OrderFilled) and said.cumulative < said.order_quantity
+def _is_part(message: Message) -> bool:
+    return isinstance(message, m.OrderFilled) and message.cumulative < message.order_quantity
 
 
 def _has(cause: str) -> Callable[[Message], bool]:
-    def is_held(said: Message) -> bool:
-        assert isinstance(said, m.LevelChanged)
-        return cause in said.causes
+    def is_held(message: Message) -> bool:
+        assert isinstance(message, m.LevelChanged)
+        return cause in message.causes
 
     return is_held
 
 
 def _is_of(symbol: str) -> Callable[[Message], bool]:
-    def is_it(said: Message) -> bool:
+    def is_it(message: Message) -> bool:
         # A cancel names only its order; whichever comes first, the router has taken the word.
-        if isinstance(said, m.OrderApproved):
-            return said.order.symbol == symbol
-        return isinstance(said, m.CancelOrder)
+        if isinstance(message, m.OrderApproved):
+            return message.order.symbol == symbol
+        return isinstance(message, m.CancelOrder)
 
     return is_it
 
 
-def _is_flattening(said: Message) -> bool:
-    assert isinstance(said, m.LevelChanged)
-    return said.level is Level.FLATTENING
+def _is_flattening(message: Message) -> bool:
+    assert isinstance(message, m.LevelChanged)
+    return message.level is Level.FLATTENING
 
 
-def _is_resume_answer(said: Message) -> bool:
-    if isinstance(said, m.AlertRaised):
-        return said.kind == RESUME_REFUSED
-    assert isinstance(said, m.LevelChanged)
-    return not {HALT_CAUSE, PAUSE_CAUSE} & set(said.causes)
+def _is_resume_answer(message: Message) -> bool:
+    if isinstance(message, m.AlertRaised):
+        return message.kind == RESUME_REFUSED
+    assert isinstance(message, m.LevelChanged)
+    return not {HALT_CAUSE, PAUSE_CAUSE} & set(message.causes)

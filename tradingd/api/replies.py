@@ -9,7 +9,7 @@ import msgspec
 from tradingd.instruments.money import plain
 from tradingd.observability.logs import rfc3339
 from tradingd.state.permissions import Action
-from tradingd.views.system_view import HouseView, OrderView, PositionView, value_of
+from tradingd.views.system_view import OrderView, ShownPosition, SystemView, value_of
 
 ORDERS_SHOWN_MAX = 200
 
@@ -66,7 +66,7 @@ class PositionList(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[SymbolPosition, ...]
 
 
-class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
+class PortfolioReply(msgspec.Struct, frozen=True, kw_only=True):
     """The account at the latest marks."""
 
     equity_usd: str
@@ -82,7 +82,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     market_time: str
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class OrderReply(msgspec.Struct, frozen=True, kw_only=True):
     """One order as it stands."""
 
     order_id: str
@@ -105,17 +105,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """Open orders first, then the latest closed ones."""
 
-    orders: tuple[Order, ...]
+    orders: tuple[OrderReply, ...]
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
     """An error: a code and a request id, never a stack."""
 
     code: str
     request_id: str
 
 
-def health(view: HouseView) -> Health:
+def health(view: SystemView) -> Health:
     """Return what lives and what may be done."""
     run, permissions = view.run, view.permissions
     return Health(
@@ -136,13 +136,13 @@ def health(view: HouseView) -> Health:
     )
 
 
-def positions(view: HouseView, strategy: str = "") -> OpenPositions:
+def positions(view: SystemView, strategy: str = "") -> OpenPositions:
     """Return what is held (by one strategy, if one is named), valued at the latest marks."""
     held = [one for one in view.held() if not strategy or one.strategy == strategy]
     return OpenPositions(positions=tuple(_position(view, one) for one in held))
 
 
-def _position(view: HouseView, one: PositionView) -> Position:
+def _position(view: SystemView, one: ShownPosition) -> Position:
     value = value_of(one, view.marks.get(one.symbol))
     return Position(
         strategy=one.strategy,
@@ -156,9 +156,9 @@ def _position(view: HouseView, one: PositionView) -> Position:
     )
 
 
-def position_list(view: HouseView) -> PositionList:
+def position_list(view: SystemView) -> PositionList:
     """Return what is held by symbol."""
-    by_symbol: dict[str, list[PositionView]] = {}
+    by_symbol: dict[str, list[ShownPosition]] = {}
     for one in view.held():
         by_symbol.setdefault(one.symbol, []).append(one)
     return PositionList(
@@ -166,7 +166,7 @@ def position_list(view: HouseView) -> PositionList:
     )
 
 
-def _together(view: HouseView, symbol: str, parts: list[PositionView]) -> SymbolPosition:
+def _together(view: SystemView, symbol: str, parts: list[ShownPosition]) -> SymbolPosition:
     value = sum((value_of(one, view.marks.get(symbol)) for one in parts), Decimal(0))
     cost = sum((one.quantity * one.average_price for one in parts), Decimal(0))
     return SymbolPosition(
@@ -178,11 +178,11 @@ def _together(view: HouseView, symbol: str, parts: list[PositionView]) -> Symbol
     )
 
 
-def portfolio(view: HouseView) -> Portfolio:
+def portfolio(view: SystemView) -> PortfolioReply:
     """Return the account; zeros before the first mark."""
     equity = view.equity
     zero = Decimal(0)
-    return Portfolio(
+    return PortfolioReply(
         equity_usd=f"{equity.equity_usd if equity else zero:.2f}",
         cash_usd=f"{equity.cash_usd if equity else zero:.2f}",
         exposure_usd=f"{equity.exposure_usd if equity else zero:.2f}",
@@ -197,16 +197,16 @@ def portfolio(view: HouseView) -> Portfolio:
     )
 
 
-def orders(view: HouseView) -> Orders:
+def orders(view: SystemView) -> Orders:
     """Return the open orders and the latest closed ones, newest first within each."""
     by_age = sorted(view.orders.values(), key=lambda one: one.changed_at, reverse=True)
     ordered = sorted(by_age, key=lambda one: not one.is_open)
     return Orders(orders=tuple(order(one) for one in ordered[:ORDERS_SHOWN_MAX]))
 
 
-def order(one: OrderView) -> Order:
+def order(one: OrderView) -> OrderReply:
     """Return one order."""
-    return Order(
+    return OrderReply(
         order_id=one.order_id,
         parent_id=one.intent_id,
         broker_order_id=one.broker_order_id,

@@ -13,7 +13,7 @@ from tradingd.observability.logs import rfc3339
 from tradingd.portfolio.performance import performance as results_of
 from tradingd.portfolio.summary import TradeTotals
 from tradingd.views.activity import FillView, SignalView
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 SHOWN_MAX = 200
 DAYS_SHOWN_MAX = 400
@@ -39,8 +39,8 @@ class Fills(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """What was wished for, and the verdict: pending, approved, refused or closed."""
+class SignalReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, and the verdict: pending, approved, refused or closed."""
 
     at: str
     intent_id: str
@@ -59,13 +59,13 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str
 
 
-class Signals(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest wishes, newest first."""
+class SignalsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest signals, newest first."""
 
-    signals: tuple[Signal, ...]
+    signals: tuple[SignalReport, ...]
 
 
-class Strategy(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyReport(msgspec.Struct, frozen=True, kw_only=True):
     """One configured strategy."""
 
     strategy: str
@@ -81,23 +81,23 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
 class Strategies(msgspec.Struct, frozen=True, kw_only=True):
     """All strategies, by name."""
 
-    strategies: tuple[Strategy, ...]
+    strategies: tuple[StrategyReport, ...]
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
+class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
     """Something the owner should know."""
 
     at: str
     severity: str
     kind: str
     text: str
-    speaker: str
+    publisher: str
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """The latest alerts, newest first."""
 
-    alerts: tuple[Alert, ...]
+    alerts: tuple[AlertReport, ...]
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True):
     pnl_usd: str
 
 
-class Performance(msgspec.Struct, frozen=True, kw_only=True):
+class PerformanceReport(msgspec.Struct, frozen=True, kw_only=True):
     """Results since the order log began; ratios of nothing are null."""
 
     trades: int
@@ -131,7 +131,7 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     by_strategy: tuple[Sum, ...]
 
 
-def fills(view: HouseView) -> Fills:
+def fills(view: SystemView) -> Fills:
     """Return the latest executions."""
     latest = list(view.activity.fills)[: -SHOWN_MAX - 1 : -1]
     return Fills(fills=tuple(fill(one) for one in latest))
@@ -139,29 +139,29 @@ def fills(view: HouseView) -> Fills:
 
 def fill(one: FillView) -> Fill:
     """Return one execution."""
-    said = one.fill
+    emitted = one.fill
     return Fill(
-        at=rfc3339(said.filled_at),
-        order_id=said.order_id,
-        execution_id=said.execution_id,
-        strategy=said.strategy,
-        symbol=said.symbol,
-        side=said.side.value,
-        role=said.role.value,
-        quantity=plain(said.quantity),
-        price=plain(said.price),
+        at=rfc3339(emitted.filled_at),
+        order_id=emitted.order_id,
+        execution_id=emitted.execution_id,
+        strategy=emitted.strategy,
+        symbol=emitted.symbol,
+        side=emitted.side.value,
+        role=emitted.role.value,
+        quantity=plain(emitted.quantity),
+        price=plain(emitted.price),
     )
 
 
-def signals(view: HouseView) -> Signals:
+def signals(view: SystemView) -> SignalsReport:
     """Return the latest wishes with their verdicts."""
     latest = list(view.activity.signals.values())[: -SHOWN_MAX - 1 : -1]
-    return Signals(signals=tuple(signal(one) for one in latest))
+    return SignalsReport(signals=tuple(signal(one) for one in latest))
 
 
-def signal(one: SignalView) -> Signal:
+def signal(one: SignalView) -> SignalReport:
     """Return one wish."""
-    return Signal(
+    return SignalReport(
         at=rfc3339(one.at),
         intent_id=one.intent_id,
         strategy=one.strategy,
@@ -180,16 +180,16 @@ def signal(one: SignalView) -> Signal:
     )
 
 
-def strategies(view: HouseView, configured: Iterable[str]) -> Strategies:
+def strategies(view: SystemView, configured: Iterable[str]) -> Strategies:
     """Return every configured strategy."""
     return Strategies(strategies=tuple(_strategy(view, name) for name in configured))
 
 
-def _strategy(view: HouseView, name: str) -> Strategy:
+def _strategy(view: SystemView, name: str) -> StrategyReport:
     known = view.activity.strategies.get(name)
     held = [one for one in view.positions.values() if one.strategy == name]
     state = "cold" if known is None else "running" if known.is_running else "stopped"
-    return Strategy(
+    return StrategyReport(
         strategy=name,
         state=state,
         reason=known.reason if known else "",
@@ -200,39 +200,39 @@ def _strategy(view: HouseView, name: str) -> Strategy:
     )
 
 
-def alerts(view: HouseView, after_seq: int = -1) -> Alerts:
+def alerts(view: SystemView, after_seq: int = -1) -> Alerts:
     """Return the latest alerts."""
     return Alerts(
         alerts=tuple(
-            Alert(
+            AlertReport(
                 at=rfc3339(at),
-                severity=said.severity.value,
-                kind=said.kind,
-                text=said.text,
-                speaker=said.speaker,
+                severity=emitted.severity.value,
+                kind=emitted.kind,
+                text=emitted.text,
+                publisher=emitted.publisher,
             )
-            for seq, at, said in reversed(view.alerts)
+            for seq, at, emitted in reversed(view.alerts)
             if seq > after_seq
         )
     )
 
 
-def performance(view: HouseView) -> Performance:
+def performance(view: SystemView) -> PerformanceReport:
     """Return what trading came to."""
     trips = view.activity.trips
     curve, days = view.activity.equity, view.activity.days.values()
-    told = results_of(trips.closed, curve.points(), trips.earlier, curve.drawdown)
+    settings = results_of(trips.closed, curve.points(), trips.earlier, curve.drawdown)
     equity = view.equity
-    return Performance(
-        trades=told.trades,
-        wins=told.wins,
-        losses=told.losses,
-        win_rate_pct=_ratio(told.win_rate_pct),
-        profit_factor=_ratio(told.profit_factor),
-        average_win_usd=_ratio(told.average_win_usd),
-        average_loss_usd=_ratio(told.average_loss_usd),
-        max_drawdown_usd=f"{told.max_drawdown_usd:.2f}",
-        max_drawdown_pct=f"{told.max_drawdown_pct:.2f}",
+    return PerformanceReport(
+        trades=settings.trades,
+        wins=settings.wins,
+        losses=settings.losses,
+        win_rate_pct=_ratio(settings.win_rate_pct),
+        profit_factor=_ratio(settings.profit_factor),
+        average_win_usd=_ratio(settings.average_win_usd),
+        average_loss_usd=_ratio(settings.average_loss_usd),
+        max_drawdown_usd=f"{settings.max_drawdown_usd:.2f}",
+        max_drawdown_pct=f"{settings.max_drawdown_pct:.2f}",
         realized_usd=f"{equity.realized_usd if equity else ZERO:.2f}",
         unrealized_usd=f"{equity.unrealized_usd if equity else ZERO:.2f}",
         fees_usd=f"{equity.fees_usd if equity else ZERO:.2f}",

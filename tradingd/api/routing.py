@@ -10,24 +10,24 @@ import msgspec
 from aiohttp import web
 
 from tradingd.api.auth import Access
-from tradingd.api.bodies import Body
+from tradingd.api.bodies import RequestBody
 from tradingd.api.guard import Caller
-from tradingd.api.operator import Desk
-from tradingd.api.stream import Stream
+from tradingd.api.operator import Commands
+from tradingd.api.stream import EventStream
 from tradingd.api.throttle import Traffic
 from tradingd.observability.metrics import Metrics
 from tradingd.views.limits import Limits
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
+class ApiContext:
     """What handlers read, and the one place where they command."""
 
-    view: HouseView
+    view: SystemView
     metrics: Metrics
-    desk: Desk
-    stream: Stream
+    commands: Commands
+    stream: EventStream
     limits: Limits
     strategies: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Surface:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RouteReply:
     """A status and what is sent with it."""
 
     status: int
@@ -43,15 +43,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ApiCall:
     """One call of a route, checked."""
 
-    surface: Surface
+    context: ApiContext
     request: web.Request
     caller: Caller
     id: str = ""
     """The {id} of the path."""
-    body: Body | None = None
+    body: RequestBody | None = None
 
     @property
     def reason(self) -> str:
@@ -59,11 +59,11 @@ class Call:
         return str(getattr(self.body, "reason", ""))
 
 
-Handler = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
+Handler = Callable[[ApiCall], Awaitable[RouteReply | web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class ApiRoute:
     """One row: who may ask, what comes in, what goes out."""
 
     method: str
@@ -74,7 +74,7 @@ class Route:
     handler: Handler
     replies: Mapping[int, type[msgspec.Struct]] = field(default_factory=dict)
     media: str = "application/json"
-    body: type[Body] | None = None
+    body: type[RequestBody] | None = None
     id_pattern: str = ""
     needs_id: bool = False
     """Whether a caller must prove that the call is fresh: `Request-Id` and `Request-Time`."""

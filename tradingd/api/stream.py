@@ -1,6 +1,6 @@
-"""`/api/stream`: what changed, as server-sent events, at most four a second however fast the house talks.
+"""`/api/stream`: what changed, as server-sent events, at most four a second however fast the system talks.
 
-One event carries the state of the house and whatever happened since the reader's last id. Readers hold no
+One event carries the state of the system and whatever happened since the reader's last id. Readers hold no
 queue: each remembers one number, so a slow one costs nothing and never misses the latest state.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from tradingd.api import replies, reports
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 INTERVAL_REAL_S = 0.25
 KEEPALIVE_REAL_S = 15.0
@@ -23,24 +23,24 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """The house as it stands, and what happened after the reader's last id."""
+    """The system as it stands, and what happened after the reader's last id."""
 
     health: replies.Health
-    portfolio: replies.Portfolio
+    portfolio: replies.PortfolioReply
     positions: tuple[replies.Position, ...]
-    orders: tuple[replies.Order, ...]
+    orders: tuple[replies.OrderReply, ...]
     """Orders that changed, oldest change first."""
     fills: tuple[reports.Fill, ...]
-    signals: tuple[reports.Signal, ...]
-    alerts: tuple[reports.Alert, ...]
+    signals: tuple[reports.SignalReport, ...]
+    alerts: tuple[reports.AlertReport, ...]
     is_complete: bool
     """False for a reader without an id: it begins with the state and has no past."""
 
 
-class Stream:
+class EventStream:
     """Wakes its readers when the view has moved."""
 
-    def __init__(self, view: HouseView) -> None:
+    def __init__(self, view: SystemView) -> None:
         self._view = view
         self._moved = asyncio.Event()
         self._closing = asyncio.Event()
@@ -96,18 +96,23 @@ class Stream:
 
     def _id(self) -> str:
         run = self._view.run
-        return f"{run.genesis if run else 'none'}-{self._view.seq}"
+        return f"{run.instance_id if run else 'none'}-{self._view.seq}"
 
     def _place_of(self, last_id: str) -> int | None:
         """Return the number in a Last-Event-ID of this very log, else None."""
-        genesis, _, number = last_id.rpartition("-")
+        instance_id, _, number = last_id.rpartition("-")
         run = self._view.run
-        if run is None or genesis != run.genesis or not number.isdecimal() or len(number) > 18:
+        if (
+            run is None
+            or instance_id != run.instance_id
+            or not number.isdecimal()
+            or len(number) > 18
+        ):
             return None
         return int(number) if int(number) <= self._view.seq else None
 
 
-def change(view: HouseView, seen: int | None) -> Change:
+def change(view: SystemView, seen: int | None) -> Change:
     """Return the state, and what happened after `seen`."""
     after = view.seq if seen is None else seen
     changed = sorted((o for o in view.orders.values() if o.seq > after), key=lambda one: one.seq)

@@ -35,7 +35,7 @@ class _Bucket:
         self.at = now
 
 
-class Throttle:
+class RequestThrottle:
     """Buckets and guesses by peer; the peer seen longest ago is forgotten first."""
 
     def __init__(self) -> None:

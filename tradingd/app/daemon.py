@@ -1,8 +1,8 @@
-"""`run`: take the state directory, recover, build the house, trade, stop in order, say what it came to.
+"""`run`: take the state directory, recover, build the system, trade, stop in order, say what it came to.
 
-    lock -> log -> recover -> ends -> house -> API -> RunStarted -> ... STOP ... -> RunStopped -> summary
+    lock -> log -> recover -> ends -> system -> API -> RunStarted -> ... STOP ... -> RunStopped -> summary
 
-SIGTERM and SIGINT only ask; the supervisor decides how the house comes down, and the daemon waits for it
+SIGTERM and SIGINT only ask; the supervisor decides how the system comes down, and the daemon waits for it
 or for its ceiling.
 """
 
@@ -23,21 +23,21 @@ import uvloop
 
 from tradingd import __version__
 from tradingd.api.replies import health
-from tradingd.api.stream import Stream
-from tradingd.app.endpoints import EndsUnreachable, open_ends
+from tradingd.api.stream import EventStream
+from tradingd.app.api_of_run import build_api
+from tradingd.app.endpoints import EndpointsUnreachable, open_endpoints
 from tradingd.app.exit_codes import Exit
-from tradingd.app.history import recall
+from tradingd.app.history import restore_history
 from tradingd.app.identity import build, new_run_id
 from tradingd.app.lock import AlreadyRunning, InstanceLock
 from tradingd.app.preflight.admit import NotAdmitted, admit, check_account
 from tradingd.app.recorder import Recorder
-from tradingd.app.sd_notify import Notifier
+from tradingd.app.sd_notify import ServiceNotifier
 from tradingd.app.service import EARNED_REAL_S, Service
-from tradingd.app.session import MINUTE_NS, Session
+from tradingd.app.session import MINUTE_NS, TradingSession
 from tradingd.app.state_directory import FolderUnusable, StateFiles
 from tradingd.app.summary import Summary
-from tradingd.app.surface import build_api
-from tradingd.app.system import House
+from tradingd.app.system import TradingSystem
 from tradingd.app.system_samples import SystemSamples
 from tradingd.config import ConfigError, Settings, config_hash
 from tradingd.config.mapping import (
@@ -52,16 +52,16 @@ from tradingd.log.recovery import Recovered, recover
 from tradingd.log.sqlite_store import SqliteStore, StoreError
 from tradingd.log.tape import MarketTape
 from tradingd.messages import Core, RunStarted
-from tradingd.notify import Notify, NotifyRefused, build_notify
+from tradingd.notify import Notifier, NotifyRefused, build_notify
 from tradingd.notify.day import TOLD
 from tradingd.observability import logs
 from tradingd.observability.meters import Meters
 from tradingd.observability.metrics import Metrics
-from tradingd.observability.outlet import STDOUT, Outlet, to_descriptor
+from tradingd.observability.outlet import STDOUT, LogWriter, to_descriptor
 from tradingd.observability.watcher import Watcher
 from tradingd.runtime.network import AiohttpNetwork
 from tradingd.runtime.ports import Clock, Network
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 from tradingd.wiring import WIRING, build_cores
 
 _LOG = structlog.get_logger()
@@ -86,7 +86,7 @@ def run_daemon(
         return _refused(str(error), Exit.CONFIG)
     except StoreError as error:
         return _refused(f"the order log {error}. {error.remedy}", Exit.FAILURE)
-    except (FolderUnusable, EndsUnreachable, ListenFailed, OSError) as error:
+    except (FolderUnusable, EndpointsUnreachable, ListenFailed, OSError) as error:
         return _refused(str(error), Exit.FAILURE)
 
 
@@ -114,11 +114,11 @@ class Daemon:
         self._settings = settings
         self._connect = connect
         self._times = logs.Times()
-        self._outlet = Outlet(to_descriptor(STDOUT))
+        self._outlet = LogWriter(to_descriptor(STDOUT))
         self._files = files
-        self._told = core_settings(settings)
+        self._settings_given = core_settings(settings)
         self._run_id = new_run_id()
-        self._view = HouseView()
+        self._view = SystemView()
         markets = tuple(market.value for market in settings.quotes.markets())
         self._metrics = Metrics(
             Meters(__version__, settings.run.mode),
@@ -127,7 +127,7 @@ class Daemon:
             markets,
             limits=limits_shown(settings),
         )
-        self._notifier = Notifier.of_environment(os.environ)
+        self._notifier = ServiceNotifier.of_environment(os.environ)
 
     async def run(self) -> int:
         """Do the whole run; returns the exit code."""
@@ -148,17 +148,19 @@ class Daemon:
             stack.callback(self._notifier.close)
             self._notifier.extend(EARNED_REAL_S)
             self._notifier.status("reading the order log")
-            cores = build_cores(self._told)
+            cores = build_cores(self._settings_given)
             store, tape, recovered = await self._recover(stack, cores)
             network = self._connect()
             stack.push_async_callback(network.close)
-            ends = await open_ends(self._settings, warmup_of(self._told), network)
-            stack.push_async_callback(ends.close)
-            self._times.market_ns = ends.clock.now
-            house = House(
+            endpoints = await open_endpoints(
+                self._settings, warmup_of(self._settings_given), network
+            )
+            stack.push_async_callback(endpoints.close)
+            self._times.market_ns = endpoints.clock.now
+            system = TradingSystem(
                 cores,
                 recovered,
-                ends,
+                endpoints,
                 store=store,
                 tape=tape,
                 network=network,
@@ -166,32 +168,32 @@ class Daemon:
                 halt_file=self._files.halt,
             )
             files = {"order_log": self._files.log, "market_tape": self._files.tape}
-            self._metrics.attach(SystemSamples(house, ends.clock, tape, files))
-            await check_account(self._settings, house.broker)
-            notify = await self._build_notify(house, ends.clock, network)
+            self._metrics.attach(SystemSamples(system, endpoints.clock, tape, files))
+            await check_account(self._settings, system.broker)
+            notify = await self._build_notify(system, endpoints.clock, network)
             readers = ((self._view, self._view.kinds), (notify, TOLD))
-            await recall(store, recovered, house.broker, cores, readers)
-            stream = Stream(self._view)
-            session = Session(
-                house,
-                ends,
+            await restore_history(store, recovered, system.broker, cores, readers)
+            stream = EventStream(self._view)
+            session = TradingSession(
+                system,
+                endpoints,
                 watcher=Watcher(
-                    house.bus,
+                    system.bus,
                     self._view,
                     self._metrics,
                     stream.touch,
-                    on_failure=house.say_failed,
+                    on_failure=system.publish_failed,
                 ),
-                recorder=Recorder(house.bus, self._files.records),
+                recorder=Recorder(system.bus, self._files.records),
                 view=self._view,
             )
-            following = house.spawn_beside("clock", ends.follow(network, house.timers.rearm))
+            following = system.spawn_beside("clock", endpoints.follow(network, system.timers.rearm))
             stack.push_async_callback(_ended, following)
-            await self._open_api(stack, house, stream, session, recovered.genesis)
+            await self._open_api(stack, system, stream, session, recovered.instance_id)
             notify.start()
             stack.push_async_callback(notify.close)
-            self._open_service(stack, house, ends.clock)
-            return await self._trade(session, recovered.genesis)
+            self._open_service(stack, system, endpoints.clock)
+            return await self._trade(session, recovered.instance_id)
 
     def _configure_logs(self) -> None:
         settings = self._settings
@@ -221,62 +223,69 @@ class Daemon:
         recovered = await recover(store, cores, WIRING, random.SystemRandom(), tape.last_seq())
         return store, tape, recovered
 
-    async def _build_notify(self, house: House, clock: Clock, network: Network) -> Notify:
+    async def _build_notify(
+        self, system: TradingSystem, clock: Clock, network: Network
+    ) -> Notifier:
         """Build the way out for alerts; started when the API is, and closed before it."""
         return await build_notify(
             notify_settings(self._settings),
-            house.bus,
+            system.bus,
             clock,
             network,
             run_id=self._run_id,
             mode=self._settings.run.mode,
             rng=random.SystemRandom(),
-            count=self._metrics.alert_told,
+            count=self._metrics.alert_sent,
             count_ping=self._metrics.pinged,
             is_healthy=lambda: (
-                health(self._view).is_healthy and house.pulse.is_fresh(house.bus.inboxes)
+                health(self._view).is_healthy and system.heartbeat.is_fresh(system.bus.mailboxes)
             ),
-            on_failure=house.say_failed,
+            on_failure=system.publish_failed,
         )
 
     async def _open_api(
-        self, stack: AsyncExitStack, house: House, stream: Stream, session: Session, genesis: str
+        self,
+        stack: AsyncExitStack,
+        system: TradingSystem,
+        stream: EventStream,
+        session: TradingSession,
+        instance_id: str,
     ) -> None:
-        """Open the API; registered so that it closes after the house: HTTP goes last."""
+        """Open the API; registered so that it closes after the system: HTTP goes last."""
         api = build_api(
             self._settings,
-            house.bus,
+            system.bus,
             view=self._view,
             metrics=self._metrics,
             stream=stream,
-            genesis=genesis,
+            instance_id=instance_id,
             stop=session.ask_stop,
         )
         stack.push_async_callback(api.close)
-        told = self._settings.api
+        settings = self._settings.api
         try:
-            await api.start(self._files.folder, told.bind, told.port)
+            await api.start(self._files.folder, settings.bind, settings.port)
         except OSError as error:
-            raise ListenFailed(told.bind, told.port, error) from error
+            raise ListenFailed(settings.bind, settings.port, error) from error
         _LOG.info("daemon.listening", msg=f"API at {api.address}", url=api.address)
 
-    def _open_service(self, stack: AsyncExitStack, house: House, clock: Clock) -> None:
+    def _open_service(self, stack: AsyncExitStack, system: TradingSystem, clock: Clock) -> None:
         """Tell the service manager of the run; its last word comes before the API closes."""
         service = Service(
             self._notifier,
-            house.bus,
+            system.bus,
             clock,
-            alive=house.pulse,
+            alive=system.heartbeat,
             view=self._view,
             stop_ceiling_s=self._settings.run.stop_ceiling_s,
         )
-        telling = house.spawn_beside("service", service.run())
+        telling = system.spawn_beside("service", service.run())
         stack.callback(service.end)
         stack.push_async_callback(_ended, telling)
 
-    async def _trade(self, session: Session, genesis: str) -> int:
+    async def _trade(self, session: TradingSession, instance_id: str) -> int:
         run = RunStarted(
-            genesis, self._run_id, build(), config_hash(self._settings), self._settings.run.mode
+            instance_id, self._run_id, build(), config_hash(self._settings), self._settings.run.mode
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -295,10 +304,10 @@ class Daemon:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # one more changes nothing, to the very end
-        self._say_summary(summary)
+        self._write_summary(summary)
         return Exit.OK if summary.is_flat or summary.is_kept else Exit.NOT_FLAT
 
-    def _say_summary(self, summary: Summary) -> None:
+    def _write_summary(self, summary: Summary) -> None:
         _LOG.info("daemon.summary", msg=summary.line(), **summary.record())
         self._outlet.flush(_LOG_CLOSE_REAL_S_MAX)
         out = sys.stdout if sys.stdout.isatty() else sys.stderr
@@ -306,7 +315,7 @@ class Daemon:
         out.flush()
 
 
-def _pass_over(*_words: str) -> None:
+def _pass_over(*_values: str) -> None:
     """Take a signal that means nothing here."""
 
 

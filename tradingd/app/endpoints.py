@@ -1,6 +1,6 @@
 """The two ends of a run: which clock, which addresses and keys, and the simulator behind mock mode.
 
-Mock is the same Alpaca edge pointed at a simulator on loopback, so no station knows the difference; this
+Mock is the same Alpaca edge pointed at a simulator on loopback, so no actor knows the difference; this
 file is the only place that does.
 """
 
@@ -29,11 +29,11 @@ CLOCK_INTERVAL_REAL_S = 1.0
 Warmup = tuple[tuple[str, int, int], ...]
 
 
-class EndsUnreachable(Exception):  # noqa: N818 - it names the state of affairs
+class EndpointsUnreachable(Exception):  # noqa: N818 - it names the state of affairs
     """What the run is to trade against does not answer."""
 
 
-class _ToldClock(msgspec.Struct):
+class _RemoteClock(msgspec.Struct):
     origin_ns: int
     monotonic_ns: int
     speed: float
@@ -41,7 +41,7 @@ class _ToldClock(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Ends:
+class Endpoints:
     """Everything of a run that differs between mock, paper and live."""
 
     clock: Clock
@@ -57,10 +57,10 @@ class Ends:
         while self.clock_url and isinstance(self.clock, ScaledClock):
             await asyncio.sleep(CLOCK_INTERVAL_REAL_S)
             try:
-                told = await _read_clock(network, self.clock_url)
-            except EndsUnreachable:
+                settings = await _read_clock(network, self.clock_url)
+            except EndpointsUnreachable:
                 continue  # the sockets notice it too, and they are who blocks entries
-            self.clock.rebase(told.origin_ns, told.monotonic_ns, told.speed)
+            self.clock.rebase(settings.origin_ns, settings.monotonic_ns, settings.speed)
             on_change()
 
     async def close(self) -> None:
@@ -69,7 +69,7 @@ class Ends:
             await self.server.stop()
 
 
-async def open_ends(settings: Settings, warmup: Warmup, network: Network) -> Ends:
+async def open_endpoints(settings: Settings, warmup: Warmup, network: Network) -> Endpoints:
     """Reach both ends; in mock mode market time runs from here on."""
     if settings.run.mode != "mock":
         return _alpaca(settings, warmup)
@@ -78,25 +78,25 @@ async def open_ends(settings: Settings, warmup: Warmup, network: Network) -> End
     return await _external(settings, warmup, network)
 
 
-def _alpaca(settings: Settings, warmup: Warmup) -> Ends:
+def _alpaca(settings: Settings, warmup: Warmup) -> Endpoints:
     alpaca, keys = settings.alpaca, (settings.key.reveal(), settings.secret.reveal())
     trading = (alpaca.trading_url, alpaca.trading_stream_url)
     data = (alpaca.data_url, alpaca.data_stream_url)
-    ends = _ends(
+    endpoints = _endpoints(
         settings, warmup, SystemClock(), keys, trading=trading, data=data, feed_name=alpaca.feed
     )
-    ends.broker = replace(ends.broker, account=alpaca.account_id, is_clock_compared=True)
-    return ends
+    endpoints.broker = replace(endpoints.broker, account=alpaca.account_id, is_clock_compared=True)
+    return endpoints
 
 
-async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
+async def _embedded(settings: Settings, warmup: Warmup) -> Endpoints:
     from tradingd.simulator.bad_days import NoSuchDay  # noqa: PLC0415 - mock only
     from tradingd.simulator.exchange.settings import ExchangeSettings  # noqa: PLC0415 - mock only
     from tradingd.simulator.server import SimulatorServer, SimulatorSettings  # noqa: PLC0415 - mock only
 
     mock = settings.mock
     date, at = mock.start.split(" ")
-    told = SimulatorSettings(
+    given = SimulatorSettings(
         scenario=mock.scenario,
         seed=mock.seed,
         speed=mock.speed,
@@ -108,42 +108,42 @@ async def _embedded(settings: Settings, warmup: Warmup) -> Ends:
         port=0,
     )
     try:
-        server = SimulatorServer(told)
+        server = SimulatorServer(given)
     except NoSuchDay as error:
-        raise EndsUnreachable(f"[mock] faults: {error}") from error
-    keys = told.wire.keys
+        raise EndpointsUnreachable(f"[mock] faults: {error}") from error
+    keys = given.wire.keys
     port = await server.start()
-    ends = _local(
+    endpoints = _local(
         settings, warmup, f"127.0.0.1:{port}", server.clock, (keys.key_id, keys.secret_key)
     )
-    ends.server, ends.ends_at = server, server.ends_ns
-    return ends
+    endpoints.server, endpoints.ends_at = server, server.ends_ns
+    return endpoints
 
 
-async def _external(settings: Settings, warmup: Warmup, network: Network) -> Ends:
+async def _external(settings: Settings, warmup: Warmup, network: Network) -> Endpoints:
     from tradingd.simulator.wire.settings import SIMULATOR_KEYS  # noqa: PLC0415 - mock only
 
     url = settings.mock.simulator
-    told = await _read_clock(network, f"{url}/sim/clock")
-    clock = ScaledClock(told.origin_ns, told.monotonic_ns, told.speed)
+    given = await _read_clock(network, f"{url}/sim/clock")
+    clock = ScaledClock(given.origin_ns, given.monotonic_ns, given.speed)
     # Its own keys, whatever the environment holds: real keys go to the real broker only.
     keys = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
-    ends = _local(settings, warmup, url.removeprefix("http://"), clock, keys)
-    ends.ends_at, ends.clock_url = told.ends_ns, f"{url}/sim/clock"
-    return ends
+    endpoints = _local(settings, warmup, url.removeprefix("http://"), clock, keys)
+    endpoints.ends_at, endpoints.clock_url = given.ends_ns, f"{url}/sim/clock"
+    return endpoints
 
 
 def _local(
     settings: Settings, warmup: Warmup, host: str, clock: Clock, keys: tuple[str, str]
-) -> Ends:
+) -> Endpoints:
     rest, stream = f"http://{host}", f"ws://{host}"
     trading = (rest, f"{stream}/stream")
-    return _ends(
+    return _endpoints(
         settings, warmup, clock, keys, trading=trading, data=(rest, stream), feed_name="iex"
     )
 
 
-def _ends(
+def _endpoints(
     settings: Settings,
     warmup: Warmup,
     clock: Clock,
@@ -152,7 +152,7 @@ def _ends(
     trading: tuple[str, str],
     data: tuple[str, str],
     feed_name: str,
-) -> Ends:
+) -> Endpoints:
     """Return both ends; `trading` and `data` are addresses of requests and of the stream."""
     key_id, secret = keys
     alpaca = settings.alpaca
@@ -181,7 +181,7 @@ def _ends(
         warmup=warmup,
         request_s_max=alpaca.request_deadline_s,
     )
-    return Ends(clock, broker, feed)
+    return Endpoints(clock, broker, feed)
 
 
 def _channels(settings: Settings) -> tuple[str, ...]:
@@ -190,11 +190,13 @@ def _channels(settings: Settings) -> tuple[str, ...]:
     return ("quotes", *trades, "bars", "statuses")
 
 
-async def _read_clock(network: Network, url: str) -> _ToldClock:
+async def _read_clock(network: Network, url: str) -> _RemoteClock:
     try:
         reply = await network.request("GET", url, headers={}, deadline_s=CLOCK_INTERVAL_REAL_S)
         if reply.status == 200:
-            return msgspec.json.decode(reply.body, type=_ToldClock)
+            return msgspec.json.decode(reply.body, type=_RemoteClock)
     except (NetworkError, msgspec.DecodeError) as error:
-        raise EndsUnreachable(f"the simulator's clock at {url} does not answer: {error}") from error
-    raise EndsUnreachable(f"the simulator's clock at {url} answers HTTP {reply.status}")
+        raise EndpointsUnreachable(
+            f"the simulator's clock at {url} does not answer: {error}"
+        ) from error
+    raise EndpointsUnreachable(f"the simulator's clock at {url} answers HTTP {reply.status}")

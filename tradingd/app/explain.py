@@ -1,4 +1,4 @@
-"""One intent's whole life, told from the log: what was wished for and why, every rule with its numbers, every order.
+"""One intent's whole life, told from the log: what was asked for and why, every rule with its numbers, every order.
 
 The gate keeps no numbers of what it passes. So its book is brought to where it stood, from the checkpoint
 before the question and the facts after it, and the rules are asked once more; the verdict shown is the log's.
@@ -35,11 +35,11 @@ OF_PARENTS = (
 OF_ORDERS = (
     m.OrderProposed, m.OrderApproved, m.OrderRefused, m.CancelOrder, m.OrderSent, m.OrderNotSent,
     m.OrderAccepted, m.OrderFilled, m.OrderCanceled, m.OrderExpired, m.OrderRejected,
-    m.OrderReplaced, m.OrderUnknown, m.CancelRejected, m.TradeBusted, m.FeeCharged, m.WordUnknown,
+    m.OrderReplaced, m.OrderUnknown, m.CancelRejected, m.TradeBusted, m.FeeCharged, m.UnrecognizedValue,
 )  # fmt: skip
 ON_THE_WIRE = (
     m.OrderSent, m.OrderNotSent, m.OrderAccepted, m.OrderUnknown, m.OrderRejected, m.CancelOrder,
-    m.CancelRejected, m.OrderCanceled, m.OrderExpired, m.OrderReplaced, m.WordUnknown,
+    m.CancelRejected, m.OrderCanceled, m.OrderExpired, m.OrderReplaced, m.UnrecognizedValue,
 )  # fmt: skip
 
 QUESTIONS = (m.Intent, m.OperatorOrder, m.OrderProposed)
@@ -102,19 +102,19 @@ def _collect(log: OrderLog, name: str) -> Story:
     for row in rows:
         message = row.message
         if _intent_id(message) == parent:
-            _tell_parent(story, row)
+            _describe_parent(story, row)
             if isinstance(message, m.OrderProposed) and message.order_id not in orders:
                 orders[message.order_id] = OrderStory(message.order_id, row)
         order = orders.get(_order_id(message))
         if order is not None:
-            _tell_order(order, row)
+            _describe_order(order, row)
     story.orders = list(orders.values())
     if story.asked is None and not orders:
         raise NotInTheLog(f"{name} is neither an order nor an intent of this log")
     return story
 
 
-def _tell_parent(story: Story, row: Envelope) -> None:
+def _describe_parent(story: Story, row: Envelope) -> None:
     message = row.message
     if isinstance(message, m.Intent | m.OperatorOrder):
         story.asked = row
@@ -124,7 +124,7 @@ def _tell_parent(story: Story, row: Envelope) -> None:
         story.closed = row
 
 
-def _tell_order(order: OrderStory, row: Envelope) -> None:
+def _describe_order(order: OrderStory, row: Envelope) -> None:
     message = row.message
     if isinstance(message, VERDICTS):
         order.verdict = row

@@ -13,7 +13,7 @@ import msgspec
 
 from tradingd import messages as m
 from tradingd.broker.edge import AlpacaBroker
-from tradingd.broker.known import Record
+from tradingd.broker.order_store import Record
 from tradingd.log.recovery import Recovered
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.messages import Core, Envelope, Message
@@ -43,10 +43,10 @@ class Reader(Protocol):
     """Shows what was; decides nothing."""
 
     def restore(self, envelopes: list[Envelope]) -> None:
-        """Fold an earlier log, without telling any of it again."""
+        """Apply an earlier log, without telling any of it again."""
 
 
-async def recall(
+async def restore_history(
     store: SqliteStore,
     recovered: Recovered,
     broker: AlpacaBroker,
@@ -54,14 +54,14 @@ async def recall(
     readers: Sequence[tuple[Reader, Collection[type[Message]]]],
 ) -> None:
     """Restore the broker's edge, then every reader with what it wants to hear."""
-    await _recall_broker(store, recovered, broker)
+    await _restore_broker(store, recovered, broker)
     kinds = {kind for _, wanted in readers for kind in wanted}
     envelopes = await _recent(store, kinds, broker.unfinished(), cores)
     for reader, _ in readers:
         reader.restore(envelopes)
 
 
-async def _recall_broker(store: SqliteStore, recovered: Recovered, broker: AlpacaBroker) -> None:
+async def _restore_broker(store: SqliteStore, recovered: Recovered, broker: AlpacaBroker) -> None:
     is_whole = recovered.after_seq < 0 or _is_loaded(broker, recovered.more.get("broker"))
     past = recovered.envelopes if is_whole else await store.read_types(broker.kinds)
     for envelope in past:
@@ -93,10 +93,10 @@ async def _recent(
     early = [each for each in early if each.seq <= floor]
     curve = await store.sample(m.EquityMarked, CURVE_POINTS_MAX)
     seen = sorted((*early, *curve, *late), key=lambda envelope: envelope.seq)
-    return [*_standing(seen, late, unfinished, cores), *seen]
+    return [*_open_items(seen, late, unfinished, cores), *seen]
 
 
-def _standing(
+def _open_items(
     seen: Sequence[Envelope],
     late: Sequence[Envelope],
     unfinished: Sequence[Record],
@@ -111,17 +111,17 @@ def _standing(
     for (strategy, symbol), held in portfolio.ledger.positions.open.items():
         if (strategy, symbol) not in moved and held.quantity:
             average = held.cost / held.quantity
-            told = m.PositionChanged(
+            settings = m.PositionChanged(
                 strategy, symbol, held.quantity, average, held.realized, held.fees, "restored"
             )
-            yield Envelope(-1, at, "portfolio", told)
+            yield Envelope(-1, at, "portfolio", settings)
     approved = {e.message.order_id for e in late if isinstance(e.message, m.OrderApproved)}
     for record in unfinished:
         if record.order.order_id not in approved:
-            yield from _told(record)
+            yield from _facts_of(record)
 
 
-def _told(record: Record) -> Iterator[Envelope]:
+def _facts_of(record: Record) -> Iterator[Envelope]:
     order_id, at = record.order.order_id, record.approved_at
     yield Envelope(-1, at, "risk", record.order)
     if record.is_sent:

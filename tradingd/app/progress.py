@@ -37,15 +37,15 @@ class FlattenProgress:
         self._least = left
         self._has_filled = False
 
-    def hear(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """Take in one of `KINDS`."""
         self._pursued_at = self._clock.monotonic()
         self._has_filled = self._has_filled or isinstance(message, OrderFilled)
 
     def is_pursued(self, now: int) -> bool:
         """Tell whether anyone still works at it."""
-        patience_s = max(PURSUED_REAL_NS / 1e9, self._clock.real_seconds(PURSUED_MARKET_NS))
-        return now - self._pursued_at <= patience_s * 1e9
+        timeout_s = max(PURSUED_REAL_NS / 1e9, self._clock.real_seconds(PURSUED_MARKET_NS))
+        return now - self._pursued_at <= timeout_s * 1e9
 
     def was_made(self, left: int) -> bool:
         """Tell whether something filled, or fewer things are left than ever, since last asked.

@@ -14,7 +14,7 @@ import structlog
 from tradingd.messages import CancelTimer, Envelope, Mark, SetTimer
 from tradingd.portfolio.records import Records
 from tradingd.runtime.bus import Bus
-from tradingd.wiring import WATCHERS_HEAR
+from tradingd.wiring import OBSERVED
 
 WATCH = "records"
 WATCH_MAX = 8192
@@ -28,7 +28,7 @@ class Recorder:
     def __init__(self, bus: Bus, folder: Path) -> None:
         self._records = Records(folder)
         self._bus = bus
-        kinds = WATCHERS_HEAR - {Mark, SetTimer, CancelTimer}
+        kinds = OBSERVED - {Mark, SetTimer, CancelTimer}
         self._queue = bus.watch(WATCH, kinds, WATCH_MAX)
         self._is_broken = False
 
@@ -60,12 +60,12 @@ class Recorder:
             return
         self._is_broken = True  # until it is written: nobody goes on behind half a batch
         try:
-            await asyncio.to_thread(self._hear, batch)
+            await asyncio.to_thread(self._handle, batch)
         except OSError as error:
             _LOG.error("daemon.records_failed", exc_info=error)
         else:
             self._is_broken = False
 
-    def _hear(self, batch: list[Envelope]) -> None:
+    def _handle(self, batch: list[Envelope]) -> None:
         for envelope in batch:
-            self._records.hear(envelope)
+            self._records.handle(envelope)

@@ -16,7 +16,7 @@ TEXT_CHARS_MAX = 400
 _USEC = 1_000_000
 
 
-class Notifier:
+class ServiceNotifier:
     """Speaks sd_notify(3); `Notifier("")` speaks to nobody."""
 
     def __init__(self, address: str, watchdog_usec: int = 0) -> None:
@@ -31,16 +31,16 @@ class Notifier:
             self._socket = _datagrams()
 
     @classmethod
-    def of_environment(cls, environ: Mapping[str, str], pid: int | None = None) -> Notifier:
+    def of_environment(cls, environ: Mapping[str, str], pid: int | None = None) -> ServiceNotifier:
         """Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; what makes no sense counts as absent."""
         usec = environ.get("WATCHDOG_USEC", "")
         owner = environ.get("WATCHDOG_PID", "")
-        is_ours = not owner or owner == str(pid or os.getpid())
+        is_own = not owner or owner == str(pid or os.getpid())
         is_number = usec.isascii() and usec.isdecimal()
-        return cls(environ.get("NOTIFY_SOCKET", ""), int(usec) if is_number and is_ours else 0)
+        return cls(environ.get("NOTIFY_SOCKET", ""), int(usec) if is_number and is_own else 0)
 
     @property
-    def is_heard(self) -> bool:
+    def has_manager(self) -> bool:
         """Tell whether a service manager listens at all."""
         return self._socket is not None
 
@@ -71,12 +71,12 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    def _send(self, words: str) -> None:
+    def _send(self, values: str) -> None:
         if self._socket is None:
             return
         try:
             # Addressed anew each time: a manager that was re-executed listens on a new socket.
-            self._socket.sendto(words.encode(errors="replace"), self._address)
+            self._socket.sendto(values.encode(errors="replace"), self._address)
         except OSError as error:
             self.failure = error
         else:

@@ -1,7 +1,7 @@
 """What the service manager is told of a run: ready, status, the watchdog, stopping, and more time where it is earned.
 
-The watchdog is fed from here and nowhere else, and only after a look at every station: a task that fed it by
-itself would certify a house that died around it. All spans are real time; it wakes once a second.
+The watchdog is fed from here and nowhere else, and only after a look at every actor: a task that fed it by
+itself would certify a system that died around it. All spans are real time; it wakes once a second.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Protocol
 import structlog
 
 from tradingd.app.progress import FlattenProgress
-from tradingd.app.sd_notify import Notifier
+from tradingd.app.sd_notify import ServiceNotifier
 from tradingd.instruments.money import cents
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Ask, LevelChanged, Message, OperatorAsked
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock
 from tradingd.state.permissions import Action, Permissions
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 ALWAYS = ("supervisor", "broker")
-"""Without these the house can neither decide to stop nor do it: no quarantine excuses them."""
+"""Without these the system can neither decide to stop nor do it: no quarantine excuses them."""
 
 MAY_BE_SILENT = frozenset({"notify"})
-"""A mail server that hangs is no reason to kill a house that trades."""
+"""A mail server that hangs is no reason to kill a system that trades."""
 
-BEAT_REAL_S = 1.0
+HEARTBEAT_REAL_S = 1.0
 START_CEILING_REAL_S = 900.0
-"""How long a start may wait for the broker and its books, as long as the house itself lives."""
+"""How long a start may wait for the broker and its books, as long as the system itself lives."""
 
 START_GRACE_REAL_S = 5.0
 """Before that nobody can have answered a heartbeat, and silence is not worth a record."""
@@ -48,27 +48,27 @@ _LOG = structlog.get_logger()
 
 
 class Alive(Protocol):
-    """What is needed of the pulse."""
+    """What is needed of the heartbeat monitor."""
 
     @property
     def quarantined(self) -> set[str]:
-        """Stations that raised: the supervisor knows and acts on it."""
+        """Actors that raised: the supervisor knows and acts on it."""
 
-    def is_fresh(self, stations: Iterable[str]) -> bool:
+    def is_fresh(self, actors: Iterable[str]) -> bool:
         """Tell whether all of these gave a sign of life lately."""
 
 
 class Service:
-    """Follows a house and speaks for it."""
+    """Follows a system and speaks for it."""
 
     def __init__(
         self,
-        notifier: Notifier,
+        notifier: ServiceNotifier,
         bus: Bus,
         clock: Clock,
         *,
         alive: Alive,
-        view: HouseView,
+        view: SystemView,
         stop_ceiling_s: float,
     ) -> None:
         self._notifier = notifier
@@ -79,7 +79,7 @@ class Service:
         self._stop_ceiling_ns = int(stop_ceiling_s * SECOND_NS)
         self._progress = FlattenProgress(clock)
         self._news = bus.watch(_WATCH, _KINDS, _WATCH_MAX)
-        self._step_s = min(BEAT_REAL_S, notifier.watchdog_s / 3 or BEAT_REAL_S)
+        self._step_s = min(HEARTBEAT_REAL_S, notifier.watchdog_s / 3 or HEARTBEAT_REAL_S)
         # A third of the span, or the beat just before: a beat that comes a hair early must not skip a meal.
         self._feed_ns = int((notifier.watchdog_s / 3 - self._step_s / 2) * SECOND_NS)
         self._began_at = self._fed_at = clock.monotonic()
@@ -91,18 +91,18 @@ class Service:
 
     async def run(self) -> None:
         """Beat until canceled; returns at once where nobody listens."""
-        if not self._notifier.is_heard:
+        if not self._notifier.has_manager:
             self._bus.unwatch(_WATCH)
             return
         while True:
-            self.beat()
+            self.check()
             await asyncio.sleep(self._step_s)
 
-    def beat(self) -> None:
+    def check(self) -> None:
         """Take in what was said, and tell what follows from it."""
         now = self._clock.monotonic()
         while not self._news.empty():
-            self._hear(self._news.get_nowait().message, now)
+            self._handle(self._news.get_nowait().message, now)
         is_well = self._look(now)
         if self._stopping_at is not None:
             self._ask_for_time_to_stop(now)
@@ -114,11 +114,11 @@ class Service:
     def end(self) -> None:
         """Say the last words of the run."""
         while not self._news.empty():
-            self._hear(self._news.get_nowait().message, self._clock.monotonic())
+            self._handle(self._news.get_nowait().message, self._clock.monotonic())
         self._begin_stop(self._clock.monotonic())
         self._show()
 
-    def _hear(self, message: Message, now: int) -> None:
+    def _handle(self, message: Message, now: int) -> None:
         if isinstance(message, LevelChanged):
             was_flattening = self._permissions.may(Action.FLATTEN)
             self._permissions.apply(message)
@@ -130,7 +130,7 @@ class Service:
             if message.ask in (Ask.STOP, Ask.STOP_KEEP) and not message.target:
                 self._begin_stop(now)
         else:
-            self._progress.hear(message)
+            self._progress.handle(message)
 
     def _begin_stop(self, now: int) -> None:
         if self._stopping_at is None:
@@ -139,11 +139,11 @@ class Service:
             self._notifier.stopping()
 
     def _look(self, now: int) -> bool:
-        """Tell whether the house deserves to be fed."""
+        """Tell whether the system deserves to be fed."""
         if self._permissions.may(Action.FLATTEN):
             return self._alive.is_fresh(ALWAYS) and self._progress.is_pursued(now)
         excused = self._alive.quarantined.difference(ALWAYS) | MAY_BE_SILENT
-        return self._alive.is_fresh(set(self._bus.inboxes).union(ALWAYS) - excused)
+        return self._alive.is_fresh(set(self._bus.mailboxes).union(ALWAYS) - excused)
 
     def _feed(self, now: int, *, is_well: bool) -> None:
         if not self._notifier.watchdog_s:
@@ -159,7 +159,7 @@ class Service:
         if is_well:
             _LOG.info("daemon.watchdog_fed", msg="the watchdog is fed again")
             return
-        must = set(self._bus.inboxes) - MAY_BE_SILENT
+        must = set(self._bus.mailboxes) - MAY_BE_SILENT
         silent = [name for name in sorted(must) if not self._alive.is_fresh((name,))]
         what = ", ".join(silent) or "the flatten"
         _LOG.critical(
@@ -194,7 +194,7 @@ def is_up(causes: Sequence[str]) -> bool:
     return "starting" not in causes or bool({"mismatch", "broker_refused"}.intersection(causes))
 
 
-def status_of(view: HouseView, *, is_stopping: bool = False) -> str:
+def status_of(view: SystemView, *, is_stopping: bool = False) -> str:
     """Return the one line that `systemctl status` shows."""
     causes = f" ({', '.join(view.permissions.causes)})" if view.permissions.causes else ""
     equity = "equity unknown"
@@ -203,11 +203,11 @@ def status_of(view: HouseView, *, is_stopping: bool = False) -> str:
             f"equity {cents(view.equity.equity_usd):,} USD, day {cents(view.equity.day_pnl_usd):+,}"
         )
     feeds = [f"{name} {'up' if is_up else 'down'}" for name, is_up in sorted(view.feeds.items())]
-    words = (
+    values = (
         f"{'stopping, ' if is_stopping else ''}{view.permissions.level.value}{causes}",
         equity,
         f"positions {len(view.held())}, orders {len(view.open_orders())}",
         f"feed {', '.join(feeds) or 'down'}",
         f"broker {'up' if view.is_broker_connected else 'down'}",
     )
-    return " | ".join(words)
+    return " | ".join(values)

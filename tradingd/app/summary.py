@@ -8,7 +8,7 @@ from typing import Any
 
 from tradingd.instruments.money import cents
 from tradingd.portfolio.summary import DaySummary
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 COUNTED = ("intents", "approved", "orders", "fills", "partial_fills", "canceled", "rejected")
 
@@ -17,8 +17,8 @@ COUNTED = ("intents", "approved", "orders", "fills", "partial_fills", "canceled"
 class Books:
     """Our account and the broker's at one end of the session."""
 
-    ours: Decimal
-    theirs: Decimal
+    local: Decimal
+    reported: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Summary:
 
     def record(self) -> dict[str, Any]:
         """Return the summary as the fields of one log record."""
-        words = {name: getattr(self, name) for name in self.__slots__ if name != "counts"}
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "counts"}
         counts = {name: getattr(self.counts, name) for name in COUNTED}
-        return {**counts, "refused": self.refused, **words, "agrees": self.agrees}
+        return {**counts, "refused": self.refused, **values, "agrees": self.agrees}
 
     @property
     def refused(self) -> dict[str, int]:
@@ -92,18 +92,18 @@ class Summary:
 
 
 def summarize(
-    view: HouseView, start: Books, end: Books, *, is_flat: bool, is_kept: bool, reason: str
+    view: SystemView, start: Books, end: Books, *, is_flat: bool, is_kept: bool, reason: str
 ) -> Summary:
     """Return what the view and both ends of both books come to."""
     equity = view.equity
     zero = Decimal(0)
     return Summary(
         counts=view.counts,
-        pnl_usd=end.ours - start.ours,
-        broker_pnl_usd=end.theirs - start.theirs,
+        pnl_usd=end.local - start.local,
+        broker_pnl_usd=end.reported - start.reported,
         realized_usd=equity.realized_usd if equity else zero,
         fees_usd=equity.fees_usd if equity else zero,
-        equity_usd=end.ours,
+        equity_usd=end.local,
         positions=_positions(view),
         is_flat=is_flat,
         is_kept=is_kept,
@@ -111,11 +111,11 @@ def summarize(
     )
 
 
-def _positions(view: HouseView) -> tuple[str, ...]:
+def _positions(view: SystemView) -> tuple[str, ...]:
     """Return what we hold, and what the broker holds that our books do not know."""
     held = view.held()
     known = {position.symbol for position in held}
-    ours = [f"{p.quantity:f} {p.symbol} ({p.strategy})" for p in held]
-    theirs = view.snapshot.positions if view.snapshot else ()
-    strange = [f"{p.quantity:f} {p.symbol} (broker)" for p in theirs if p.symbol not in known]
-    return (*ours, *strange)
+    local = [f"{p.quantity:f} {p.symbol} ({p.strategy})" for p in held]
+    reported = view.snapshot.positions if view.snapshot else ()
+    strange = [f"{p.quantity:f} {p.symbol} (broker)" for p in reported if p.symbol not in known]
+    return (*local, *strange)

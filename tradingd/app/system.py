@@ -1,6 +1,6 @@
-"""Builds the house of a live run: cores into stations, edges beside them, one bus and one log under all.
+"""Builds the system of a live run: cores into actors, edges beside them, one bus and one log under all.
 
-Building and running are apart, so that a test can build the same house on other ports.
+Building and running are apart, so that a test can build the same system on other ports.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING
 from tradingd.broker.edge import AlpacaBroker
 from tradingd.log.journal import Journal, JournalFailed
 from tradingd.log.recovery import Recovered, save_checkpoint
-from tradingd.messages import Core, StationFailed
+from tradingd.messages import ActorFailed, Core
 from tradingd.quotes.feed import AlpacaFeed
-from tradingd.runtime.actor import Station, run_edge
-from tradingd.runtime.bus import Bus, InboxFull
+from tradingd.runtime.actor import Actor, run_edge
+from tradingd.runtime.bus import Bus, MailboxFull
 from tradingd.runtime.ports import LogStore, Network, Tape
 from tradingd.runtime.timers import Timers
 from tradingd.strategy.core import StrategyCore
 from tradingd.strategy.protocol import Strategy
 from tradingd.strategy.timed import Timed
+from tradingd.supervisor.heartbeat import HeartbeatMonitor
 from tradingd.supervisor.latch import HaltLatch
-from tradingd.supervisor.pulse import Pulse
 from tradingd.wiring import WIRING
 
 if TYPE_CHECKING:
-    from tradingd.app.endpoints import Ends
+    from tradingd.app.endpoints import Endpoints
 
 
 STRATEGY_NS_MAX = 250_000_000
@@ -43,14 +43,14 @@ _QUIET_TRIES_MAX = 100
 _QUIET_WAIT_REAL_S = 0.01
 
 
-class House:
-    """Stations and edges of one run, from `start` to `stop`."""
+class TradingSystem:
+    """Actors and edges of one run, from `start` to `stop`."""
 
     def __init__(
         self,
         cores: Mapping[str, Core],
         recovered: Recovered,
-        ends: Ends,
+        endpoints: Endpoints,
         *,
         store: LogStore,
         tape: Tape,
@@ -61,31 +61,33 @@ class House:
         self.store = store
         self.journal = Journal(store, tape, self._journal_failed)
         self.bus = Bus(
-            ends.clock,
+            endpoints.clock,
             self.journal,
             WIRING,
             next_seq=recovered.next_seq,
             at=recovered.at,
-            on_full=self._inbox_full,
+            on_full=self._mailbox_full,
         )
-        self.stations = [
-            Station(name, core, self.bus, self.say_failed) for name, core in cores.items()
+        self.actors = [
+            Actor(name, core, self.bus, self.publish_failed) for name, core in cores.items()
         ]
-        self.timers = Timers(self.bus, ends.clock)
+        self.timers = Timers(self.bus, endpoints.clock)
         self.timers.heap = recovered.timers
         self.broker = AlpacaBroker(
             network,
-            ends.clock,
+            endpoints.clock,
             self.bus,
             self.journal,
-            settings=ends.broker,
+            settings=endpoints.broker,
             rng=rng,
-            former=recovered.former,
+            former_instances=recovered.former_instances,
         )
-        self.feed = AlpacaFeed(self.broker.wire, ends.clock, self.bus, settings=ends.feed, rng=rng)
+        self.feed = AlpacaFeed(
+            self.broker.wire, endpoints.clock, self.bus, settings=endpoints.feed, rng=rng
+        )
         latch = None if halt_file is None else HaltLatch(halt_file)
-        self.pulse = Pulse(self.bus, ends.clock, latch=latch)
-        self._real_ns = ends.clock.monotonic
+        self.heartbeat = HeartbeatMonitor(self.bus, endpoints.clock, latch=latch)
+        self._real_ns = endpoints.clock.monotonic
         strategy = cores.get("strategy")
         if isinstance(strategy, StrategyCore):
             strategy.surround(self._timed)
@@ -95,11 +97,11 @@ class House:
     def start(self) -> None:
         """Start every task; nothing is said yet."""
         self._writer = asyncio.create_task(self.journal.run(), name="journal")
-        for station in self.stations:
-            self._spawn(station.name, station.run())
+        for actor in self.actors:
+            self._spawn(actor.name, actor.run())
         self._spawn("timers", self.timers.run())
         self._spawn("broker", self.broker.run())
-        self._spawn("pulse", self.pulse.run())
+        self._spawn("pulse", self.heartbeat.run())
         self._spawn("checkpoint", self._keep_checkpoints())
 
     def open_market(self) -> None:
@@ -107,7 +109,7 @@ class House:
         self._spawn("feed", self.feed.run())
 
     async def settle(self) -> None:
-        """Let every station handle what it was told, within a bounded number of turns."""
+        """Let every actor handle what it was told, within a bounded number of turns."""
         for _ in range(10_000):
             if self.bus.is_quiet():
                 return
@@ -118,16 +120,16 @@ class House:
             self.store,
             self.journal,
             self.bus,
-            self.stations,
+            self.actors,
             self.timers.heap,
             more={"broker": self.broker.save},
         )
 
     async def _keep_checkpoints(self) -> None:
-        """Keep one now and then, in a moment in which no station has anything left to handle."""
+        """Keep one now and then, in a moment in which no actor has anything left to handle."""
         while True:
             await asyncio.sleep(CHECKPOINT_REAL_S)
-            with contextlib.suppress(JournalFailed):  # said already, and the house is coming down
+            with contextlib.suppress(JournalFailed):  # said already, and the system is coming down
                 await self._checkpoint_soon()
 
     async def _checkpoint_soon(self) -> None:
@@ -141,9 +143,9 @@ class House:
         by_name = {task.get_name(): task for task in self._tasks}
         first = ("feed", "pulse", "broker", "checkpoint")
         await _ended([by_name[name] for name in first if name in by_name])
-        self.broker.fold_rest()
+        self.broker.apply_rest()
         await self.settle()
-        self.broker.fold_rest()
+        self.broker.apply_rest()
         with contextlib.suppress(
             JournalFailed
         ):  # said already; the log is as long as the disk allowed
@@ -155,24 +157,24 @@ class House:
 
     def spawn_beside(self, name: str, work: Awaitable[None]) -> asyncio.Task[None]:
         """Start what only watches, and is ended by whoever started it; it does not die unnoticed, either."""
-        return asyncio.create_task(run_edge(name, work, self.bus, self.say_failed), name=name)
+        return asyncio.create_task(run_edge(name, work, self.bus, self.publish_failed), name=name)
 
-    def say_failed(self, failed: StationFailed) -> None:
-        """State a failure in the name of the pulse, once the present publish is over."""
-        asyncio.get_running_loop().call_soon(self.pulse.failed, failed)
+    def publish_failed(self, failed: ActorFailed) -> None:
+        """State a failure in the name of the heartbeat monitor, once the present publish is over."""
+        asyncio.get_running_loop().call_soon(self.heartbeat.failed, failed)
 
-    def _timed(self, name: str, mind: Strategy) -> Strategy:
-        """Put a strategy under the stopwatch of the pulse."""
-        return Timed(mind, name, STRATEGY_NS_MAX, self._real_ns, self._say_overran)
+    def _timed(self, name: str, strategy: Strategy) -> Strategy:
+        """Put a strategy under the stopwatch of the heartbeat monitor."""
+        return Timed(strategy, name, STRATEGY_NS_MAX, self._real_ns, self._publish_overran)
 
-    def _say_overran(self, name: str, took_ns: int) -> None:
-        asyncio.get_running_loop().call_soon(self.pulse.overran, name, took_ns)
+    def _publish_overran(self, name: str, took_ns: int) -> None:
+        asyncio.get_running_loop().call_soon(self.heartbeat.overran, name, took_ns)
 
     def _journal_failed(self, failure: JournalFailed) -> None:
-        self.say_failed(StationFailed("journal", str(failure), ""))
+        self.publish_failed(ActorFailed("journal", str(failure), ""))
 
-    def _inbox_full(self, full: InboxFull) -> None:
-        self.say_failed(StationFailed(full.station, str(full), ""))
+    def _mailbox_full(self, full: MailboxFull) -> None:
+        self.publish_failed(ActorFailed(full.actor, str(full), ""))
 
     def _spawn(self, name: str, work: Awaitable[None]) -> None:
         self._tasks.append(self.spawn_beside(name, work))

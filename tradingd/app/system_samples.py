@@ -1,4 +1,4 @@
-"""Counters and gauges of the running house, read from plain integers when somebody scrapes.
+"""Counters and gauges of the running system, read from plain integers when somebody scrapes.
 
 Hot code adds to an integer and knows nothing of metrics; the price is paid here, once per scrape.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from tradingd.app.system import House
+from tradingd.app.system import TradingSystem
 from tradingd.instruments.units import SECOND_NS
 from tradingd.observability.meters import counter_of, gauge_of, histogram_of
 from tradingd.observability.metrics import TRADE_UPDATES
@@ -25,18 +25,18 @@ _GROUP = ("group",)
 
 
 class SystemSamples(Collector):
-    """Samples one house from its building to its end."""
+    """Samples one system from its building to its end."""
 
     def __init__(
         self,
-        house: House,
+        system: TradingSystem,
         clock: Clock,
         tape: Tape,
         files: Mapping[str, Path],
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`files`: label -> a file (its WAL counts with it) or a folder of files."""
-        self._house = house
+        self._system = system
         self._clock = clock
         self._tape = tape
         self._files = files
@@ -51,31 +51,31 @@ class SystemSamples(Collector):
         yield from self._disk()
 
     def _actors(self) -> Iterator[Metric]:
-        bus, pulse, stations = self._house.bus, self._house.pulse, self._house.stations
-        waiting = {(name,): float(inbox.qsize()) for name, inbox in bus.inboxes.items()}
+        bus, heartbeat, actors = self._system.bus, self._system.heartbeat, self._system.actors
+        waiting = {(name,): float(mailbox.qsize()) for name, mailbox in bus.mailboxes.items()}
         yield gauge_of(
             "actor_heartbeat_timestamp_seconds",
-            {(name,): self._unix(at) for name, at in pulse.answered_at.items()},
+            {(name,): self._unix(at) for name, at in heartbeat.answered_at.items()},
         )
         yield gauge_of("actor_mailbox_messages", waiting)
         yield gauge_of(
-            "actor_mailbox_capacity_messages", dict.fromkeys(waiting, float(bus.inbox_max))
+            "actor_mailbox_capacity_messages", dict.fromkeys(waiting, float(bus.mailbox_max))
         )
-        yield counter_of("actor_messages_total", {(one.name,): one.turns for one in stations})
-        yield histogram_of("actor_handle_seconds", {(one.name,): one.held for one in stations})
+        yield counter_of("actor_messages_total", {(one.name,): one.turns for one in actors})
+        yield histogram_of("actor_handle_seconds", {(one.name,): one.held for one in actors})
         yield counter_of(
             "actor_messages_dropped_total", {(name,): n for name, n in bus.dropped.items()}
         )
-        yield histogram_of("event_loop_lag_seconds", {(): pulse.lags})
+        yield histogram_of("event_loop_lag_seconds", {(): heartbeat.lags})
         yield counter_of("events_total", {(): bus.seq})
 
     def _streams(self) -> Iterator[Metric]:
-        streams, intake = self._house.feed.streams, self._house.feed.intake
-        heard = {one.market.value: one.heard_at for one in streams}
-        heard[TRADE_UPDATES] = self._house.broker.heard_at
+        streams, handler = self._system.feed.streams, self._system.feed.handler
+        received = {one.market.value: one.received_at for one in streams}
+        received[TRADE_UPDATES] = self._system.broker.received_at
         yield gauge_of(
             "stream_last_message_timestamp_seconds",
-            {(name,): self._unix(at) for name, at in heard.items() if at},
+            {(name,): self._unix(at) for name, at in received.items() if at},
         )
         yield counter_of(
             "stream_frames_total", {(one.market.value,): one.frames for one in streams}
@@ -90,26 +90,26 @@ class SystemSamples(Collector):
         )
         yield from self._gaps()
         points = {
-            "quote": intake.quotes,
-            "trade": intake.trades,
-            "bar": intake.bars,
-            "status": intake.statuses,
-            "ignored": intake.ignored,
-            "unread": intake.unread,
-            "unknown": intake.unknown,
+            "quote": handler.quotes,
+            "trade": handler.trades,
+            "bar": handler.bars,
+            "status": handler.statuses,
+            "ignored": handler.ignored,
+            "unread": handler.unread,
+            "unknown": handler.unknown,
         }
         yield counter_of("stream_messages_total", {(kind,): n for kind, n in points.items()})
-        refused = {(reason,): n for reason, n in intake.door.counts.items()}
+        refused = {(reason,): n for reason, n in handler.quote_filter.counts.items()}
         yield counter_of("stream_refused_total", refused)
 
     def _gaps(self) -> Iterator[Metric]:
-        feed, broker = self._house.feed, self._house.broker
+        feed, broker = self._system.feed, self._system.broker
         orders = {(TRADE_UPDATES, result): n for result, n in broker.gaps.items()}
         yield counter_of("stream_gaps_total", {**feed.gaps, **orders})
         yield counter_of("stream_gap_bars_total", {(): feed.gap_bars})
 
     def _broker(self) -> Iterator[Metric]:
-        broker = self._house.broker
+        broker = self._system.broker
         requests = {
             (BROKER, operation, code): n for (operation, code), n in broker.requests.items()
         }
@@ -121,14 +121,14 @@ class SystemSamples(Collector):
         yield histogram_of("broker_request_seconds", seconds)
         yield gauge_of("broker_rate_limit_remaining", {} if left is None else {(BROKER,): left})
         yield counter_of("broker_facts_ignored_total", {(BROKER,): broker.facts_ignored})
-        yield counter_of("broker_foreign_events_total", {(BROKER,): broker.foreign_events})
-        words = {(BROKER, where): n for where, n in broker.words_unknown.items()}
-        yield counter_of("broker_words_unknown_total", words)
+        yield counter_of("broker_external_events_total", {(BROKER,): broker.external_events})
+        values = {(BROKER, where): n for where, n in broker.unrecognized_values.items()}
+        yield counter_of("broker_unrecognized_values_total", values)
         yield gauge_of("broker_orders_watched", {(BROKER,): broker.watched})
         yield from _budgets(broker.budgets)
 
     def _log(self) -> Iterator[Metric]:
-        journal = self._house.journal
+        journal = self._system.journal
         has_tape_failed = getattr(self._tape, "failed", None) is not None
         errors = {_GROUP: float(journal.failed is not None), ("tape",): float(has_tape_failed)}
         yield histogram_of("db_write_seconds", {_GROUP: journal.writes})

@@ -1,6 +1,6 @@
 """5. Who does it: the Broker protocol, the Alpaca edge, and the reconciler.
 
-A broker is an edge station named "broker": it hears what was approved, and states what happened. To add one,
+A broker is an edge actor named "broker": it hears what was approved, and states what happened. To add one,
 write a class with this protocol, register it below, and run the contract suite on it.
 """
 
@@ -21,10 +21,10 @@ class Broker(Protocol):
         """Return whose account the keys open; raises `KeysRefused`. Sends no order."""
 
     def apply(self, envelope: Envelope) -> None:
-        """Fold one envelope of the order log at recovery, before `run`."""
+        """Apply one envelope of the order log at recovery, before `run`."""
 
     async def run(self) -> None:
-        """Hear the inbox until canceled."""
+        """Hear the mailbox until canceled."""
 
     @property
     def rate_limit_remaining(self) -> int | None:

@@ -14,7 +14,7 @@ from tradingd.messages import (
     BrokerLost,
     Message,
     Severity,
-    WordUnknown,
+    UnrecognizedValue,
 )
 from tradingd.runtime.ports import Clock
 
@@ -33,22 +33,22 @@ class AccountAccess:
     """Tells the entry interlock at once, and the others by `BrokerConnected` and `BrokerLost`."""
 
     def __init__(
-        self, interlock: EntryInterlock, clock: Clock, say: Callable[[Message], object]
+        self, interlock: EntryInterlock, clock: Clock, emit: Callable[[Message], object]
     ) -> None:
         self._interlock = interlock
         self._clock = clock
-        self._say = say
-        self._is_lost_said = False
-        self._is_fatal_said = False
+        self._publish = emit
+        self._is_lost_published = False
+        self._is_fatal_published = False
 
     def lost(self, reason: str, *, is_fatal: bool = False) -> None:
         """Say `BrokerLost` once per loss, and once more if it turns out fatal."""
         self._interlock.is_stream_up = False
-        if self._is_lost_said and (self._is_fatal_said or not is_fatal):
+        if self._is_lost_published and (self._is_fatal_published or not is_fatal):
             return
-        self._is_lost_said, self._is_fatal_said = True, is_fatal
+        self._is_lost_published, self._is_fatal_published = True, is_fatal
         log.error("stream.lost", reason=reason, is_fatal=is_fatal)
-        self._say(BrokerLost(reason, is_fatal))
+        self._publish(BrokerLost(reason, is_fatal))
 
     def keys_refused(self, reason: str) -> None:
         """Note that the broker refuses our keys: nothing is offered for a while, and a person is needed."""
@@ -61,18 +61,18 @@ class AccountAccess:
         self._interlock.keys_refused_at = None
         if self._interlock.is_blocked:
             return
-        self._is_lost_said = self._is_fatal_said = False
-        self._say(BrokerConnected())
+        self._is_lost_published = self._is_fatal_published = False
+        self._publish(BrokerConnected())
 
     def judge(self, account: WireAccount) -> None:
         """Say when the broker blocks the account, and when it lets go of it: waiting does not help."""
         if account.status not in ACCOUNT_STATUSES:  # each snapshot asks again
-            self._say(WordUnknown("account.status", (account.status or "")[:40]))
+            self._publish(UnrecognizedValue("account.status", (account.status or "")[:40]))
         why = why_blocked(account)
         was_blocked, self._interlock.is_blocked = self._interlock.is_blocked, bool(why)
         if why and not was_blocked:
             text = f"the broker blocks the account: {why}"
-            self._say(AlertRaised("broker", Severity.CRITICAL, "account_blocked", text))
+            self._publish(AlertRaised("broker", Severity.CRITICAL, "account_blocked", text))
             is_up = self._interlock.is_stream_up
             self.lost(f"account blocked: {why}", is_fatal=True)
             self._interlock.is_stream_up = is_up  # it can still tell of fills

@@ -17,7 +17,7 @@ import msgspec
 
 from tradingd.instruments.units import ZERO
 from tradingd.messages import OrderApproved, OrderType
-from tradingd.runtime.codec import UNREADABLE, is_instant, word
+from tradingd.runtime.codec import UNREADABLE, clean_text, is_instant
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class _Wire(msgspec.Struct, gc=False):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if type(value) is str:
-                setattr(self, name, word(value))
+                setattr(self, name, clean_text(value))
 
 
 class WireOrder(_Wire):
@@ -162,14 +162,14 @@ def why_blocked(account: WireAccount) -> str:
         "account_blocked": account.account_blocked,
         "trade_suspended_by_user": account.trade_suspended_by_user,
     }
-    words = [name for name, is_set in switches.items() if is_set]
+    values = [name for name, is_set in switches.items() if is_set]
     if account.status in _CLOSED:
-        words.append(f"status {account.status}")
-    return ", ".join(words)
+        values.append(f"status {account.status}")
+    return ", ".join(values)
 
 
 @dataclass(frozen=True, slots=True)
-class OrderView:
+class BrokerOrderView:
     """An order as the broker has it, in our types."""
 
     order_id: str
@@ -242,17 +242,17 @@ def number(value: object) -> Decimal | None:
     return result if is_countable else None
 
 
-def read_order(body: bytes | msgspec.Raw) -> OrderView:
+def read_order(body: bytes | msgspec.Raw) -> BrokerOrderView:
     """Read one order; raises `Unreadable` when it does not even say which order it is."""
     return view_of(decode(body, WireOrder))
 
 
-def view_of(wire: WireOrder) -> OrderView:
+def view_of(wire: WireOrder) -> BrokerOrderView:
     """Turn a decoded order into our types; raises Unreadable where one has no id."""
     if not wire.id or not wire.client_order_id:
         raise Unreadable("an order without id")
     cumulative, average = number(wire.filled_qty), number(wire.filled_avg_price)
-    return OrderView(
+    return BrokerOrderView(
         order_id=wire.client_order_id,
         broker_order_id=wire.id,
         symbol=wire.symbol or "",
@@ -339,7 +339,7 @@ def order_body(approved: OrderApproved) -> bytes:
 _QUOTES = ("USDT", "USDC", "USD", "BTC")
 
 
-def house_symbol(symbol: str, asset_class: str | None) -> str:
+def local_symbol(symbol: str, asset_class: str | None) -> str:
     """Return our spelling: positions call `BTC/USD` `BTCUSD`."""
     if "/" in symbol or not (asset_class or "").startswith("crypto"):
         return symbol

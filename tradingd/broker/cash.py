@@ -7,8 +7,8 @@ after a start remembers and only later news is said (or what is proven to be new
 from __future__ import annotations
 
 from tradingd.broker.alpaca_wire import WireActivity, number, time_ns, time_text
-from tradingd.broker.desk import Desk
-from tradingd.broker.known import LOOK_BACK_NS
+from tradingd.broker.context import EdgeContext
+from tradingd.broker.order_store import LOOK_BACK_NS
 from tradingd.instruments.units import ZERO
 from tradingd.messages import CashMoved
 
@@ -19,8 +19,8 @@ KINDS = "CSD,CSW,CSR,JNLC,DIV,DIVCGL,DIVCGS,DIVNRA,DIVROC,INT,INTNRA,FEE,PTC,ACA
 class CashWatch:
     """Which activities have been seen in this process, beside those the log knows."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: EdgeContext) -> None:
+        self._context = context
         self._seen: set[str] = set()
         self._is_first = True
         self._cash: object = None
@@ -31,20 +31,20 @@ class CashWatch:
 
     async def has_news(self, cash: object) -> bool:
         """Read the activities beside an account's cash, say what is new, and tell whether anything was."""
-        since = self._desk.known.snapshot_at
-        after = time_text((since or self._desk.clock.now()) - LOOK_BACK_NS)
-        rows = await self._desk.rest.activities(KINDS, after)
+        since = self._context.known.snapshot_at
+        after = time_text((since or self._context.clock.now()) - LOOK_BACK_NS)
+        rows = await self._context.rest.activities(KINDS, after)
         fresh = [row for row in rows if row.id and not self._is_known(row.id)]
         news = [row for row in fresh if self._is_news(row, since)]
         self._seen.update(row.id for row in fresh if row.id)
         self._is_first, self._cash = False, cash
         moves = [move for row in news if (move := _move(row)) is not None]
         for move in moves:
-            self._desk.say(move)
+            self._context.publish(move)
         return bool(moves)
 
     def _is_known(self, activity_id: str) -> bool:
-        return activity_id in self._seen or activity_id in self._desk.known.activity_ids
+        return activity_id in self._seen or activity_id in self._context.known.activity_ids
 
     def _is_news(self, row: WireActivity, since: int) -> bool:
         if not self._is_first:

@@ -25,10 +25,10 @@ def skew_s(date: str, asked_at: float, came_at: float) -> float | None:
     Both times are unix seconds by our clock: when the reply was asked for, and when it came.
     """
     try:
-        told = parsedate_to_datetime(date)
+        settings = parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
-    stamp = told.replace(tzinfo=told.tzinfo or UTC).timestamp()
+    stamp = settings.replace(tzinfo=settings.tzinfo or UTC).timestamp()
     if asked_at > stamp + 1:
         return asked_at - stamp - 1
     return min(0.0, came_at - stamp)
@@ -43,7 +43,7 @@ class ClockSkew:
         self._next = 0
         self._replies = 0
 
-    def hear(self, date: str, asked_at: int, came_at: int) -> ClockSkewed | None:
+    def handle(self, date: str, asked_at: int, came_at: int) -> ClockSkewed | None:
         """Take one reply, times in ns; return what is new."""
         skew = skew_s(date, asked_at / SECOND_NS, came_at / SECOND_NS)
         if skew is None:

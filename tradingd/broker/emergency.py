@@ -14,14 +14,14 @@ from urllib.parse import quote
 import structlog
 
 from tradingd.broker.alpaca_wire import (
-    OrderView,
+    BrokerOrderView,
     Unreadable,
     WirePosition,
     decode,
-    house_symbol,
+    local_symbol,
     number,
 )
-from tradingd.broker.desk import Desk
+from tradingd.broker.context import EdgeContext
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.symbols import without_slash
 from tradingd.instruments.units import ZERO
@@ -36,30 +36,30 @@ Check = Callable[[], Awaitable[bool]]
 class Emergency:
     """Runs at most once at a time; asking again while it runs changes nothing."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: EdgeContext) -> None:
+        self._context = context
         self._tried: set[str] = set()
         """Symbols whose close was requested; repeated only when no closing order is left."""
 
     def start(self, reason: str) -> None:
         """Begin, unless it has begun."""
-        if self._desk.interlock.is_emergency:
+        if self._context.interlock.is_emergency:
             return
-        self._desk.interlock.is_emergency = True
-        self._desk.alert(Severity.CRITICAL, "emergency_close", f"closing everything: {reason}")
-        self._desk.spawn(self._run(), "emergency close")
+        self._context.interlock.is_emergency = True
+        self._context.alert(Severity.CRITICAL, "emergency_close", f"closing everything: {reason}")
+        self._context.spawn(self._run(), "emergency close")
 
     async def _run(self) -> None:
         try:
             await self._close_all()
         finally:
-            self._desk.interlock.is_emergency = False
+            self._context.interlock.is_emergency = False
         log.error("halt.emergency_done", is_flat=True)
-        self._desk.alert(Severity.CRITICAL, "emergency_flat", "the broker says flat")
+        self._context.alert(Severity.CRITICAL, "emergency_flat", "the broker says flat")
 
     async def _close_all(self) -> None:
         """Go round until the broker says flat; after so many rounds call a person, and go on slowly."""
-        settings, attempt = self._desk.settings, 0
+        settings, attempt = self._context.settings, 0
         if (
             not self._tried
         ):  # else our own closes may still be among the orders; rounds tell them apart
@@ -69,7 +69,7 @@ class Emergency:
             if attempt == settings.emergency_rounds_max:
                 log.error("halt.emergency_done", is_flat=False)
                 text = f"NOT FLAT after {attempt} rounds; the lane goes on slowly"
-                self._desk.alert(Severity.CRITICAL, "emergency_not_flat", text)
+                self._context.alert(Severity.CRITICAL, "emergency_not_flat", text)
             if attempt >= settings.emergency_rounds_max:
                 await asyncio.sleep(settings.refused_interval_s)
 
@@ -78,25 +78,25 @@ class Emergency:
             return await self._round()
         except (CallFailed, NetworkError) as failure:
             log.warning("halt.emergency_failed", reason=str(failure), attempt=attempt)
-            await asyncio.sleep(self._desk.back_off_s(attempt))
+            await asyncio.sleep(self._context.back_off_s(attempt))
             return False
 
     async def _cancel_all(self) -> None:
         """Cancel every order, and wait (bounded) until the broker lists none."""
         for attempt in range(3):
             try:
-                reply = await self._desk.rest.call("cancel_all", "DELETE", "/orders", Lane.EXIT)
+                reply = await self._context.rest.call("cancel_all", "DELETE", "/orders", Lane.EXIT)
                 if reply.status < 300:
                     break
             except NetworkError as error:
                 log.warning("halt.cancel_all_failed", reason=str(error), attempt=attempt)
-            await asyncio.sleep(self._desk.back_off_s(attempt))
+            await asyncio.sleep(self._context.back_off_s(attempt))
         await self._wait(self._has_no_orders)
 
     async def _round(self) -> bool:
         """Close what has no closing order; return True when the broker has no position and no order left."""
         # Orders first: where none is open, the positions read after it cannot grow any more.
-        orders = await self._desk.rest.open_orders(Lane.EXIT)
+        orders = await self._context.rest.open_orders(Lane.EXIT)
         positions = await self._positions()
         if not positions and not orders:
             return True
@@ -117,7 +117,7 @@ class Emergency:
         return await self._is_flat()
 
     async def _close_at_once(self) -> None:
-        reply = await self._desk.rest.call("close_all", "DELETE", "/positions", Lane.EXIT)
+        reply = await self._context.rest.call("close_all", "DELETE", "/positions", Lane.EXIT)
         try:
             rows = decode(reply.body, list[dict[str, object]]) if reply.status < 300 else []
         except Unreadable:
@@ -127,29 +127,29 @@ class Emergency:
 
     async def _close(self, symbol: str) -> None:
         path = f"/positions/{quote(without_slash(symbol))}"
-        reply = await self._desk.rest.call("close", "DELETE", path, Lane.EXIT)
+        reply = await self._context.rest.call("close", "DELETE", path, Lane.EXIT)
         log.error("halt.close", symbol=symbol, http_status=reply.status)
 
-    async def _cancel(self, view: OrderView) -> None:
+    async def _cancel(self, view: BrokerOrderView) -> None:
         path = f"/orders/{quote(view.broker_order_id)}"
-        await self._desk.rest.call("cancel", "DELETE", path, Lane.EXIT)
+        await self._context.rest.call("cancel", "DELETE", path, Lane.EXIT)
 
     async def _positions(self) -> dict[str, Decimal]:
-        rows = await self._desk.rest.positions(Lane.EXIT)
+        rows = await self._context.rest.positions(Lane.EXIT)
         held = {_symbol(row): _signed(row) for row in rows}
         return {symbol: quantity for symbol, quantity in held.items() if quantity}
 
     async def _has_no_orders(self) -> bool:
-        return not await self._desk.rest.open_orders(Lane.EXIT)
+        return not await self._context.rest.open_orders(Lane.EXIT)
 
     async def _is_flat(self) -> bool:
         return await self._has_no_orders() and not await self._positions()
 
     async def _wait(self, is_done: Check) -> None:
         """Look until done, for a bounded real time."""
-        settings = self._desk.settings
-        started = self._desk.clock.monotonic()
-        while self._desk.seconds_since(started) < settings.emergency_wait_s:
+        settings = self._context.settings
+        started = self._context.clock.monotonic()
+        while self._context.seconds_since(started) < settings.emergency_wait_s:
             try:
                 if await is_done():
                     return
@@ -159,7 +159,7 @@ class Emergency:
 
 
 def _symbol(row: WirePosition) -> str:
-    return house_symbol(row.symbol or "", row.asset_class)
+    return local_symbol(row.symbol or "", row.asset_class)
 
 
 def _signed(row: WirePosition) -> Decimal:
@@ -169,9 +169,9 @@ def _signed(row: WirePosition) -> Decimal:
     return -abs(quantity) if row.side == "short" else quantity
 
 
-def _closes(view: OrderView, held: Decimal) -> bool:
+def _closes(view: BrokerOrderView, held: Decimal) -> bool:
     return view.side.startswith("sell") if held > 0 else held < 0 and view.side == "buy"
 
 
-def _is_closing(symbol: str, held: Decimal, orders: list[OrderView]) -> bool:
+def _is_closing(symbol: str, held: Decimal, orders: list[BrokerOrderView]) -> bool:
     return any(view.symbol == symbol and _closes(view, held) for view in orders)

@@ -6,18 +6,18 @@ cannot slip out after the supervisor has said stop, nor after a person has asked
 
 from __future__ import annotations
 
-from tradingd.broker.known import Record
+from tradingd.broker.order_store import Record
 from tradingd.broker.settings import AlpacaSettings
 from tradingd.instruments.symbols import market_of
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import (
+    ActorFailed,
     Ask,
     LevelChanged,
     Message,
     OperatorAsked,
     Role,
     SessionChanged,
-    StationFailed,
 )
 from tradingd.runtime.ports import Clock
 from tradingd.state.permissions import Action, Permissions
@@ -29,7 +29,7 @@ _ANSWERS: dict[Ask, frozenset[str]] = {
     Ask.STOP: frozenset({"stop", "stopped"}),
     Ask.STOP_KEEP: frozenset({"stop", "stopped"}),
 }
-"""What a person may ask of the whole house -> the cause that shows that the supervisor has heard it."""
+"""What a person may ask of the whole system -> the cause that shows that the supervisor has heard it."""
 
 
 class EntryInterlock:
@@ -41,7 +41,7 @@ class EntryInterlock:
     )  # fmt: skip
 
     KINDS: tuple[type[Message], ...] = (
-        LevelChanged, SessionChanged, OperatorAsked, StationFailed,
+        LevelChanged, SessionChanged, OperatorAsked, ActorFailed,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class EntryInterlock:
                 self._awaited = frozenset()
             case OperatorAsked():
                 self._ask(message)
-            case StationFailed(station="supervisor"):
+            case ActorFailed(actor="supervisor"):
                 self.is_leaderless = True
             case _:
                 pass
@@ -81,7 +81,7 @@ class EntryInterlock:
 
     @property
     def why_no_entry(self) -> str:
-        """Return what of the house stands against an entry, or nothing."""
+        """Return what of the system stands against an entry, or nothing."""
         if self.has_clash:
             return "id_clash"
         if self.is_leaderless:

@@ -15,10 +15,10 @@ from tradingd.broker.alpaca_wire import (
     ORDER_TYPES,
     SIDES,
     TERMINAL_STATUSES,
+    BrokerOrderView,
     Execution,
-    OrderView,
 )
-from tradingd.broker.known import Record
+from tradingd.broker.order_store import Record
 from tradingd.instruments.money import crypto_fee, signed
 from tradingd.instruments.symbols import base_asset, market_of
 from tradingd.instruments.units import ZERO
@@ -35,13 +35,13 @@ from tradingd.messages import (
     OrderReplaced,
     Severity,
     Side,
-    WordUnknown,
+    UnrecognizedValue,
 )
 
 _PRICE_STEP = Decimal("0.000000001")
 
 
-def status_of(view: OrderView, event: str = "") -> str:
+def status_of(view: BrokerOrderView, event: str = "") -> str:
     """Return a status we know: the order's own, else the one its event implies, else nothing."""
     if view.status in TERMINAL_STATUSES or view.status in OPEN_STATUSES:
         return view.status
@@ -50,7 +50,7 @@ def status_of(view: OrderView, event: str = "") -> str:
 
 def facts_of(
     record: Record,
-    view: OrderView,
+    view: BrokerOrderView,
     now: int,
     *,
     execution: Execution | None = None,
@@ -62,11 +62,11 @@ def facts_of(
     is_over = record.is_terminal and not record.is_presumed
     facts: list[Message] = []
     if not status:
-        facts.append(WordUnknown("order.status", view.status[:40], view.order_id))
+        facts.append(UnrecognizedValue("order.status", view.status[:40], view.order_id))
     if not record.is_accepted and not is_over and status != "rejected":
         facts.append(OrderAccepted(view.order_id, view.broker_order_id))
     if not view.is_whole:
-        facts.append(WordUnknown("order.filled_qty", "", view.order_id))
+        facts.append(UnrecognizedValue("order.filled_qty", "", view.order_id))
         return facts
     if view.cumulative > record.cumulative:
         facts += _fill(record, view, now, execution)
@@ -76,7 +76,9 @@ def facts_of(
     return facts
 
 
-def _fill(record: Record, view: OrderView, now: int, execution: Execution | None) -> list[Message]:
+def _fill(
+    record: Record, view: BrokerOrderView, now: int, execution: Execution | None
+) -> list[Message]:
     order = record.order
     quantity = view.cumulative - record.cumulative
     is_exact = execution is not None and execution.quantity == quantity
@@ -107,7 +109,9 @@ def _fill(record: Record, view: OrderView, now: int, execution: Execution | None
     return facts
 
 
-def missed_price(record: Record, view: OrderView, execution: Execution | None = None) -> Decimal:
+def missed_price(
+    record: Record, view: BrokerOrderView, execution: Execution | None = None
+) -> Decimal:
     """Return the price of what was missed, from the average of all and what was said of the rest."""
     quantity = view.cumulative - record.cumulative
     missed = (view.average * view.cumulative - record.spent) / quantity
@@ -117,7 +121,7 @@ def missed_price(record: Record, view: OrderView, execution: Execution | None = 
     return view.average or known or _PRICE_STEP
 
 
-def _end(view: OrderView, status: str, reason: str) -> list[Message]:
+def _end(view: BrokerOrderView, status: str, reason: str) -> list[Message]:
     match status:
         case "canceled":
             return [OrderCanceled(view.order_id, view.cumulative, reason)]
@@ -161,7 +165,7 @@ def fee_of(
     )
 
 
-def disagreement(record: Record, view: OrderView, clock_skew_ns: int) -> str:
+def disagreement(record: Record, view: BrokerOrderView, clock_skew_ns: int) -> str:
     """Return why an order with our id cannot be ours, or nothing; what cannot be read is no reason."""
     order = record.order
     if not record.is_sent and not record.is_presumed:

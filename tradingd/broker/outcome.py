@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tradingd.broker.alpaca_wire import OrderView, Unreadable, WireError, decode, read_order
+from tradingd.broker.alpaca_wire import BrokerOrderView, Unreadable, WireError, decode, read_order
 from tradingd.instruments.units import SECOND_NS
 from tradingd.runtime.ports import Clock, NetworkError, Reply
 
@@ -20,7 +20,7 @@ CODE_MAX = 20
 """Characters of its code."""
 
 
-class Verdict(StrEnum):
+class SubmitVerdict(StrEnum):
     """What became of an order on the wire."""
 
     ACCEPTED = "accepted"
@@ -37,13 +37,13 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SubmitOutcome:
     """A verdict with what it rests on."""
 
-    verdict: Verdict
+    verdict: SubmitVerdict
     code: str = ""
     reason: str = ""
-    order: OrderView | None = None
+    order: BrokerOrderView | None = None
 
 
 _AMBIGUOUS = frozenset({408, 425, 429, 499})
@@ -65,36 +65,38 @@ def _clean(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:TEXT_MAX]
 
 
-def classify(reply: Reply, order_id: str) -> Outcome:
+def classify(reply: Reply, order_id: str) -> SubmitOutcome:
     """Judge a reply to the order `order_id`."""
     if 200 <= reply.status < 300:
         return _judge_success(reply, order_id)
     code, message = error_text(reply)
     verdict = _judge_refusal(reply.status, code, message)
-    return Outcome(verdict, code, message or f"HTTP {reply.status}")
+    return SubmitOutcome(verdict, code, message or f"HTTP {reply.status}")
 
 
-def _judge_success(reply: Reply, order_id: str) -> Outcome:
+def _judge_success(reply: Reply, order_id: str) -> SubmitOutcome:
     try:
         order = read_order(reply.body)
     except Unreadable as fault:
-        return Outcome(Verdict.UNKNOWN, str(reply.status), str(fault)[:TEXT_MAX])
+        return SubmitOutcome(SubmitVerdict.UNKNOWN, str(reply.status), str(fault)[:TEXT_MAX])
     if order.order_id != order_id:
-        return Outcome(Verdict.UNKNOWN, str(reply.status), "the reply names another order")
-    return Outcome(Verdict.ACCEPTED, order=order)
+        return SubmitOutcome(
+            SubmitVerdict.UNKNOWN, str(reply.status), "the reply names another order"
+        )
+    return SubmitOutcome(SubmitVerdict.ACCEPTED, order=order)
 
 
-def _judge_refusal(status: int, code: str, message: str) -> Verdict:
+def _judge_refusal(status: int, code: str, message: str) -> SubmitVerdict:
     text = message.lower()
     if is_keys_refusal(status, message):
-        return Verdict.KEYS
+        return SubmitVerdict.KEYS
     if status == 429 and (code == "42910000" or "rate limit" in text or "too many" in text):
-        return Verdict.LIMITED
+        return SubmitVerdict.LIMITED
     if status in _AMBIGUOUS or not 400 <= status < 500:
-        return Verdict.UNKNOWN
+        return SubmitVerdict.UNKNOWN
     if status == 422 and "client_order_id" in text and "unique" in text:
-        return Verdict.DUPLICATE
-    return Verdict.REJECTED
+        return SubmitVerdict.DUPLICATE
+    return SubmitVerdict.REJECTED
 
 
 def is_keys_refusal(status: int, message: str) -> bool:
@@ -102,10 +104,10 @@ def is_keys_refusal(status: int, message: str) -> bool:
     return status == 401 or (status == 403 and message.lower().startswith("forbidden"))
 
 
-def of_failure(error: NetworkError) -> Outcome:
+def of_failure(error: NetworkError) -> SubmitOutcome:
     """Judge a request that brought no reply."""
-    verdict = Verdict.UNKNOWN if error.was_sent else Verdict.UNSENT
-    return Outcome(verdict, verdict.value, _clean(str(error)))
+    verdict = SubmitVerdict.UNKNOWN if error.was_sent else SubmitVerdict.UNSENT
+    return SubmitOutcome(verdict, verdict.value, _clean(str(error)))
 
 
 def retry_after_s(reply: Reply, clock: Clock, s_max: float) -> float:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from tradingd import __version__
 from tradingd.broker.alpaca_wire import (
-    OrderView,
+    BrokerOrderView,
     Unreadable,
     WireAccount,
     WireActions,
@@ -26,7 +26,7 @@ from tradingd.broker.outcome import error_text
 from tradingd.broker.settings import AccountIdentity, AlpacaSettings, KeysRefused
 from tradingd.runtime.account_wire import AccountWire
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply
-from tradingd.runtime.tally import Tally
+from tradingd.runtime.tally import PlainHistogram
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class AlpacaRest:
     def __init__(self, network: Network, clock: Clock, settings: AlpacaSettings) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         """(operation, HTTP status or "failed") -> count."""
-        self.seconds: dict[str, Tally] = {}
+        self.seconds: dict[str, PlainHistogram] = {}
         """Operation -> real time of its requests, answered or not."""
         self.rate_limit_remaining: int | None = None
         """What the broker last said is left of the minute's quota."""
@@ -114,7 +114,7 @@ class AlpacaRest:
             raise
         finally:
             spent = self._clock.monotonic() - began
-            self.seconds.setdefault(operation, Tally(REQUEST_BOUNDS_S)).add(spent)
+            self.seconds.setdefault(operation, PlainHistogram(REQUEST_BOUNDS_S)).add(spent)
         self.requests[operation, str(reply.status)] += 1
         remaining = reply.headers.get("x-ratelimit-remaining", "")
         if remaining.isdecimal():
@@ -153,9 +153,9 @@ class AlpacaRest:
             raise CallFailed(f"positions: {faults[0]}")
         return rows
 
-    async def open_orders(self, lane: Lane = Lane.LOOKUP) -> list[OrderView]:
+    async def open_orders(self, lane: Lane = Lane.LOOKUP) -> list[BrokerOrderView]:
         """Return every open order of the account, all pages; raises CallFailed rather than a part of them."""
-        found: dict[str, OrderView] = {}
+        found: dict[str, BrokerOrderView] = {}
         size = self._settings.page_size
         query = {"status": "open", "limit": str(size), "direction": "asc"}
         for _ in range(self._settings.pages_max):
@@ -173,7 +173,9 @@ class AlpacaRest:
             query["after_order_id"] = page[-1].broker_order_id
         raise CallFailed(f"orders: more than {self._settings.pages_max} pages")
 
-    async def order_by_client_id(self, order_id: str, lane: Lane = Lane.LOOKUP) -> OrderView | None:
+    async def order_by_client_id(
+        self, order_id: str, lane: Lane = Lane.LOOKUP
+    ) -> BrokerOrderView | None:
         """Return the order with our id, None when the broker says it has none; raises CallFailed."""
         query = urlencode({"client_order_id": order_id})
         try:
@@ -236,7 +238,7 @@ class AlpacaRest:
                 raise KeysRefused(str(failure)) from failure
             raise
         identity = identity_of(account)
-        self.wire.ring.hide(identity.account_id, identity.account_number)
+        self.wire.trace.hide(identity.account_id, identity.account_number)
         return identity
 
 
@@ -270,14 +272,14 @@ def _rows(body: bytes, kind: type[T]) -> tuple[list[T], list[str]]:
         raise CallFailed(str(fault)) from fault
 
 
-def _view(row: WireOrder) -> OrderView:
+def _view(row: WireOrder) -> BrokerOrderView:
     try:
         return view_of(row)
     except Unreadable as fault:
         raise CallFailed(str(fault)) from fault
 
 
-def _order(body: bytes) -> OrderView:
+def _order(body: bytes) -> BrokerOrderView:
     try:
         return read_order(body)
     except Unreadable as fault:

@@ -12,21 +12,27 @@ from collections.abc import Container
 
 import structlog
 
-from tradingd.broker.alpaca_wire import OrderView, WireAccount, WirePosition, house_symbol, number
+from tradingd.broker.alpaca_wire import (
+    BrokerOrderView,
+    WireAccount,
+    WirePosition,
+    local_symbol,
+    number,
+)
 from tradingd.broker.cash import CashWatch
-from tradingd.broker.desk import Desk
-from tradingd.broker.former import FormerOrders
+from tradingd.broker.context import EdgeContext
 from tradingd.broker.gap import Gap
 from tradingd.broker.order_path import OrderPath
 from tradingd.broker.rest import CallFailed
 from tradingd.broker.splits import SplitWatch
+from tradingd.broker.stale_orders import StaleOrderCanceler
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BrokerOrder,
     BrokerPosition,
     BrokerSnapshot,
     Side,
-    WordUnknown,
+    UnrecognizedValue,
 )
 
 log = structlog.get_logger(actor="broker")
@@ -50,13 +56,19 @@ QUOTA_WAITS_MAX = 15
 class Snapshots:
     """One reading at a time; who asks meanwhile shares the next one."""
 
-    def __init__(self, desk: Desk, gap: Gap, orders: OrderPath, former: FormerOrders) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        context: EdgeContext,
+        gap: Gap,
+        orders: OrderPath,
+        former_instances: StaleOrderCanceler,
+    ) -> None:
+        self._context = context
         self._gap = gap
         self._orders = orders
-        self._former = former
-        self._cash = CashWatch(desk)
-        self._splits = SplitWatch(desk)
+        self._former_instances = former_instances
+        self._cash = CashWatch(context)
+        self._splits = SplitWatch(context)
         self._asked: dict[str, None] = {}
         self._wake = asyncio.Event()
 
@@ -71,7 +83,7 @@ class Snapshots:
             await self._wake.wait()
             self._wake.clear()
             whys, self._asked = list(self._asked), {}
-            await self._desk.guarded(self._answer(whys), "snapshot")
+            await self._context.guarded(self._answer(whys), "snapshot")
 
     async def _answer(self, whys: list[str]) -> None:
         await self._wait_for_quota(1 if FLATTEN in whys else QUOTA_WAITS_MAX)
@@ -86,13 +98,13 @@ class Snapshots:
             self._ask_again(whys)
             return
         for why in whys:
-            self._desk.say(replace_why(snapshot, why))
+            self._context.publish(replace_why(snapshot, why))
 
     def _ask_again(self, whys: list[str]) -> None:
-        """Repeat what nobody else repeats: until the first reading of a connection the house only waits."""
+        """Repeat what nobody else repeats: until the first reading of a connection the system only waits."""
         for why in whys:
             if why in UNREPEATED:
-                self._desk.spawn(self._ask_later(why), f"snapshot {why}")
+                self._context.spawn(self._ask_later(why), f"snapshot {why}")
 
     async def _ask_later(self, why: str) -> None:
         await asyncio.sleep(AGAIN_S)
@@ -100,45 +112,45 @@ class Snapshots:
 
     async def _wait_for_quota(self, waits_max: int) -> None:
         for _ in range(waits_max):
-            if self._desk.rest.may_poll():
+            if self._context.rest.may_poll():
                 return
-            await asyncio.sleep(self._desk.clock.real_seconds(QUOTA_WAIT_NS))
+            await asyncio.sleep(self._context.clock.real_seconds(QUOTA_WAIT_NS))
 
     async def take(self, why: str) -> BrokerSnapshot | None:
         """Read until nothing moved meanwhile; None when that never happens within the bound."""
-        settings = self._desk.settings
+        settings = self._context.settings
         for attempt in range(settings.snapshot_tries_max):
             if attempt:
                 await asyncio.sleep(settings.snapshot_settle_s)
             if attempt and attempt == settings.snapshot_tries_max // 2:
                 await self._gap.catch_up()  # what the stream has not told by now it will not tell
-            events = self._desk.order_events
-            rest = self._desk.rest
+            events = self._context.order_events
+            rest = self._context.rest
             account, positions = await asyncio.gather(rest.account(), rest.positions())
             self._judge(account)
             await self._splits.pull()
             orders = await rest.open_orders()
-            self._former.look(orders)
+            self._former_instances.look(orders)
             absent = await self._absent(orders)
             is_due = why != FLATTEN or self._cash.is_due(account.cash)
             if is_due and await self._has_news(account, positions):
                 continue
-            if events == self._desk.order_events and self._agrees(orders, absent):
+            if events == self._context.order_events and self._agrees(orders, absent):
                 return self._build(why, account, positions, orders)
         return None
 
     def _judge(self, account: WireAccount) -> None:
-        was_blocked = self._desk.interlock.is_blocked
-        self._desk.access.judge(account)
-        if self._desk.interlock.is_blocked and not was_blocked:
-            self._desk.spawn(self._watch_block(), "watch the block")
+        was_blocked = self._context.interlock.is_blocked
+        self._context.access.judge(account)
+        if self._context.interlock.is_blocked and not was_blocked:
+            self._context.spawn(self._watch_block(), "watch the block")
 
     async def _watch_block(self) -> None:
-        """Look whether the block is lifted: a halted house asks for no snapshots."""
-        while self._desk.interlock.is_blocked:
-            await asyncio.sleep(self._desk.settings.refused_interval_s)
+        """Look whether the block is lifted: a halted system asks for no snapshots."""
+        while self._context.interlock.is_blocked:
+            await asyncio.sleep(self._context.settings.refused_interval_s)
             try:
-                self._desk.access.judge(await self._desk.rest.account())
+                self._context.access.judge(await self._context.rest.account())
             except CallFailed as failure:
                 log.warning("reconcile.reading_failed", reason=str(failure))
 
@@ -148,24 +160,24 @@ class Snapshots:
             return True
         return await self._cash.has_news(account.cash)
 
-    async def _absent(self, orders: list[OrderView]) -> set[str]:
+    async def _absent(self, orders: list[BrokerOrderView]) -> set[str]:
         """Return the live orders that the broker proves not to have; one not listed may have been filled."""
         listed, absent = {view.order_id for view in orders}, set()
-        for record in list(self._desk.known.live()):
+        for record in list(self._context.known.live()):
             order_id = record.order.order_id
             is_unknown = not record.is_accepted and not self._orders.is_in_flight(order_id)
             if is_unknown and order_id not in listed:
-                if await self._desk.rest.order_by_client_id(order_id) is None:
+                if await self._context.rest.order_by_client_id(order_id) is None:
                     absent.add(order_id)
                 elif not record.is_terminal:
                     break  # there it is: this reading is worth nothing
         return absent
 
-    def _agrees(self, orders: list[OrderView], absent: Container[str]) -> bool:
+    def _agrees(self, orders: list[BrokerOrderView], absent: Container[str]) -> bool:
         """Tell whether all that these orders show has been said, and none can be hidden from them."""
         if self._orders.unproven:  # one of them may have left, and the account shows its fill
             return False
-        known = self._desk.known
+        known = self._context.known
         listed = {view.order_id: view for view in orders}
         for record in known.live():
             order_id = record.order.order_id
@@ -183,7 +195,7 @@ class Snapshots:
         why: str,
         account: WireAccount,
         positions: list[WirePosition],
-        orders: list[OrderView],
+        orders: list[BrokerOrderView],
     ) -> BrokerSnapshot:
         cash, equity = number(account.cash), number(account.equity)
         if cash is None or equity is None:
@@ -199,14 +211,14 @@ class Snapshots:
             orders=tuple(
                 order for view in orders if (order := self._broker_order(view)) is not None
             ),
-            taken_at=self._desk.clock.now(),
+            taken_at=self._context.clock.now(),
         )  # fmt: skip
 
-    def _broker_order(self, view: OrderView) -> BrokerOrder | None:
+    def _broker_order(self, view: BrokerOrderView) -> BrokerOrder | None:
         try:
             side = Side(view.side)
         except ValueError:
-            self._desk.say(WordUnknown("order.side", view.side[:40], view.order_id))
+            self._context.publish(UnrecognizedValue("order.side", view.side[:40], view.order_id))
             side = Side.SELL if "sell" in view.side else Side.BUY
         return BrokerOrder(
             order_id=view.order_id,
@@ -226,7 +238,7 @@ def _position(row: WirePosition) -> BrokerPosition:
     # The sign of a short quantity is not certain on the wire; its side is.
     quantity = -abs(quantity) if row.side == "short" else quantity
     return BrokerPosition(
-        symbol=house_symbol(row.symbol, row.asset_class),
+        symbol=local_symbol(row.symbol, row.asset_class),
         quantity=quantity,
         average_price=number(row.avg_entry_price) or ZERO,
     )

@@ -15,7 +15,7 @@ from decimal import Decimal
 import structlog
 
 from tradingd.broker.alpaca_wire import WireSplit, number
-from tradingd.broker.desk import Desk
+from tradingd.broker.context import EdgeContext
 from tradingd.broker.rest import CallFailed
 from tradingd.instruments.calendar import session_day, trading_day
 from tradingd.instruments.money import after_split
@@ -43,27 +43,27 @@ class Announced:
 class SplitWatch:
     """The announced splits of what we hold, read after midnight New York, and once more before the open."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: EdgeContext) -> None:
+        self._context = context
         self._announced: list[Announced] = []
         self._read_in = ""
         self._read_for: frozenset[str] = frozenset()
 
     async def pull(self) -> None:
         """Read the announcements of today, unless they were read; a failure is tried again next time."""
-        now = self._desk.clock.now()
+        now = self._context.clock.now()
         today, period = trading_day(now), _period(now)
         held = frozenset(
             symbol
-            for symbol, quantity in self._desk.known.coins.items()
+            for symbol, quantity in self._context.known.coins.items()
             if quantity and market_of(symbol) is Market.US_EQUITY
         )
         is_read = period == self._read_in and held <= self._read_for
-        if not self._desk.settings.data_url or not held or is_read:
+        if not self._context.settings.data_url or not held or is_read:
             return
         first = (date.fromisoformat(today) - timedelta(days=DAYS_BACK)).isoformat()
         try:
-            rows = await self._desk.rest.splits(sorted(held), first, today)
+            rows = await self._context.rest.splits(sorted(held), first, today)
         except CallFailed as failure:
             log.warning("reconcile.actions_unread", reason=str(failure))
             return
@@ -72,7 +72,7 @@ class SplitWatch:
 
     def has_news(self, positions: Mapping[str, Decimal]) -> bool:
         """Say the splits that these positions show; tell whether there were any."""
-        known, said = self._desk.known, False
+        known, emitted = self._context.known, False
         for split in self._announced:
             held, shown = known.coins.get(split.symbol), positions.get(split.symbol)
             if not held or not shown or split.action_id in known.activity_ids:
@@ -81,9 +81,9 @@ class SplitWatch:
                 kind = "forward_split" if split.ratio > 1 else "reverse_split"
                 action = CorporateAction(split.action_id, split.symbol, kind, split.ratio)
                 log.info("reconcile.split", symbol=split.symbol, ratio=str(split.ratio))
-                self._desk.say(action)
-                said = True
-        return said
+                self._context.publish(action)
+                emitted = True
+        return emitted
 
 
 def _period(now: int) -> str:

@@ -14,7 +14,7 @@ from tradingd.cli.shared import config_option, json_option, print_json, print_ta
 from tradingd.cli.talk import ask
 
 PLACES_SHOWN = 6
-_WORDS = frozenset({
+_VALUES = frozenset({
     "order_id", "status", "role", "side", "strategy", "symbol", "at", "verdict", "rule", "reason",
     "name", "unit", "state", "severity", "kind", "text",
 })  # fmt: skip
@@ -139,7 +139,7 @@ def risk(file: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def signals(file: Path, as_json: bool) -> None:
-    """Show what strategies and operators wished for, and what the gate said; newest first."""
+    """Show what strategies and operators asked for, and what the gate said; newest first."""
     answer = ask(file, "/api/signals")
     if as_json:
         print_json(answer)
@@ -189,14 +189,14 @@ def _show(items: list[dict[str, Any]], head: Sequence[str], keys: Sequence[str],
         click.echo(none)
         return
     rows = [tuple(_cell(key, one[key]) for key in keys) for one in items]
-    print_table(head, rows, numbers=sum(key not in _WORDS for key in keys))
+    print_table(head, rows, numbers=sum(key not in _VALUES for key in keys))
 
 
 def _cell(key: str, value: object) -> str:
     if value is None:
         return ""
     text = str(value)
-    if key in _WORDS or "." not in text:
+    if key in _VALUES or "." not in text:
         return text
     rounded = f"{Decimal(text):.{PLACES_SHOWN}f}".rstrip("0").rstrip(".")
     return text if len(text) <= len(rounded) else rounded

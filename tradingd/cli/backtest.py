@@ -1,4 +1,4 @@
-"""`tradingd backtest`: the stations that trade live, drained over recorded data."""
+"""`tradingd backtest`: the actors that trade live, drained over recorded data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def backtest(
     end: datetime | None,
     as_json: bool,
 ) -> None:
-    """Play recorded market data through the very stations that trade live.
+    """Play recorded market data through the very actors that trade live.
 
     Symbols, strategies, limits and cash come from the configuration; time is virtual, and the same data
     gives the same messages, which the printed digest proves. With --out the order log, the trades and
@@ -45,7 +45,7 @@ def backtest(
 
     settings = load_or_exit(file)
     try:
-        told = BacktestSettings(
+        given = BacktestSettings(
             cores=core_settings(settings),
             exchange=ExchangeSettings(cash_usd=settings.mock.cash),
             config_hash=config_hash(settings),
@@ -55,7 +55,7 @@ def backtest(
     except ConfigError as error:
         fail(str(error), Exit.CONFIG)
     try:
-        report = run_backtest(told, tapes, out, start_ns=_ns(start), end_ns=_ns(end))
+        report = run_backtest(given, tapes, out, start_ns=_ns(start), end_ns=_ns(end))
     except (ValueError, OSError, ImportError) as error:
         fail(str(error), Exit.FAILURE)
     if as_json:

@@ -1,6 +1,6 @@
 """`pause`, `resume`, `flatten`, `halt`, `cancel`, `submit`, `stop`: command the running daemon.
 
-Exit 0 when the house has confirmed it, 4 when it refuses, 5 when it took the command and has not
+Exit 0 when the system has confirmed it, 4 when it refuses, 5 when it took the command and has not
 confirmed it in time, 6 when it refuses because it is halted.
 """
 
@@ -16,7 +16,7 @@ import click
 
 from tradingd.app.exit_codes import Exit
 from tradingd.cli.shared import config_option, fail, json_option, load_or_exit, print_json
-from tradingd.cli.talk import SOCKET_FILE, NotRunning, Reply, ask, call, command
+from tradingd.cli.talk import SOCKET_FILE, ApiReply, NotRunning, ask, call, command
 
 if TYPE_CHECKING:
     from tradingd.messages import RunStopped
@@ -38,7 +38,7 @@ _reason_option = click.option("--reason", default=FROM_SHELL, show_default=True,
 def pause(strategy: str | None, reason: str, file: Path, as_json: bool) -> None:
     """Take no entries until a resume, or have one STRATEGY say no more; positions stay protected."""
     path = f"/api/strategies/{quote(strategy, safe='')}/stop" if strategy else "/api/control/pause"
-    tell(command(file, path, {"reason": reason}), as_json=as_json)
+    print_result(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -47,11 +47,11 @@ def pause(strategy: str | None, reason: str, file: Path, as_json: bool) -> None:
 @config_option
 @json_option
 def resume(strategy: str | None, reason: str, file: Path, as_json: bool) -> None:
-    """Go on after a pause or a halt, or let one STRATEGY speak again. The house may refuse, and says why."""
+    """Go on after a pause or a halt, or let one STRATEGY speak again. The system may refuse, and says why."""
     path = (
         f"/api/strategies/{quote(strategy, safe='')}/start" if strategy else "/api/control/resume"
     )
-    tell(command(file, path, {"reason": reason}), as_json=as_json)
+    print_result(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -62,7 +62,7 @@ def resume(strategy: str | None, reason: str, file: Path, as_json: bool) -> None
 def flatten(symbol: str | None, reason: str, file: Path, as_json: bool) -> None:
     """Sell everything and halt, or sell all of one SYMBOL and go on."""
     body = {"reason": reason, **({"symbol": symbol} if symbol else {})}
-    tell(command(file, "/api/control/flatten", body), as_json=as_json)
+    print_result(command(file, "/api/control/flatten", body), as_json=as_json)
 
 
 @click.command()
@@ -71,7 +71,7 @@ def flatten(symbol: str | None, reason: str, file: Path, as_json: bool) -> None:
 @json_option
 def halt(reason: str, file: Path, as_json: bool) -> None:
     """Emergency stop: opening orders are canceled, none leaves any more, protection stays. Latched."""
-    tell(command(file, "/api/risk/emergency-stop", {"reason": reason}), as_json=as_json)
+    print_result(command(file, "/api/risk/emergency-stop", {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -85,7 +85,7 @@ def cancel(order_id: str | None, is_all: bool, reason: str, file: Path, as_json:
     if is_all == (order_id is not None):
         raise click.UsageError("name an order, or say --all")
     path = f"/api/orders/{quote(order_id or 'all', safe='')}/cancel"
-    tell(command(file, path, {"reason": reason}), as_json=as_json)
+    print_result(command(file, path, {"reason": reason}), as_json=as_json)
 
 
 @click.command()
@@ -118,24 +118,23 @@ def submit(
         "strategy": strategy,
     }
     reply = command(file, "/api/orders", body)
-    said = reply.body
+    emitted = reply.body
     if as_json:
-        print_json(said)
-    verdict = said.get("verdict")
+        print_json(emitted)
+    verdict = emitted.get("verdict")
     if verdict == "approved":
         if not as_json:
-            price = said["limit_price"]
-            click.echo(f"approved: {side} {said['quantity']} {symbol} within {price}, {said['intent_id']}")  # fmt: skip
+            price = emitted["limit_price"]
+            click.echo(f"approved: {side} {emitted['quantity']} {symbol} within {price}, {emitted['intent_id']}")  # fmt: skip
         return
     if verdict == "pending":
         fail(
-            f"no verdict in time; look for {said['intent_id']} in `tradingd signals`", Exit.TIMEOUT
+            f"no verdict in time; look for {emitted['intent_id']} in `tradingd signals`",
+            Exit.TIMEOUT,
         )
     if verdict == "refused":
-        is_halted = said["rule"] == "level" and "halted" in said["value"]
-        text = (
-            f"refused by {said['rule']} ({said['value']}, limit {said['limit']}): {said['reason']}"
-        )
+        is_halted = emitted["rule"] == "level" and "halted" in emitted["value"]
+        text = f"refused by {emitted['rule']} ({emitted['value']}, limit {emitted['limit']}): {emitted['reason']}"
         fail(text, Exit.HALTED if is_halted else Exit.REFUSED)
     _fail_by_code(reply)
 
@@ -152,9 +151,9 @@ def stop(keep: bool, reason: str, file: Path, as_json: bool) -> None:
     reply = command(file, "/api/control/stop", {"reason": reason, "keep": keep})
     if reply.status != 202:
         _fail_by_code(reply)
-    patience_s = settings.run.stop_ceiling_s + AFTER_CEILING_REAL_S
-    if not _is_gone(settings.state_dir / SOCKET_FILE, patience_s):
-        fail(f"still running after {patience_s:.0f} s; it goes on stopping", Exit.TIMEOUT)
+    timeout_s = settings.run.stop_ceiling_s + AFTER_CEILING_REAL_S
+    if not _is_gone(settings.state_dir / SOCKET_FILE, timeout_s):
+        fail(f"still running after {timeout_s:.0f} s; it goes on stopping", Exit.TIMEOUT)
     end = asyncio.run(_end_of(settings.state_dir / LOG_FILE, run_id))
     is_flat = end is not None and end.is_flat
     if as_json:
@@ -165,8 +164,8 @@ def stop(keep: bool, reason: str, file: Path, as_json: bool) -> None:
         click.echo(f"stopped, {'flat' if is_flat else 'positions kept'}")
 
 
-def _is_gone(address: Path, patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
+def _is_gone(address: Path, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
             call(address, "GET", "/api/health")
@@ -186,34 +185,39 @@ async def _end_of(log: Path, run_id: str) -> RunStopped | None:
     store = SqliteStore(log, is_read_only=True)
     try:
         await store.open()
-        ends = [each.message for each in await store.read_types((RunStopped,))]
+        endpoints = [each.message for each in await store.read_types((RunStopped,))]
     except StoreError as error:
         fail(f"stopped; its order log cannot be read: {error}", Exit.FAILURE)
     finally:
         await store.close()
-    ours = [end for end in ends if isinstance(end, RunStopped) and end.run_id == run_id]
-    return ours[-1] if ours else None
+    local = [end for end in endpoints if isinstance(end, RunStopped) and end.run_id == run_id]
+    return local[-1] if local else None
 
 
-def tell(reply: Reply, *, as_json: bool) -> None:
-    """Print where a command left the house; ends the process unless it was done."""
-    said = reply.body
+def print_result(reply: ApiReply, *, as_json: bool) -> None:
+    """Print where a command left the system; ends the process unless it was done."""
+    emitted = reply.body
     if as_json:
-        print_json(said)
+        print_json(emitted)
     if reply.status != 202:
         _fail_by_code(reply)
-    causes = f" ({', '.join(said['causes'])})" if said["causes"] else ""
-    if not said["is_done"]:
+    causes = f" ({', '.join(emitted['causes'])})" if emitted["causes"] else ""
+    if not emitted["is_done"]:
         fail(
-            f"the command was taken, not yet confirmed; level {said['level']}{causes}", Exit.TIMEOUT
+            f"the command was taken, not yet confirmed; level {emitted['level']}{causes}",
+            Exit.TIMEOUT,
         )
     if not as_json:
-        click.echo(f"done; level {said['level']}{causes}")
+        click.echo(f"done; level {emitted['level']}{causes}")
 
 
-def _fail_by_code(reply: Reply) -> NoReturn:
-    said = reply.body
-    text = f"{said.get('code')}: {said['reason']}" if "reason" in said else str(said.get("code"))
+def _fail_by_code(reply: ApiReply) -> NoReturn:
+    emitted = reply.body
+    text = (
+        f"{emitted.get('code')}: {emitted['reason']}"
+        if "reason" in emitted
+        else str(emitted.get("code"))
+    )
     code = Exit.REFUSED if reply.status == 409 else Exit.FAILURE
     if reply.status == 400:
         text, code = "the daemon did not understand one of the arguments", Exit.USAGE

@@ -53,7 +53,7 @@ def examine_now(
     connect: Callable[[], Network] | None = None,
 ) -> Report:
     """Examine, keep the answer, and return it; ends the process where that cannot even begin."""
-    from tradingd.app.endpoints import EndsUnreachable
+    from tradingd.app.endpoints import EndpointsUnreachable
     from tradingd.app.preflight import keep
     from tradingd.app.state_directory import FolderUnusable, StateFiles
     from tradingd.config import ConfigError
@@ -66,7 +66,7 @@ def examine_now(
         keep(report, files.doctor)
     except ConfigError as error:
         fail(str(error), Exit.CONFIG)
-    except (EndsUnreachable, FolderUnusable, OSError) as error:
+    except (EndpointsUnreachable, FolderUnusable, OSError) as error:
         fail(str(error), Exit.FAILURE)
     return report
 
@@ -78,7 +78,7 @@ async def _examine(
     *,
     with_alerts: bool,
 ) -> Report:
-    from tradingd.app.endpoints import open_ends
+    from tradingd.app.endpoints import open_endpoints
     from tradingd.app.preflight import Subject, examine
     from tradingd.config.mapping import core_settings, warmup_of
     from tradingd.observability import logs
@@ -87,18 +87,18 @@ async def _examine(
     logs.silence()
     network = (connect or AiohttpNetwork)()
     try:
-        ends = await open_ends(settings, warmup_of(core_settings(settings)), network)
+        endpoints = await open_endpoints(settings, warmup_of(core_settings(settings)), network)
         try:
             subject = Subject(
                 settings=settings,
                 config_file=file,
-                ends=ends,
+                endpoints=endpoints,
                 network=network,
                 with_alerts=with_alerts,
             )
             return await examine(subject)
         finally:
-            await ends.close()
+            await endpoints.close()
     finally:
         await network.close()
 

@@ -19,7 +19,7 @@ from tradingd.cli.shared import config_option, fail, load_or_exit, print_json
 from tradingd.cli.talk import SOCKET_FILE, NotRunning, call
 
 if TYPE_CHECKING:
-    from tradingd.cli.rehearsal import Stage
+    from tradingd.cli.rehearsal import Rehearsal
     from tradingd.config import Settings
 
 LOOK_REAL_S = 0.05
@@ -29,7 +29,7 @@ REASON = "a drill"
 CUT_REAL_S = 3.0
 """How long the broker is out of reach in a drill of that."""
 
-_patience = click.option("--patience", type=click.FloatRange(1, 3600), default=60.0, show_default=True,
+_timeout_real_s = click.option("--timeout", "timeout_real_s", type=click.FloatRange(1, 3600), default=60.0, show_default=True,
                          help="Real seconds until the drill gives up with exit 5.")  # fmt: skip
 
 
@@ -44,31 +44,31 @@ def drill() -> None:
 
 
 @drill.command()
-@_patience
+@_timeout_real_s
 @config_option
-def halt(file: Path, patience: float) -> None:
+def halt(file: Path, timeout: float) -> None:
     """Emergency stop: seconds to the answer, and until no entry order works any more."""
-    _drill(file, "halt", lambda scene: _halt(scene, patience))
+    _drill(file, "halt", lambda scene: _halt(scene, timeout))
 
 
 @drill.command()
-@_patience
+@_timeout_real_s
 @config_option
-def flatten(file: Path, patience: float) -> None:
+def flatten(file: Path, timeout: float) -> None:
     """Sell everything: seconds until the broker says that no position and no order is left."""
-    _drill(file, "flatten", lambda scene: _flatten(scene, patience))
+    _drill(file, "flatten", lambda scene: _flatten(scene, timeout))
 
 
 @drill.command()
-@_patience
+@_timeout_real_s
 @config_option
-def disconnect(file: Path, patience: float) -> None:
+def disconnect(file: Path, timeout: float) -> None:
     """Cut the broker off: seconds until entries are held, and until trading goes on after its return.
 
     Needs a simulator to cut: mock mode with no daemon running, or a daemon in mock or paper mode that
     trades against `tradingd simulator`. Nobody can cut off Alpaca's own paper broker from here.
     """
-    _drill(file, "disconnect", lambda scene: _disconnect(scene, patience))
+    _drill(file, "disconnect", lambda scene: _disconnect(scene, timeout))
 
 
 class Scene:
@@ -103,7 +103,7 @@ class Scene:
         """Return how many positions are held."""
         return len(self.get("/api/positions")["positions"])
 
-    def standing(self) -> dict[str, int]:
+    def exposed(self) -> dict[str, int]:
         """Return what there is to make safe."""
         return {
             "positions": self.positions(),
@@ -112,22 +112,22 @@ class Scene:
         }
 
     def level(self) -> str:
-        """Return the level of the house."""
+        """Return the level of the system."""
         return str(self.get("/api/health")["level"])
 
 
-def _halt(scene: Scene, patience_s: float) -> dict[str, Any]:
-    before = scene.standing()
+def _halt(scene: Scene, timeout_s: float) -> dict[str, Any]:
+    before = scene.exposed()
     began = time.monotonic()
-    told = scene.post("/api/risk/emergency-stop")
+    settings = scene.post("/api/risk/emergency-stop")
     answered_s = time.monotonic() - began
-    safe_s = _until(lambda: scene.level() == "halted" and not scene.entries(), began, patience_s)
-    return {"before": before, "answered_s": answered_s, "is_done": told["is_done"],
-            "safe_s": safe_s, "after": scene.standing()}  # fmt: skip
+    safe_s = _until(lambda: scene.level() == "halted" and not scene.entries(), began, timeout_s)
+    return {"before": before, "answered_s": answered_s, "is_done": settings["is_done"],
+            "safe_s": safe_s, "after": scene.exposed()}  # fmt: skip
 
 
-def _flatten(scene: Scene, patience_s: float) -> dict[str, Any]:
-    before = scene.standing()
+def _flatten(scene: Scene, timeout_s: float) -> dict[str, Any]:
+    before = scene.exposed()
     began = time.monotonic()
     scene.post("/api/control/flatten")
     answered_s = time.monotonic() - began
@@ -135,42 +135,42 @@ def _flatten(scene: Scene, patience_s: float) -> dict[str, Any]:
     def is_flat() -> bool:
         return scene.level() == "halted" and not scene.positions() and not scene.working()
 
-    safe_s = _until(is_flat, began, patience_s)
-    return {"before": before, "answered_s": answered_s, "safe_s": safe_s, "after": scene.standing()}
+    safe_s = _until(is_flat, began, timeout_s)
+    return {"before": before, "answered_s": answered_s, "safe_s": safe_s, "after": scene.exposed()}
 
 
-def _disconnect(scene: Scene, patience_s: float) -> dict[str, Any]:
+def _disconnect(scene: Scene, timeout_s: float) -> dict[str, Any]:
     from tradingd.cli.rehearsal import arm
 
     if not scene.simulator:
         fail("only a simulator in another process can be cut off; stop the daemon, or let it trade "
              "against `tradingd simulator`", Exit.USAGE)  # fmt: skip
-    if _until(lambda: scene.level() == "normal", time.monotonic(), patience_s) is None:
+    if _until(lambda: scene.level() == "normal", time.monotonic(), timeout_s) is None:
         fail(
             f"the daemon is at level {scene.level()}: nothing is left to be held back", Exit.REFUSED
         )
-    before = scene.standing()
+    before = scene.exposed()
     began = time.monotonic()
     for path in ("/v2", "/v1beta3", "/stream"):
         arm(scene.simulator, fault="refuse", path=path)
     arm(scene.simulator, fault="close", code=1006)
-    safe_s = _until(lambda: scene.level() != "normal", began, patience_s)
+    safe_s = _until(lambda: scene.level() != "normal", began, timeout_s)
     time.sleep(max(0.0, CUT_REAL_S - (time.monotonic() - began)))
     arm(scene.simulator, fault="clear")
     back = time.monotonic()
-    recovered_s = _until(lambda: scene.level() == "normal", back, patience_s)
+    recovered_s = _until(lambda: scene.level() == "normal", back, timeout_s)
     return {"before": before, "cut_s": back - began, "safe_s": safe_s,
-            "recovered_s": recovered_s, "after": scene.standing()}  # fmt: skip
+            "recovered_s": recovered_s, "after": scene.exposed()}  # fmt: skip
 
 
-def _until(is_there: Callable[[], bool], began: float, patience_s: float) -> float | None:
+def _until(is_there: Callable[[], bool], began: float, timeout_s: float) -> float | None:
     """Return the seconds since `began` at which it was so; None when it was not in time."""
     while True:
         is_so = is_there()
         spent = time.monotonic() - began
         if is_so:
             return spent
-        if spent > patience_s:
+        if spent > timeout_s:
             return None
         time.sleep(LOOK_REAL_S)
 
@@ -225,17 +225,17 @@ def _is_running(address: Path) -> bool:
     return True
 
 
-def _wait_for_trades(scene: Scene, stage: Stage) -> None:
+def _wait_for_trades(scene: Scene, stage: Rehearsal) -> None:
     """Let the daemon come to hold something: a drill on an empty account proves little."""
 
     def is_busy() -> bool:
         if not _is_running(stage.address):
             if stage.has_ended():
-                fail(f"the daemon of the drill ended:\n{stage.last_words()}", Exit.FAILURE)
+                fail(f"the daemon of the drill ended:\n{stage.last_output()}", Exit.FAILURE)
             return False
         return scene.level() == "normal" and scene.positions() >= 2
 
-    if _until(is_busy, time.monotonic(), stage.patience_s) is None:
+    if _until(is_busy, time.monotonic(), stage.timeout_s) is None:
         fail("the daemon of the drill came to hold nothing", Exit.TIMEOUT)
 
 

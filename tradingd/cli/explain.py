@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tradingd.app.exit_codes import Exit
-from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
+from tradingd.cli.journal import log_or_exit, settings_or_exit, store_errors, warn_of_other_settings
 from tradingd.cli.shared import (
     config_option,
     fail,
@@ -45,20 +45,20 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
     of the run. Exit 1 when the log knows no such order.
     """
     from tradingd.app.explain import NotInTheLog
-    from tradingd.app.explain import explain as tell
+    from tradingd.app.explain import explain as report
     from tradingd.log.order_log import OrderLog
     from tradingd.log.tape import read_tape
     from tradingd.messages import RunStarted
 
     log_file = log_or_exit(journal, file)
     settings = load_or_exit(file)
-    limits = told_or_exit(settings).risk
+    limits = settings_or_exit(settings).risk
     log = OrderLog(log_file, is_read_only=True)
     with store_errors():
         log.open()
         try:
             warn_of_other_settings(log.read_types([RunStarted]), settings)
-            story = tell(log, read_tape(log_file.parent / "tape"), order_id, limits)
+            story = report(log, read_tape(log_file.parent / "tape"), order_id, limits)
         except NotInTheLog as error:
             fail(str(error), Exit.FAILURE)
         finally:
@@ -72,27 +72,27 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
 def _as_json(story: Story) -> dict[str, Any]:
     return {
         "intent_id": story.intent_id,
-        "asked": _told(story.asked),
-        "verdict": _told(story.verdict),
+        "asked": _describe(story.asked),
+        "verdict": _describe(story.verdict),
         "rules": _rules(story.rules),
         "orders": [
             {
                 "order_id": order.order_id,
-                "proposed": _told(order.proposed),
-                "verdict": _told(order.verdict),
+                "proposed": _describe(order.proposed),
+                "verdict": _describe(order.verdict),
                 "rules": _rules(order.rules),
-                "wire": [_told(each) for each in order.wire],
-                "fills": [_told(each) for each in order.fills],
-                "fees": [_told(each) for each in order.fees],
+                "wire": [_describe(each) for each in order.wire],
+                "fills": [_describe(each) for each in order.fills],
+                "fees": [_describe(each) for each in order.fees],
             }
             for order in story.orders
         ],
-        "closed": _told(story.closed),
+        "closed": _describe(story.closed),
         "notes": story.notes,
     }
 
 
-def _told(envelope: Envelope | None) -> dict[str, Any] | None:
+def _describe(envelope: Envelope | None) -> dict[str, Any] | None:
     import msgspec
 
     if envelope is None:
@@ -107,8 +107,8 @@ def _rules(rules: Sequence[Answer]) -> list[dict[str, Any]]:
 
 def _show(story: Story) -> None:
     first = (story.asked or story.orders[0].proposed).message
-    words = [str(getattr(first, name, "")) for name in ("strategy", "role", "side", "symbol")]
-    click.echo(f"{story.intent_id}: {' '.join(word for word in words if word)}")
+    values = [str(getattr(first, name, "")) for name in ("strategy", "role", "side", "symbol")]
+    click.echo(f"{story.intent_id}: {' '.join(value for value in values if value)}")
     if story.asked is not None:
         _heading("asked", story.asked)
     if story.verdict is not None:
@@ -137,9 +137,9 @@ def _show_order(order: OrderStory) -> None:
         print_table(("time", "by", "what", "numbers"), rows)
 
 
-def _heading(word: str, envelope: Envelope) -> None:
+def _heading(text: str, envelope: Envelope) -> None:
     kind = type(envelope.message).__name__
-    click.echo(f"\n{word} {_time(envelope.at)} by {envelope.source}: {kind}")
+    click.echo(f"\n{text} {_time(envelope.at)} by {envelope.source}: {kind}")
     for name, value in _fields(envelope):
         click.echo(f"  {name:<14} {value}")
 
@@ -159,7 +159,7 @@ def _details(envelope: Envelope) -> str:
 
 
 def _fields(envelope: Envelope) -> Iterator[tuple[str, str]]:
-    for name, value in (_told(envelope) or {}).items():
+    for name, value in (_describe(envelope) or {}).items():
         if name in _HIDDEN or name in {"seq", "at", "by"} or value in (None, ""):
             continue
         yield name, _time(value) if name.endswith("_at") and value else str(value)

@@ -31,8 +31,8 @@ def log_or_exit(journal: Path | None, file: Path) -> Path:
     return log
 
 
-def told_or_exit(settings: Settings) -> CoreSettings:
-    """Return what the stations of a configuration are told, or end with 78."""
+def settings_or_exit(settings: Settings) -> CoreSettings:
+    """Return what the actors of a configuration are told, or end with 78."""
     from tradingd.config import ConfigError
     from tradingd.config.mapping import core_settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tradingd.cli.command import tell
+from tradingd.cli.command import print_result
 from tradingd.cli.shared import config_option, json_option, print_json, print_table
 from tradingd.cli.talk import ask, command
 
@@ -28,7 +28,7 @@ def reconcile(*, is_accepted: bool, reason: str | None, file: Path, as_json: boo
     if is_accepted:
         if not (reason or "").strip():
             raise click.UsageError("to accept needs a --reason")
-        tell(command(file, PATH, {"reason": reason}), as_json=as_json)
+        print_result(command(file, PATH, {"reason": reason}), as_json=as_json)
         return
     found = ask(file, "/api/reconcile")
     if as_json:
@@ -44,8 +44,8 @@ def _show(found: dict[str, Any]) -> None:
     if not found["differences"]:
         click.echo("the books were not compared yet")
         return
-    heads = ("kind", "symbol", "ours", "theirs", "said at")
-    rows = [(row["kind"], row["symbol"], row["ours"], row["theirs"], row["said_at"])
+    heads = ("kind", "symbol", "local", "broker", "published at")
+    rows = [(row["kind"], row["symbol"], row["local"], row["reported"], row["published_at"])
             for row in found["differences"]]  # fmt: skip
     print_table(heads, rows)
     click.echo("no entries until they agree, or `tradingd reconcile --accept --reason R`")

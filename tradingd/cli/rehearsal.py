@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from tradingd.config import Settings
 
 MINUTES = "600"
-PATIENCE_REAL_S = 60.0
+TIMEOUT_REAL_S = 60.0
 END_REAL_S_MAX = 60.0
-WORDS_BYTES_MAX = 2000
+OUTPUT_BYTES_MAX = 2000
 
 
-class Stage:
+class Rehearsal:
     """What a drill may look at of its own daemon."""
 
-    patience_s = PATIENCE_REAL_S
+    timeout_s = TIMEOUT_REAL_S
 
     def __init__(self, daemon: subprocess.Popen[bytes], folder: Path, simulator: str) -> None:
         self._daemon = daemon
-        self._words = folder / "stderr"
+        self._values = folder / "stderr"
         self.address = folder / "s" / SOCKET_FILE
         self.simulator = simulator
 
@@ -42,19 +42,19 @@ class Stage:
         """Tell whether the daemon is gone."""
         return self._daemon.poll() is not None
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return what it wrote last."""
-        return self._words.read_bytes()[-WORDS_BYTES_MAX:].decode(errors="replace")
+        return self._values.read_bytes()[-OUTPUT_BYTES_MAX:].decode(errors="replace")
 
 
 @contextmanager
-def rehearsal(file: Path, settings: Settings) -> Iterator[Stage]:
+def rehearsal(file: Path, settings: Settings) -> Iterator[Rehearsal]:
     """Run both; they are gone when the block ends."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drill-")))
         address = _simulator(stack, settings)
-        words = stack.enter_context((folder / "stderr").open("wb"))
-        told = {
+        values = stack.enter_context((folder / "stderr").open("wb"))
+        given = {
             "TRADINGD_RUN__STATE_DIR": str(folder / "s"),
             "TRADINGD_MOCK__SIMULATOR": address,
             "TRADINGD_API__PORT": "0",
@@ -62,13 +62,13 @@ def rehearsal(file: Path, settings: Settings) -> Iterator[Stage]:
         daemon = stack.enter_context(
             subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "tradingd", "run", "-c", str(file)],
-                env={**os.environ, **told},
+                env={**os.environ, **given},
                 stdout=subprocess.DEVNULL,
-                stderr=words,
+                stderr=values,
             )
         )
         stack.callback(_end, daemon)
-        yield Stage(daemon, folder, address)
+        yield Rehearsal(daemon, folder, address)
 
 
 def _simulator(stack: ExitStack, settings: Settings) -> str:
@@ -83,10 +83,10 @@ def _simulator(stack: ExitStack, settings: Settings) -> str:
     )  # fmt: skip
     stack.callback(process.kill)
     assert process.stdout is not None
-    words = process.stdout.readline().split()
-    if not words:
+    values = process.stdout.readline().split()
+    if not values:
         fail("the simulator of the drill did not start", Exit.FAILURE)
-    return words[-1]
+    return values[-1]
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:
@@ -103,5 +103,5 @@ def arm(simulator: str, **fault: object) -> None:
     request = urllib.request.Request(  # noqa: S310 - the configuration admits http on loopback only
         f"{simulator}/sim/faults", json.dumps(fault).encode(), method="POST"
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_REAL_S):  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=TIMEOUT_REAL_S):  # noqa: S310 - as above
         return

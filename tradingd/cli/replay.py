@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tradingd.app.exit_codes import Exit
-from tradingd.cli.journal import log_or_exit, store_errors, told_or_exit, warn_of_other_settings
+from tradingd.cli.journal import log_or_exit, settings_or_exit, store_errors, warn_of_other_settings
 from tradingd.cli.shared import config_option, json_option, load_or_exit, print_json, print_table
 
 if TYPE_CHECKING:
-    from tradingd.log.replay import Verdict
+    from tradingd.log.replay import ReplayVerdict
     from tradingd.messages import Envelope
 
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 def replay(journal: Path | None, file: Path, as_json: bool) -> None:
-    """Decide an order log again, station by station, and compare with what was said.
+    """Decide an order log again, actor by actor, and compare with what was said.
 
     JOURNAL is an order log (orders.db) or the folder that holds it; without it, the one of the
     configuration. The market tape beside it is read too. Use the configuration the run had: what it
-    was told is part of its decisions. Exit 0 when every station agrees, 1 when one diverges.
+    was told is part of its decisions. Exit 0 when every actor agrees, 1 when one diverges.
     """
     from tradingd.log.replay import replay as replay_log
     from tradingd.wiring import WIRING, build_cores
 
     settings = load_or_exit(file)
     log_file = log_or_exit(journal, file)
-    told = told_or_exit(settings)
+    given = settings_or_exit(settings)
     log, tape = _read(log_file)
     warn_of_other_settings(log, settings)
-    verdicts = replay_log(log, tape, lambda _: build_cores(told), WIRING)
+    verdicts = replay_log(log, tape, lambda _: build_cores(given), WIRING)
     if as_json:
         print_json([_row(verdict) for verdict in verdicts])
     else:
@@ -57,36 +57,36 @@ def _read(log_file: Path) -> tuple[list[Envelope], list[Envelope]]:
             log.close()
 
 
-def _row(verdict: Verdict) -> dict[str, object]:
+def _row(verdict: ReplayVerdict) -> dict[str, object]:
     found = verdict.divergence
     return {
         "run": verdict.run,
-        "station": verdict.station,
+        "actor": verdict.actor,
         "outcome": verdict.outcome.value,
-        "heard": verdict.heard,
+        "received": verdict.received,
         "compared": verdict.compared,
-        "unsaid": verdict.unsaid,
+        "unsaid": verdict.unpublished,
         "note": verdict.note,
         "divergence": None
         if found is None
         else {
             "seq": found.seq,
             "logged": repr(found.logged),
-            "said": repr(found.said),
+            "said": repr(found.published),
             "error": found.error,
         },
     }
 
 
-def _show(verdicts: list[Verdict]) -> None:
-    head = ("run", "station", "outcome", "note", "heard", "compared")
+def _show(verdicts: list[ReplayVerdict]) -> None:
+    head = ("run", "actor", "outcome", "note", "received", "compared")
     rows = [
-        (str(v.run), v.station, v.outcome.value, v.note, str(v.heard), str(v.compared))
+        (str(v.run), v.actor, v.outcome.value, v.note, str(v.received), str(v.compared))
         for v in verdicts
     ]
     print_table(head, rows, numbers=2)
     for verdict in verdicts:
         if verdict.divergence is not None:
             found = verdict.divergence
-            click.echo(f"\n{verdict.station} diverges at seq {found.seq}: {found.error}")
-            click.echo(f"  logged {found.logged!r}\n  said   {found.said!r}")
+            click.echo(f"\n{verdict.actor} diverges at seq {found.seq}: {found.error}")
+            click.echo(f"  logged {found.logged!r}\n  said   {found.published!r}")

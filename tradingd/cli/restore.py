@@ -44,13 +44,13 @@ def restore(src: Path, file: Path, as_json: bool) -> None:
         print_json(
             {
                 "rows": restored.verified.rows,
-                "genesis": restored.genesis,
-                "former": restored.former,
+                "instance_id": restored.instance_id,
+                "former": restored.former_instances,
                 "replaced": None if aside is None else str(aside),
             }
         )
         return
-    click.echo(f"{restored.verified.rows} rows restored; ids now begin with {restored.genesis}")
+    click.echo(f"{restored.verified.rows} rows restored; ids now begin with {restored.instance_id}")
     if aside is not None:
         click.echo(f"the log that was here lies in {aside}")
     click.echo("HALTED: start the daemon, compare with the account, then `tradingd resume`")

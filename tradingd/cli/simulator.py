@@ -79,7 +79,7 @@ def _account_options(command: _Command) -> _Command:
               help="Settings in TOML; options given beside it win.")  # fmt: skip
 @_market_options
 @_account_options
-def simulator(file: Path | None, tapes: tuple[str, ...], **said: object) -> None:
+def simulator(file: Path | None, tapes: tuple[str, ...], **message: object) -> None:
     """Run a local Alpaca that any client of the broker can trade against.
 
     REST and streams on one port of loopback: point a client's URLs there. It runs until stopped; when
@@ -112,7 +112,7 @@ def simulator(file: Path | None, tapes: tuple[str, ...], **said: object) -> None
     try:
         asked = {"port": DEFAULT_PORT, "speed": DEFAULT_SPEED}
         tables = merged(asked, {} if file is None else read_tables(file))
-        settings = settings_of(merged(tables, _tables_of(tapes, said)))
+        settings = settings_of(merged(tables, _tables_of(tapes, message)))
     except BadSettings as error:
         fail(str(error), Exit.CONFIG)
     try:
@@ -131,18 +131,20 @@ _TABLE_OF = {
 }
 
 
-def _tables_of(tapes: tuple[str, ...], said: dict[str, Any]) -> dict[str, object]:
+def _tables_of(tapes: tuple[str, ...], message: dict[str, Any]) -> dict[str, object]:
     """Return what the options say, in the tables of the file."""
     from tradingd.simulator.settings_file import event_of
 
     tables: dict[str, Any] = {"tapes": list(tapes)} if tapes else {}
-    if events := [event_of(text) for text in said.pop("events")]:
+    if events := [event_of(text) for text in message.pop("events")]:
         tables["events"] = events
-    if said["symbols"] is not None:
-        said["symbols"] = [word.strip() for word in said["symbols"].split(",") if word.strip()]
-    if said["multiplier"] is not None:
-        said["multiplier"] = int(said["multiplier"])
-    for key, value in said.items():
+    if message["symbols"] is not None:
+        message["symbols"] = [
+            name.strip() for name in message["symbols"].split(",") if name.strip()
+        ]
+    if message["multiplier"] is not None:
+        message["multiplier"] = int(message["multiplier"])
+    for key, value in message.items():
         if value is None:
             continue
         table = _TABLE_OF.get(key)

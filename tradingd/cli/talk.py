@@ -28,7 +28,7 @@ class NotRunning(Exception):  # noqa: N818 - it names the state of affairs
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """What the daemon said."""
 
     status: int
@@ -51,7 +51,7 @@ def socket_of(file: Path) -> Path:
     return load_or_exit(file).state_dir / SOCKET_FILE
 
 
-def call(address: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+def call(address: Path, method: str, path: str, body: dict[str, Any] | None = None) -> ApiReply:
     """Return the daemon's answer; raises `NotRunning` or `TimeoutError`."""
     connection = _UnixConnection(address)
     headers, data = {}, None
@@ -72,7 +72,7 @@ def call(address: Path, method: str, path: str, body: dict[str, Any] | None = No
         raise NotRunning(str(address)) from error
     finally:
         connection.close()
-    return Reply(reply.status, json.loads(text))
+    return ApiReply(reply.status, json.loads(text))
 
 
 def ask(file: Path, path: str) -> dict[str, Any]:
@@ -83,12 +83,12 @@ def ask(file: Path, path: str) -> dict[str, Any]:
     return reply.body
 
 
-def command(file: Path, path: str, body: dict[str, Any]) -> Reply:
+def command(file: Path, path: str, body: dict[str, Any]) -> ApiReply:
     """Return the answer to POST `path`; ends the process where there is none."""
     return _or_exit(file, "POST", path, body)
 
 
-def _or_exit(file: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+def _or_exit(file: Path, method: str, path: str, body: dict[str, Any] | None = None) -> ApiReply:
     address = socket_of(file)
     try:
         return call(address, method, path, body)

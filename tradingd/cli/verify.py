@@ -13,7 +13,7 @@ from tradingd.cli.journal import log_or_exit, store_errors
 from tradingd.cli.shared import config_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from tradingd.log.verify import Verified
+    from tradingd.log.verify import VerifiedLog
 
 
 @click.command()
@@ -40,7 +40,7 @@ def verify(journal: Path | None, file: Path, as_json: bool) -> None:
         raise SystemExit(Exit.FAILURE)
 
 
-def _show(found: Verified) -> None:
+def _show(found: VerifiedLog) -> None:
     for name in found.unregistered:
         click.echo(f"note: {name} is no day of this log; a sealing was cut off, or is under way")
     if found.faults:

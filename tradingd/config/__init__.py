@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tradingd.config.faults import ConfigError, Fault
+from tradingd.config.faults import ConfigError, ConfigFault
 from tradingd.config.load import load
 from tradingd.config.settings import Settings
 from tradingd.config.show import config_hash, public
 from tradingd.observability.secret import Secret
 
-__all__ = ["ConfigError", "Fault", "Secret", "Settings", "config_hash", "load", "public"]
+__all__ = ["ConfigError", "ConfigFault", "Secret", "Settings", "config_hash", "load", "public"]

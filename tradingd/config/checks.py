@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from tradingd.config.faults import Fault, dotted, shown
+from tradingd.config.faults import ConfigFault, dotted, shown
 from tradingd.config.settings import Settings
 from tradingd.config.sources import Gathered
 
@@ -20,7 +20,7 @@ _STALE_AT_SPEED_S_MIN = 30
 _SLICES_AT_SPEED_S_MIN = 10
 
 
-def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
+def faults_of(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     """Return every fault between the keys of a configuration whose single keys are sound."""
     by_mode = {"mock": _mock, "paper": _paper, "live": _live}
     return [
@@ -32,7 +32,7 @@ def faults_of(settings: Settings, gathered: Gathered) -> list[Fault]:
     ]
 
 
-def _strategies(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _strategies(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     faults = []
     watched = set(settings.quotes.symbols)
     for name, strategy in settings.strategies.items():
@@ -50,7 +50,7 @@ def _strategies(settings: Settings, gathered: Gathered) -> list[Fault]:
     return faults
 
 
-def _state_dir(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _state_dir(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     socket = str(settings.state_dir.absolute() / "api.sock").encode()
     if len(socket) <= _SOCKET_PATH_BYTES_MAX:
         return []
@@ -59,7 +59,7 @@ def _state_dir(settings: Settings, gathered: Gathered) -> list[Fault]:
     return [_at(gathered, ("run", "state_dir"), settings.run.state_dir, wrong, remedy)]
 
 
-def _routes(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _routes(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     """Return what is wrong between channels and routes: an alert must not end nowhere, unnoticed."""
     notify = settings.notify
     exist = set(notify.channels())
@@ -80,14 +80,14 @@ def _routes(settings: Settings, gathered: Gathered) -> list[Fault]:
     return faults
 
 
-def _addresses_in_file(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _addresses_in_file(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     if settings.run.mode != "live":
         return []
     paths = [("notify", "urls", name) for name in settings.notify.urls]
     if settings.notify.ping_url:
         paths.append(("notify", "ping_url"))  # type: ignore[arg-type]  # paths differ in length
     return [
-        Fault(
+        ConfigFault(
             gathered.file,
             dotted(path),
             "",
@@ -99,12 +99,12 @@ def _addresses_in_file(settings: Settings, gathered: Gathered) -> list[Fault]:
     ]
 
 
-def _of_notify(gathered: Gathered, key: str, wrong: str, remedy: str) -> Fault:
+def _of_notify(gathered: Gathered, key: str, wrong: str, remedy: str) -> ConfigFault:
     path = ("notify", key)
-    return Fault(gathered.origin(path), dotted(path), "", wrong, remedy)
+    return ConfigFault(gathered.origin(path), dotted(path), "", wrong, remedy)
 
 
-def _mock(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _mock(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     if settings.mock.speed > 1 and settings.quotes.stale_after_s < _STALE_AT_SPEED_S_MIN:
         wrong = "is under a hiccup of the machine at this speed"
         remedy = (
@@ -126,7 +126,7 @@ def _mock(settings: Settings, gathered: Gathered) -> list[Fault]:
     return []
 
 
-def _paper(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _paper(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     faults = _keys(settings, gathered, LIVE_PREFIX, "live")
     for name, address in _trading_addresses(settings):
         parts = urlsplit(address)
@@ -140,7 +140,7 @@ def _paper(settings: Settings, gathered: Gathered) -> list[Fault]:
     return faults
 
 
-def _live(settings: Settings, gathered: Gathered) -> list[Fault]:
+def _live(settings: Settings, gathered: Gathered) -> list[ConfigFault]:
     faults = _keys(settings, gathered, PAPER_PREFIX, "paper")
     for name, address in _trading_addresses(settings):
         parts = urlsplit(address)
@@ -155,7 +155,7 @@ def _live(settings: Settings, gathered: Gathered) -> list[Fault]:
     if gathered.needs_keys and settings.keys_from not in ("", "credentials"):
         wrong = f"come from {settings.keys_from}; live mode takes them from credentials only"
         remedy = "Unset them there and use LoadCredential in the unit"
-        faults.append(Fault(settings.keys_from, "the keys", "", wrong, remedy))
+        faults.append(ConfigFault(settings.keys_from, "the keys", "", wrong, remedy))
     return faults
 
 
@@ -167,8 +167,10 @@ def _trading_addresses(settings: Settings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _keys(settings: Settings, gathered: Gathered, foreign: str, environment: str) -> list[Fault]:
-    faults: list[Fault] = []
+def _keys(
+    settings: Settings, gathered: Gathered, external: str, environment: str
+) -> list[ConfigFault]:
+    faults: list[ConfigFault] = []
     if not gathered.needs_keys:
         return faults
     mode = settings.run.mode
@@ -184,15 +186,17 @@ def _keys(settings: Settings, gathered: Gathered, foreign: str, environment: str
         source = "systemd credentials" if mode == "live" else "environment or .env"
         wrong = f"is missing, and {mode} mode needs it"
         remedy = f'Set it ({source}), or trade without keys with mode = "mock"'
-        faults.append(Fault(source, name, "", wrong, remedy))
-    if settings.key.reveal().startswith(foreign):
-        wrong = f"looks like a {environment} key (it begins with {foreign}), in {mode} mode"
+        faults.append(ConfigFault(source, name, "", wrong, remedy))
+    if settings.key.reveal().startswith(external):
+        wrong = f"looks like a {environment} key (it begins with {external}), in {mode} mode"
         remedy = f"Use the {mode} account's keys"
-        faults.append(Fault(settings.keys_from, "ALPACA_API_KEY", "", wrong, remedy))
+        faults.append(ConfigFault(settings.keys_from, "ALPACA_API_KEY", "", wrong, remedy))
     return faults
 
 
-def _at(gathered: Gathered, path: tuple[str, ...], value: str, wrong: str, remedy: str) -> Fault:
-    return Fault(
+def _at(
+    gathered: Gathered, path: tuple[str, ...], value: str, wrong: str, remedy: str
+) -> ConfigFault:
+    return ConfigFault(
         gathered.origin(path), dotted(path), shown(path[-1], value) if value else "", wrong, remedy
     )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from tradingd.observability.secret import MASK
 
-_SECRET_WORDS = ("key", "secret", "token", "password", "passphrase", "notify")
+_SECRET_NAMES = ("key", "secret", "token", "password", "passphrase", "notify")
 _VALUE_CHARS_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ConfigFault:
     """One thing to mend."""
 
     where: str
@@ -33,7 +33,7 @@ class Fault:
 class ConfigError(Exception):
     """The configuration cannot be used; the process ends with 78 and nothing was sent anywhere."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[ConfigFault]) -> None:
         self.faults = tuple(faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         lines = [f"the configuration has {count}:", *(f"  {fault}" for fault in faults)]
@@ -51,14 +51,14 @@ def shown(key: str, value: object) -> str:
 
 def is_secret_name(key: str) -> bool:
     """Tell whether a key's name suggests that its value is a secret."""
-    return any(word in key.lower() for word in _SECRET_WORDS)
+    return any(value in key.lower() for value in _SECRET_NAMES)
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
     """Return a path as a person finds it in the file: `[risk] exposure_pct_max`."""
-    words = [str(word) for word in path]
-    if len(words) == 1:
-        return f"[{words[0]}]"
-    if words[0] == "strategies" and len(words) > 2:
-        return f"[strategies.{words[1]}] {'.'.join(words[2:])}"
-    return f"[{words[0]}] {'.'.join(words[1:])}"
+    values = [str(value) for value in path]
+    if len(values) == 1:
+        return f"[{values[0]}]"
+    if values[0] == "strategies" and len(values) > 2:
+        return f"[strategies.{values[1]}] {'.'.join(values[2:])}"
+    return f"[{values[0]}] {'.'.join(values[1:])}"

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tradingd.config.checks import faults_of
-from tradingd.config.faults import ConfigError, Fault, dotted, is_secret_name, shown
+from tradingd.config.faults import ConfigError, ConfigFault, dotted, is_secret_name, shown
 from tradingd.config.renamed import new_name
 from tradingd.config.settings import Settings
 from tradingd.config.sources import Gathered, gather
@@ -63,7 +63,7 @@ def _tables(values: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], type, dic
 
 def _internal(
     gathered: Gathered, path: tuple[str, ...], kind: type, table: dict[str, Any]
-) -> Iterator[Fault]:
+) -> Iterator[ConfigFault]:
     """Take out what no file can set, as unknown there as any misspelled key."""
     for name in sorted(table.keys() & internal_of(kind)):
         yield _fault(
@@ -85,14 +85,14 @@ def _validated(gathered: Gathered) -> Settings | None:
         return None
 
 
-def _fault(gathered: Gathered, error: dict[str, Any]) -> Fault:
-    path: tuple[str | int, ...] = tuple(word for word in error["loc"] if word not in _UNION_PARTS)
+def _fault(gathered: Gathered, error: dict[str, Any]) -> ConfigFault:
+    path: tuple[str | int, ...] = tuple(text for text in error["loc"] if text not in _UNION_PARTS)
     kind = str(error["type"])
     if path[:1] == ("strategies",) and path[2:] == ("name",) and kind not in _UNKNOWN:
         path = path[:2]  # a strategy's name is its table's
     key = str(path[-1]) if path else ""
     value = "" if kind == "missing" or isinstance(error["input"], dict) else error["input"]
-    return Fault(
+    return ConfigFault(
         gathered.origin(path),
         dotted(path) if path else "file",
         shown("notify" if path[:1] == ("notify",) else key, value) if value != "" else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tradingd.config.faults import ConfigError, Fault
+from tradingd.config.faults import ConfigError, ConfigFault
 from tradingd.config.settings import Settings
 from tradingd.notify.settings import NotifySettings
 from tradingd.quotes.settings import MINUTE_S
@@ -19,23 +19,23 @@ def core_settings(settings: Settings) -> CoreSettings:
     supervisor = settings.supervisor
     try:
         kinds, _ = kinds_of([strategy.kind for strategy in settings.strategies.values()])
-        told = CoreSettings(
+        given = CoreSettings(
             kinds=kinds,
             quotes=settings.quotes,
             strategies=tuple(settings.strategies.values()),
             risk=settings.risk,
             router=replace(settings.router, quote_age_s_max=settings.risk.quote_age_s_max),
-            reconciler=ReconcilerSettings(foreign=supervisor.foreign),
+            reconciler=ReconcilerSettings(external=supervisor.external),
             portfolio=settings.portfolio,
             supervisor=replace(
                 supervisor, on_stop=settings.run.on_stop, markets=settings.quotes.markets()
             ),
         )
-        build_cores(told)
+        build_cores(given)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        fault = Fault("configuration", "[strategies]", "", str(error), "Mend it there")
+        fault = ConfigFault("configuration", "[strategies]", "", str(error), "Mend it there")
         raise ConfigError([fault]) from error
-    return told
+    return given
 
 
 def limits_shown(settings: Settings) -> Limits:
@@ -43,15 +43,15 @@ def limits_shown(settings: Settings) -> Limits:
     return Limits(settings.risk, settings.supervisor)
 
 
-def warmup_of(told: CoreSettings) -> tuple[tuple[str, int, int], ...]:
+def warmup_of(settings: CoreSettings) -> tuple[tuple[str, int, int], ...]:
     """Return (symbol, span in seconds, bars) that the strategies want of the time before the run.
 
     The broker's history begins at minutes: strategies on shorter bars warm up on the live market.
     """
     wanted: dict[tuple[str, int], int] = {}
-    for strategy in told.strategies:
+    for strategy in settings.strategies:
         if strategy.when == "bar" and strategy.span_s % MINUTE_S == 0:
-            bars = told.kinds[strategy.kind](**strategy.arguments()).warmup
+            bars = settings.kinds[strategy.kind](**strategy.arguments()).warmup
             for symbol in strategy.symbols:
                 key = (symbol, strategy.span_s)
                 wanted[key] = max(bars, wanted.get(key, 0))

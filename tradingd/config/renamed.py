@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-RENAMED: Mapping[tuple[str, str], str] = {}
+RENAMED: Mapping[tuple[str, str], str] = {
+    ("supervisor", "foreign"): "external",
+    ("notify", "tell_fills"): "alert_fills",
+}
 """By table and key of before: the key of the same table now. A strategy's table is `strategies`, whatever its name."""
 
 

@@ -82,7 +82,7 @@ class Alpaca:
 
 
 @settings
-class Api:
+class ApiSection:
     """The HTTP API: a unix socket always, TCP on loopback beside it."""
 
     bind: Literal["127.0.0.1", "::1"] = "127.0.0.1"

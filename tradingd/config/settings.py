@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tradingd.config.sections import Alpaca, Api, Mock, Run
+from tradingd.config.sections import Alpaca, ApiSection, Mock, Run
 from tradingd.notify.settings import NotifySettings
 from tradingd.observability.secret import Secret
 from tradingd.portfolio.settings import PortfolioSettings
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     router: RouterSettings
     portfolio: PortfolioSettings = Field(default_factory=PortfolioSettings)
     supervisor: SupervisorSettings
-    api: Api = Field(default_factory=Api)
+    api: ApiSection = Field(default_factory=ApiSection)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     key: Secret = Field(default_factory=lambda: Secret(""), exclude=True)
     secret: Secret = Field(default_factory=lambda: Secret(""), exclude=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tradingd.config.faults import ConfigError, Fault
+from tradingd.config.faults import ConfigError, ConfigFault
 from tradingd.config.settings import Settings
 from tradingd.observability.secret import MASK
 from tradingd.strategy.load import kinds_of
@@ -36,7 +36,7 @@ def config_hash(settings: Settings) -> str:
         _, code = kinds_of(names)
     except ValueError as error:
         raise ConfigError(
-            [Fault("configuration", "[strategies]", "", str(error), "Mend it there")]
+            [ConfigFault("configuration", "[strategies]", "", str(error), "Mend it there")]
         ) from error
     table = {**settings.model_dump(mode="json"), "code": code}
     return hashlib.sha256(orjson.dumps(table, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

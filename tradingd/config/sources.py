@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tradingd.config.faults import Fault, dotted, shown
+from tradingd.config.faults import ConfigFault, dotted, shown
 from tradingd.observability.secret import Secret
 
 PREFIX = "TRADINGD_"
@@ -36,16 +36,16 @@ class Gathered:
     key: Secret = field(default_factory=lambda: Secret(""))
     secret: Secret = field(default_factory=lambda: Secret(""))
     keys_from: str = ""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ConfigFault] = field(default_factory=list)
     needs_keys: bool = True
     """False for commands that never trade: then missing or foreign keys are no fault."""
 
     def origin(self, path: tuple[str | int, ...]) -> str:
         """Return where the value at `path` was written; the file where it was written nowhere."""
-        words = tuple(str(word) for word in path)
-        while words and words not in self.origins:
-            words = words[:-1]
-        return self.origins.get(words, self.file)
+        values = tuple(str(value) for value in path)
+        while values and values not in self.origins:
+            values = values[:-1]
+        return self.origins.get(values, self.file)
 
 
 def gather(file: Path, environ: Mapping[str, str], dotenv: Path | None) -> Gathered:
@@ -72,7 +72,7 @@ def _read_toml(file: Path, gathered: Gathered) -> dict[str, Any]:
         wrong, remedy = f"is not TOML ({error})", "Mend the syntax at that place"
     except RecursionError:
         wrong, remedy = "is nested too deep to be read", "Write tables as config/mock.toml does"
-    gathered.faults.append(Fault(str(file), "file", "", wrong, remedy))
+    gathered.faults.append(ConfigFault(str(file), "file", "", wrong, remedy))
     return {}
 
 
@@ -80,7 +80,7 @@ def _merge(gathered: Gathered, table: Mapping[str, Any], at: Path_, origin: str)
     for name, value in table.items():
         path = (*at, name)
         if len(path) > _NESTING_MAX:
-            fault = Fault(origin, dotted(path[:2]), "", "is nested too deep", "Remove it")
+            fault = ConfigFault(origin, dotted(path[:2]), "", "is nested too deep", "Remove it")
             gathered.faults.append(fault)
         elif isinstance(value, dict):
             _merge(gathered, value, path, origin)
@@ -92,10 +92,10 @@ def _merge(gathered: Gathered, table: Mapping[str, Any], at: Path_, origin: str)
 
 def _put(gathered: Gathered, path: Path_, value: object, origin: str) -> None:
     table = gathered.values
-    for word in path[:-1]:
-        inner = table.setdefault(word, {})
+    for text in path[:-1]:
+        inner = table.setdefault(text, {})
         if not isinstance(inner, dict):
-            fault = Fault(origin, ".".join(path), "", f"{word} is no section", "Remove it")
+            fault = ConfigFault(origin, ".".join(path), "", f"{text} is no section", "Remove it")
             gathered.faults.append(fault)
             return
         table = inner
@@ -106,15 +106,15 @@ def _put(gathered: Gathered, path: Path_, value: object, origin: str) -> None:
 def _take(gathered: Gathered, name: str, value: str, origin: str) -> None:
     if not name.startswith(PREFIX) or name in _NO_SETTING:
         return
-    words = tuple(name.removeprefix(PREFIX).lower().split("__"))
-    if len(words) < 2 or not all(words):
+    values = tuple(name.removeprefix(PREFIX).lower().split("__"))
+    if len(values) < 2 or not all(values):
         wrong = "names no setting"
         remedy = "Write TRADINGD_SECTION__KEY with two underscores, or unset it"
-        gathered.faults.append(Fault(origin, name, shown(name, value), wrong, remedy))
+        gathered.faults.append(ConfigFault(origin, name, shown(name, value), wrong, remedy))
         return
     # Scalars stay text: their setting's type reads them. A strategy's parameters have no type yet.
-    is_toml = value[:1] in ("[", "{", '"', "'") or "params" in words
-    _put(gathered, words, _typed(value) if is_toml else value, origin)
+    is_toml = value[:1] in ("[", "{", '"', "'") or "params" in values
+    _put(gathered, values, _typed(value) if is_toml else value, origin)
 
 
 def _take_addresses(gathered: Gathered, folder: str) -> None:
@@ -123,14 +123,18 @@ def _take_addresses(gathered: Gathered, folder: str) -> None:
         channel = file.name.removeprefix("notify_url_")
         path = ("notify", "urls", channel) if channel != file.name else ("notify", "ping_url")
         if path[1] == "ping_url" and file.name != "notify_ping_url":
-            fault = Fault(str(file), file.name, "", "names no channel", "Name it notify_url_NAME")
+            fault = ConfigFault(
+                str(file), file.name, "", "names no channel", "Name it notify_url_NAME"
+            )
             gathered.faults.append(fault)
             continue
         try:
             _put(gathered, path, file.read_text(encoding="utf-8").strip(), str(file))
         except (OSError, ValueError) as error:
             wrong = f"cannot be read ({type(error).__name__})"
-            gathered.faults.append(Fault(str(file), file.name, "", wrong, "Mend LoadCredential"))
+            gathered.faults.append(
+                ConfigFault(str(file), file.name, "", wrong, "Mend LoadCredential")
+            )
 
 
 def _typed(value: str) -> object:
@@ -149,7 +153,7 @@ def _read_dotenv(file: Path, gathered: Gathered) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        fault = Fault(str(file), "file", "", f"cannot be read ({error})", "Mend or remove it")
+        fault = ConfigFault(str(file), "file", "", f"cannot be read ({error})", "Mend or remove it")
         gathered.faults.append(fault)
         return {}
     return dict(_assignments(text, str(file), gathered))
@@ -164,7 +168,9 @@ def _assignments(text: str, file: str, gathered: Gathered) -> list[tuple[str, st
         name, equals, value = line.partition("=")
         if not equals or not name.strip().isidentifier():
             wrong = "is not NAME=VALUE"
-            gathered.faults.append(Fault(file, f"line {number}", "", wrong, "Mend or remove it"))
+            gathered.faults.append(
+                ConfigFault(file, f"line {number}", "", wrong, "Mend or remove it")
+            )
             continue
         found.append((name.strip(), _unquoted(value.strip())))
     return found
@@ -206,5 +212,5 @@ def _read_credentials(folder: Path, gathered: Gathered) -> dict[str, str]:
             except (OSError, ValueError) as error:
                 wrong = f"cannot be read ({type(error).__name__})"
                 remedy = "Mend the LoadCredential line of the unit"
-                gathered.faults.append(Fault(str(file), name, "", wrong, remedy))
+                gathered.faults.append(ConfigFault(str(file), name, "", wrong, remedy))
     return found

@@ -22,7 +22,7 @@ PRESUMED_MAX = 256
 """Such orders that a book remembers; the oldest is forgotten."""
 
 
-def may_turn_up(end: Message) -> bool:
+def may_be_acknowledged_late(end: Message) -> bool:
     """Tell whether an order ended for us on nothing but the broker's not knowing it."""
     if isinstance(end, OrderNotSent):
         return end.reason == RESTART

@@ -43,7 +43,7 @@ def _fields(cls: type) -> dict[str, FieldInfo]:
 def _as_tuple(value: object) -> object:
     """Let `IBM,AIG` of a variable be the list it means."""
     if isinstance(value, str):
-        return tuple(word.strip() for word in value.split(",") if word.strip())
+        return tuple(text.strip() for text in value.split(",") if text.strip())
     return value
 
 

@@ -1,4 +1,4 @@
-"""One form of a symbol inside the house: `IBM`, `BTC/USD`. Other spellings live at the edges."""
+"""One form of a symbol inside the system: `IBM`, `BTC/USD`. Other spellings live at the edges."""
 
 from __future__ import annotations
 

@@ -15,23 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tradingd.log.order_log import OrderLog
-from tradingd.log.recovery import FORMER, GENESIS, new_genesis
+from tradingd.log.recovery import FORMER_INSTANCES, INSTANCE_ID, new_instance_id
 from tradingd.log.segments import FOLDER, Segment, file_of, sync_and_digest, sync_folder
 from tradingd.log.store_errors import StoreCorrupt
-from tradingd.log.verify import Verified, verify
+from tradingd.log.verify import VerifiedLog, verify
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What a restore put in place."""
 
-    verified: Verified
-    genesis: str
-    former: str
-    """The genesis of the orders before; ids of it are never made again."""
+    verified: VerifiedLog
+    instance_id: str
+    former_instances: str
+    """The instance id of the orders before; ids of it are never made again."""
 
 
-def back_up(log: Path, folder: Path) -> Verified:
+def back_up(log: Path, folder: Path) -> VerifiedLog:
     """Copy a log and its sealed days into a folder; raises `StoreError`. The log may be in use."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / log.name
@@ -44,19 +44,19 @@ def back_up(log: Path, folder: Path) -> Verified:
 
 
 def restore(source: Path, log: Path, rng: random.Random) -> Restored:
-    """Put a whole log where none is; its genesis is renewed before it is there, so that no id is used twice."""
+    """Put a whole log where none is; its instance id is renewed before it is there, so that no id is used twice."""
     assert not log.exists(), "an earlier log is set aside first"
     part = log.with_name(f"{log.name}.new")
     _copy_live(source, part)
     _copy_days(source, log, _segments_of(part))
-    former, genesis = _renew(part, rng)
+    former_instances, instance_id = _renew(part, rng)
     sync_and_digest(part)
     part.rename(log)
     sync_folder(log.parent)
-    return Restored(verify(log), genesis, former)
+    return Restored(verify(log), instance_id, former_instances)
 
 
-def whole_or_raise(log: Path) -> Verified:
+def whole_or_raise(log: Path) -> VerifiedLog:
     """Verify a log; raises `StoreCorrupt` with the first thing that does not hold."""
     found = verify(log)
     if found.faults:
@@ -79,12 +79,12 @@ def _renew(log: Path, rng: random.Random) -> tuple[str, str]:
     """Let all ids begin anew; return (former, new). The file is a copy that nothing else opens."""
     read = "SELECT key, value FROM store_values WHERE key IN (?, ?)"
     with closing(sqlite3.connect(log)) as db, db:
-        values = dict(db.execute(read, (GENESIS, FORMER)))
-        former, genesis = values.get(GENESIS, ""), new_genesis(rng)
-        named = " ".join((*values.get(FORMER, "").split(), former))
-        rows = ((GENESIS, genesis), (FORMER, named))
+        values = dict(db.execute(read, (INSTANCE_ID, FORMER_INSTANCES)))
+        former_instances, instance_id = values.get(INSTANCE_ID, ""), new_instance_id(rng)
+        named = " ".join((*values.get(FORMER_INSTANCES, "").split(), former_instances))
+        rows = ((INSTANCE_ID, instance_id), (FORMER_INSTANCES, named))
         db.executemany("INSERT OR REPLACE INTO store_values VALUES (?, ?)", rows)
-    return former, genesis
+    return former_instances, instance_id
 
 
 def _segments_of(log: Path) -> Sequence[Segment]:

@@ -13,7 +13,7 @@ from time import perf_counter_ns
 
 from tradingd.messages import MARKET_DATA, Envelope
 from tradingd.runtime.ports import LogStore, Tape
-from tradingd.runtime.tally import Tally
+from tradingd.runtime.tally import PlainHistogram
 
 COMMIT_REAL_S_MAX = 0.05
 """Real time that a fact nobody waits for may stay unwritten."""
@@ -42,7 +42,7 @@ class Journal:
         """Groups written so far."""
         self.rows = 0
         """Envelopes written so far."""
-        self.writes = Tally(WRITE_BOUNDS_S)
+        self.writes = PlainHistogram(WRITE_BOUNDS_S)
         """How long each group took until it was durable."""
         self._store = store
         self._tape = tape
@@ -66,7 +66,7 @@ class Journal:
             self._tape.append(envelope)
             return
         if self.failed is not None:
-            return  # the house goes on without a log only to close what is open
+            return  # the system goes on without a log only to close what is open
         if not self._pending:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(COMMIT_REAL_S_MAX, self._wake.set)

@@ -112,9 +112,9 @@ class OrderLog(LogFile):
     def due(self, upto_seq: int) -> Due | None:
         """Return the oldest day in the live file that was over when the row at `upto_seq` was said."""
         after = self._sealed_seq
-        ends = "SELECT at FROM order_log WHERE seq > ? AND seq <= ? ORDER BY seq"
-        first = self._maybe(f"{ends} LIMIT 1", (after, upto_seq))
-        last = self._maybe(f"{ends} DESC LIMIT 1", (after, upto_seq))
+        endpoints = "SELECT at FROM order_log WHERE seq > ? AND seq <= ? ORDER BY seq"
+        first = self._maybe(f"{endpoints} LIMIT 1", (after, upto_seq))
+        last = self._maybe(f"{endpoints} DESC LIMIT 1", (after, upto_seq))
         if first is None or last is None or int(last[0]) < next_midnight(int(first[0])):
             return None
         rows = "SELECT max(seq) FROM order_log WHERE seq > ? AND seq <= ? AND at < ?"

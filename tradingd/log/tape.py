@@ -1,7 +1,7 @@
 """The market tape on disk: segments of compressed blocks, capped in bytes, the oldest dropped first.
 
 Nobody waits for it and recovery never needs it, so blocks are packed and written by one worker thread,
-and a tape that cannot write any more says so once and lets the house trade on.
+and a tape that cannot write any more says so once and lets the system trade on.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tradingd.log.chain import START, Row, digest_of, link
 from tradingd.log.order_log import LET_GO, OrderLog
-from tradingd.log.segments import Segment, file_of, open_sealed, strangers
+from tradingd.log.segments import Segment, external_ids, file_of, open_sealed
 from tradingd.log.store_errors import UNREADABLE, StoreCorrupt
 from tradingd.log.versions import tag_of
 
@@ -22,7 +22,7 @@ _ROWS = "SELECT * FROM order_log ORDER BY seq"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LogFault:
     """One thing that does not hold."""
 
     file: str
@@ -32,7 +32,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedLog:
     """What a walk over the whole log found."""
 
     segments: int
@@ -45,7 +45,7 @@ class Verified:
     """The last row that retention let go; None while the log is there from its beginning."""
     unregistered: tuple[str, ...]
     """Files beside the days that the log does not name and nobody reads: of a sealing that was cut off."""
-    faults: tuple[Fault, ...]
+    faults: tuple[LogFault, ...]
 
 
 class _Walk:
@@ -56,7 +56,7 @@ class _Walk:
         self.rows = 0
         self.first_seq: int | None = None
         self.last_seq: int | None = None
-        self.faults: list[Fault] = []
+        self.faults: list[LogFault] = []
 
     def rows_of(self, file: str, rows: Iterable[Row]) -> int:
         """Walk the rows of one file; returns how many there are."""
@@ -70,7 +70,7 @@ class _Walk:
 
     def fault(self, file: str, seq: int | None, text: str) -> None:
         """Note what does not hold."""
-        self.faults.append(Fault(file, seq, text))
+        self.faults.append(LogFault(file, seq, text))
 
     def _row(self, file: str, row: Row) -> None:
         seq, at, source, kind, body, kept = row
@@ -88,7 +88,7 @@ class _Walk:
             self.first_seq = seq
 
 
-def verify(path: Path) -> Verified:
+def verify(path: Path) -> VerifiedLog:
     """Walk a whole order log; raises `StoreError` where the live file cannot be opened at all."""
     log = OrderLog(path, is_read_only=True)
     log.open(is_checked=False)
@@ -99,7 +99,7 @@ def verify(path: Path) -> Verified:
         log.close()
 
 
-def _verified(log: OrderLog) -> Verified:
+def _verified(log: OrderLog) -> VerifiedLog:
     path = log.path
     walk = _Walk(log.segments[0].chain_before if log.segments else START)
     for segment in log.segments:
@@ -109,14 +109,14 @@ def _verified(log: OrderLog) -> Verified:
         walk.fault(path.name, None, damage)
     walk.faults += _checkpoints(log, path)
     let_go = log.get(LET_GO)
-    return Verified(
+    return VerifiedLog(
         segments=len(log.segments),
         rows=walk.rows,
         first_seq=walk.first_seq,
         last_seq=walk.last_seq,
         head=walk.chain.hex(),
         let_go_seq=None if let_go is None else int(let_go),
-        unregistered=tuple(file.name for file in strangers(path, log.segments)),
+        unregistered=tuple(file.name for file in external_ids(path, log.segments)),
         faults=tuple(walk.faults),
     )
 
@@ -154,12 +154,12 @@ def _digest(file: Path) -> bytes:
         return hashlib.file_digest(opened, "sha256").digest()
 
 
-def _checkpoints(log: OrderLog, path: Path) -> Iterator[Fault]:
+def _checkpoints(log: OrderLog, path: Path) -> Iterator[LogFault]:
     for seq, states, chain, digest in log.checkpoints():
         if digest_of(seq, states, chain) != digest:
-            yield Fault(path.name, seq, "the checkpoint made after this row was changed")
+            yield LogFault(path.name, seq, "the checkpoint made after this row was changed")
         elif _chain_at(log, seq) not in (chain, None):
-            yield Fault(
+            yield LogFault(
                 path.name, seq, "a checkpoint knows rows up to here that are gone or changed"
             )
 

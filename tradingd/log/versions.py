@@ -60,7 +60,7 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TagChange:
     """What became of one tag of version 1."""
 
     tag: str
@@ -121,14 +121,23 @@ _UNKNOWN_INTENT: Raw = {
 QUESTIONS = ("Intent", "OperatorOrder", "OrderProposed")
 """Tags of version 1 that the gate answered."""
 
-CHANGES: Mapping[str, Change] = {
-    "Intent": Change("Intent", reshaped=_asked),
-    "OperatorOrder": Change("OperatorOrder", reshaped=_asked),
-    "IntentApproved": Change("IntentApproved", reshaped=_intent_answer),
-    "IntentRefused": Change("IntentRefused", reshaped=_intent_answer),
-    "OrderProposed": Change("OrderProposed", reshaped=_proposed),
-    "OrderApproved": Change("OrderApproved", reshaped=_order_answer),
-    "OrderRefused": Change("OrderRefused", reshaped=_order_answer),
+CHANGES: Mapping[str, TagChange] = {
+    "Intent": TagChange("Intent", reshaped=_asked),
+    "OperatorOrder": TagChange("OperatorOrder", reshaped=_asked),
+    "IntentApproved": TagChange("IntentApproved", reshaped=_intent_answer),
+    "IntentRefused": TagChange("IntentRefused", reshaped=_intent_answer),
+    "OrderProposed": TagChange("OrderProposed", reshaped=_proposed),
+    "OrderApproved": TagChange("OrderApproved", reshaped=_order_answer),
+    "OrderRefused": TagChange("OrderRefused", reshaped=_order_answer),
+    "StationFailed": TagChange("ActorFailed", {"station": "actor"}),
+    "StationStalled": TagChange("ActorStalled", {"station": "actor"}),
+    "StationRecovered": TagChange("ActorRecovered", {"station": "actor"}),
+    "WordUnknown": TagChange("UnrecognizedValue", {"word": "value"}),
+    "DifferenceExplained": TagChange("BreakExplained", {"ours": "local", "theirs": "reported"}),
+    "DifferenceUnexplained": TagChange("BreakOpened", {"ours": "local", "theirs": "reported"}),
+    "AlertRaised": TagChange("AlertRaised", {"speaker": "publisher"}),
+    "RunStarted": TagChange("RunStarted", {"genesis": "instance_id"}),
+    "EquityMarked": TagChange("EquityMarked", {"doubt_usd": "unconfirmed_usd"}),
 }
 """By the tag in version 1."""
 

@@ -1,15 +1,15 @@
-"""Every message of the house, in the order of an order's life. Read this package first.
+"""Every message of the system, in the order of an order's life. Read this package first.
 
     words     the enumerated words, and the base of every message
     market    what the market says          quotes, trades, bars, sessions, staleness
     intents   what we would like            Intent -> IntentApproved | IntentRefused
     orders    how we do it, who does it     OrderProposed -> OrderApproved -> OrderSent -> OrderFilled ...
     books     what we have                  the broker's books and ours
-    house     over all                      runs, timers, failures, levels, alerts
+    system     over all                      runs, timers, failures, levels, alerts
 
 A message is a frozen value. Commands are imperative, facts are past tense, and each type is said by
-exactly one station (`wiring.py` says which). Fields are scalars, `Decimal`, enums, bytes, tuples or
-messages, so that no two stations can share a mutable object. Money and the quantities of orders are
+exactly one actor (`wiring.py` says which). Fields are scalars, `Decimal`, enums, bytes, tuples or
+messages, so that no two actors can share a mutable object. Money and the quantities of orders are
 `Decimal`; what the market says is `float`; every time is integer nanoseconds UTC and ends in `_at`.
 
 A package rather than one file: seventy messages with their meaning are longer than one screen's idea.
@@ -22,41 +22,21 @@ from typing import Protocol
 
 import msgspec
 
-from tradingd.messages.books import (
+from tradingd.messages.accounts import (
     BookAdopted,
     BooksAgreed,
+    BreakExplained,
+    BreakOpened,
     BrokerOrder,
     BrokerPosition,
     BrokerSnapshot,
     CashMoved,
     CorporateAction,
     DayStarted,
-    DifferenceExplained,
-    DifferenceUnexplained,
     EquityMarked,
     IntentClosed,
     PositionChanged,
     ProtectionStarted,
-)
-from tradingd.messages.house import (
-    AlertRaised,
-    CancelTimer,
-    ClockSkewed,
-    ClockStepped,
-    EmergencyClose,
-    LevelChanged,
-    LoopLagged,
-    OperatorAsked,
-    RunStarted,
-    RunStopped,
-    SetTimer,
-    SnapshotAsked,
-    StationFailed,
-    StationRecovered,
-    StationStalled,
-    StrategyOverran,
-    StrategySuspended,
-    TimerFired,
 )
 from tradingd.messages.intents import (
     Intent,
@@ -101,9 +81,29 @@ from tradingd.messages.orders import (
     OrderSent,
     OrderUnknown,
     TradeBusted,
-    WordUnknown,
+    UnrecognizedValue,
 )
-from tradingd.messages.words import (
+from tradingd.messages.system import (
+    ActorFailed,
+    ActorRecovered,
+    ActorStalled,
+    AlertRaised,
+    CancelTimer,
+    ClockSkewed,
+    ClockStepped,
+    EmergencyClose,
+    LevelChanged,
+    LoopLagged,
+    OperatorAsked,
+    RunStarted,
+    RunStopped,
+    SetTimer,
+    SnapshotAsked,
+    StrategyOverran,
+    StrategySuspended,
+    TimerFired,
+)
+from tradingd.messages.values import (
     Ask,
     Level,
     Market,
@@ -117,17 +117,17 @@ from tradingd.messages.words import (
 )
 
 AnyMessage = (
-    RunStarted | RunStopped | SetTimer | CancelTimer | TimerFired | StationFailed | StationStalled
-    | StationRecovered | LoopLagged | ClockStepped | ClockSkewed | OperatorAsked | SnapshotAsked
+    RunStarted | RunStopped | SetTimer | CancelTimer | TimerFired | ActorFailed | ActorStalled
+    | ActorRecovered | LoopLagged | ClockStepped | ClockSkewed | OperatorAsked | SnapshotAsked
     | EmergencyClose | LevelChanged | AlertRaised | Quote | Trade | BarReceived | TradingDay
     | CalendarRead | FeedConnected | FeedLost | HistoryRead | Bar | Mark | SessionChanged
     | SymbolHalted | FeedStale | FeedRecovered | Intent | OperatorOrder | StrategyStarted
     | StrategyStopped | IntentApproved | IntentRefused | OrderProposed | OrderApproved
     | OrderRefused | CancelOrder | BrokerConnected | BrokerLost | OrderSent | OrderNotSent
     | OrderAccepted | OrderFilled | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced
-    | OrderUnknown | CancelRejected | TradeBusted | WordUnknown | FeeCharged | CashMoved
+    | OrderUnknown | CancelRejected | TradeBusted | UnrecognizedValue | FeeCharged | CashMoved
     | CorporateAction | BrokerPosition | BrokerOrder | BrokerSnapshot | BookAdopted
-    | DifferenceExplained | DifferenceUnexplained | BooksAgreed | IntentClosed | PositionChanged
+    | BreakExplained | BreakOpened | BooksAgreed | IntentClosed | PositionChanged
     | DayStarted | EquityMarked | StrategyOverran | StrategySuspended | ProtectionStarted
 )  # fmt: skip
 """The closed union: what the log can hold."""
@@ -147,18 +147,18 @@ class Envelope(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Core(Protocol):
-    """A station's decisions: a synchronous function of (state, message, now), and nothing else.
+    """An actor's decisions: a synchronous function of (state, message, now), and nothing else.
 
-    `handle` decides: it folds the message into the state and returns what the station says, already
-    folded too. `apply` only folds: recovery feeds it every journaled fact the station heard or said,
+    `handle` decides: it applies the message into the state and returns what the actor says, already
+    applied too. `apply` only applies: recovery feeds it every journaled fact the actor heard or said,
     and the state must come out as if `handle` had been there, without anything being decided again.
     """
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        """Return what the station says to this message."""
+        """Return what the actor says to this message."""
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one journaled message, heard or said by this station, without deciding."""
+        """Apply one journaled message, heard or said by this actor, without deciding."""
 
     def save(self) -> bytes:
         """Return the durable state: equal states give equal bytes."""
@@ -173,6 +173,9 @@ NOTHING: tuple[Message, ...] = ()
 __all__ = [
     "MARKET_DATA",
     "NOTHING",
+    "ActorFailed",
+    "ActorRecovered",
+    "ActorStalled",
     "AlertRaised",
     "AnyMessage",
     "Ask",
@@ -180,6 +183,8 @@ __all__ = [
     "BarReceived",
     "BookAdopted",
     "BooksAgreed",
+    "BreakExplained",
+    "BreakOpened",
     "BrokerConnected",
     "BrokerLost",
     "BrokerOrder",
@@ -195,8 +200,6 @@ __all__ = [
     "Core",
     "CorporateAction",
     "DayStarted",
-    "DifferenceExplained",
-    "DifferenceUnexplained",
     "EmergencyClose",
     "Envelope",
     "EquityMarked",
@@ -243,9 +246,6 @@ __all__ = [
     "Severity",
     "Side",
     "SnapshotAsked",
-    "StationFailed",
-    "StationRecovered",
-    "StationStalled",
     "StrategyOverran",
     "StrategyStarted",
     "StrategyStopped",
@@ -256,5 +256,5 @@ __all__ = [
     "Trade",
     "TradeBusted",
     "TradingDay",
-    "WordUnknown",
+    "UnrecognizedValue",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.messages.words import Message, Role, Side
+from tradingd.messages.values import Message, Role, Side
 
 
 class Intent(Message, frozen=True, gc=False, tag="Intent"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradingd.messages.words import Market, Message, Session
+from tradingd.messages.values import Market, Message, Session
 
 
 class Quote(Message, frozen=True, gc=False, tag="Quote"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tradingd.messages.words import Message, OrderType, Role, Side, TimeInForce
+from tradingd.messages.values import Message, OrderType, Role, Side, TimeInForce
 
 
 class OrderProposed(Message, frozen=True, gc=False, tag="OrderProposed"):
@@ -170,11 +170,11 @@ class TradeBusted(Message, frozen=True, gc=False, tag="TradeBusted"):
     price: Decimal
 
 
-class WordUnknown(Message, frozen=True, gc=False, tag="WordUnknown"):
+class UnrecognizedValue(Message, frozen=True, gc=False, tag="UnrecognizedValue"):
     """The broker used a word we do not know; recorded, counted, and the order is asked for."""
 
     where: str
-    word: str
+    value: str
     order_id: str = ""
 
 

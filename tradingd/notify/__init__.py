@@ -7,25 +7,25 @@
     channel    one sink with its outbox, retries and digest        edge
     sinks/     a file, a command, an address of apprise            edges
     ping       the dead-man's switch of somebody outside           edge
-    station    hears the house, sends each alert on its routes     edge
+    actor    hears the system, sends each alert on its routes     edge
 
 All spans here are real time, and no channel can hold up another: a sink that hangs hangs alone.
 """
 
 from __future__ import annotations
 
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 from tradingd.notify.build import NotifyRefused, build_notify, open_sinks
-from tradingd.notify.settings import NotifySettings, Route
+from tradingd.notify.notifier import Notifier
+from tradingd.notify.settings import AlertRoute, NotifySettings
 from tradingd.notify.sinks import Sink, SinkFailed
-from tradingd.notify.station import Notify
 
 __all__ = [
-    "Alert",
-    "Notify",
+    "AlertRoute",
+    "Notification",
+    "Notifier",
     "NotifyRefused",
     "NotifySettings",
-    "Route",
     "Sink",
     "SinkFailed",
     "build_notify",

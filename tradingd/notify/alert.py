@@ -22,14 +22,14 @@ _NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Notification:
     """One alert on its way out. Its text has passed the redactor."""
 
     alert_id: str
     """The same for every attempt, so that a receiver can tell a repeated delivery."""
     severity: Severity
     kind: str
-    speaker: str
+    publisher: str
     text: str
     at: int
     """Market time, ns UTC."""
@@ -37,7 +37,7 @@ class Alert:
     """Real time, ns of the monotonic clock."""
     mode: str
     run_id: str
-    parts: tuple[Alert, ...] = ()
+    parts: tuple[Notification, ...] = ()
     """The alerts of a digest."""
 
     @property
@@ -49,7 +49,7 @@ class Alert:
     def body(self) -> str:
         """What a person reads."""
         when = datetime.fromtimestamp(self.at / 1e9, _NEW_YORK)
-        return f"{self.text}\n{self.speaker}, {when:%Y-%m-%d %H:%M:%S} New York"
+        return f"{self.text}\n{self.publisher}, {when:%Y-%m-%d %H:%M:%S} New York"
 
     def record(self) -> dict[str, Any]:
         """Return what a program reads, as plain values."""
@@ -58,7 +58,7 @@ class Alert:
             "id": self.alert_id,
             "severity": self.severity.value,
             "kind": self.kind,
-            "speaker": self.speaker,
+            "publisher": self.publisher,
             "text": self.text,
             "at": datetime.fromtimestamp(self.at / 1e9, UTC).isoformat(timespec="milliseconds"),
             "mode": self.mode,
@@ -69,7 +69,7 @@ class Alert:
         return record
 
 
-def digest(alerts: Sequence[Alert], unlisted: int = 0) -> Alert:
+def digest(alerts: Sequence[Notification], unlisted: int = 0) -> Notification:
     """Return one alert that stands for all, the worst first; a single one stands for itself."""
     if len(alerts) == 1 and not unlisted:
         return alerts[0]
@@ -80,11 +80,11 @@ def digest(alerts: Sequence[Alert], unlisted: int = 0) -> Alert:
         lines.append(f"and {more} more")
     first = worst[0]
     count = len(worst) + unlisted
-    return Alert(
+    return Notification(
         alert_id=f"{first.alert_id}+{count - 1}",
         severity=first.severity,
         kind=f"{first.kind} and {count - 1} more",
-        speaker=first.speaker,
+        publisher=first.publisher,
         text="\n".join(lines),
         at=first.at,
         raised_at=min(alert.raised_at for alert in alerts),

@@ -1,4 +1,4 @@
-"""Builds the notify station from its settings: sinks into channels, channels behind routes."""
+"""Builds the notify actor from its settings: sinks into channels, channels behind routes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tradingd.messages import StationFailed
-from tradingd.notify.alert import Alert
+from tradingd.messages import ActorFailed
+from tradingd.notify.alert import Notification
 from tradingd.notify.channel import Channel, Count
+from tradingd.notify.notifier import Notifier
 from tradingd.notify.ping import DeadMan
 from tradingd.notify.settings import COMMAND, FILE, NotifySettings
 from tradingd.notify.sinks import Sink, SinkFailed
 from tradingd.notify.sinks.command import CommandSink
 from tradingd.notify.sinks.file import FileSink
 from tradingd.notify.sinks.service import ServiceSink
-from tradingd.notify.station import Notify
 from tradingd.runtime.bus import Bus
 from tradingd.runtime.ports import Clock, Network
 
@@ -37,9 +37,9 @@ async def build_notify(
     count: Count,
     count_ping: Callable[[str], None],
     is_healthy: Callable[[], bool],
-    on_failure: Callable[[StationFailed], None],
-) -> Notify:
-    """Return the station, not started; raises `NotifyRefused` for an address that cannot be used."""
+    on_failure: Callable[[ActorFailed], None],
+) -> Notifier:
+    """Return the actor, not started; raises `NotifyRefused` for an address that cannot be used."""
     sinks = await open_sinks(settings)
     ping = None
     if settings.ping_url:
@@ -51,10 +51,10 @@ async def build_notify(
             count=count_ping,
         )
 
-    def given_up(channel: str, alert: Alert, reason: str) -> None:
+    def given_up(channel: str, alert: Notification, reason: str) -> None:
         notify.given_up(channel, alert, reason)
 
-    notify = Notify(
+    notify = Notifier(
         bus,
         clock,
         settings,

@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 
 from tradingd.messages import Severity
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 from tradingd.notify.outbox import Outbox, Parcel
 from tradingd.notify.sinks import Sink
 from tradingd.runtime.ports import Clock
@@ -38,7 +38,7 @@ class Channel:
         rate_per_minute_max: int | None,
         deadline_s: float,
         count: Count,
-        on_given_up: Callable[[str, Alert, str], None],
+        on_given_up: Callable[[str, Notification, str], None],
     ) -> None:
         self.name = name
         self.outbox = Outbox(rate_per_minute_max)
@@ -52,7 +52,7 @@ class Channel:
         self._is_closing = False
         self._is_failing = False
 
-    def post(self, alert: Alert) -> None:
+    def post(self, alert: Notification) -> None:
         """Take an alert, at once and without failing."""
         for gone in self.outbox.put(alert, self._clock.monotonic()):
             self._count(gone.severity, self.name, "dropped")
@@ -101,7 +101,7 @@ class Channel:
         if not self._is_failing:
             self._is_failing = True
             _LOG.error("alert.channel_failed", actor="notify", channel=self.name, reason=reason)
-        given_up: list[Alert] = list(parcel.alerts)
+        given_up: list[Notification] = list(parcel.alerts)
         if not self._is_closing:
             now, jitter = self._clock.monotonic(), self._rng.uniform(0.5, 1.0)
             given_up = self.outbox.give_back(parcel, now, jitter)

@@ -1,6 +1,6 @@
-"""The day in one line: profit, fills, refusals, positions. Folded from the house's own facts.
+"""The day in one line: profit, fills, refusals, positions. Folded from the system's own facts.
 
-An earlier log is folded at start, so that a restart does not empty the day.
+An earlier log is applied at start, so that a restart does not empty the day.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from tradingd import messages as m
 from tradingd.messages import Message
 from tradingd.portfolio.summary import DaySummary
 
-POSITIONS_TOLD_MAX = 20
-REFUSALS_TOLD_MAX = 5
+POSITIONS_LISTED_MAX = 20
+REFUSALS_LISTED_MAX = 5
 TOLD: frozenset[type[Message]] = frozenset({
     m.DayStarted, m.EquityMarked, m.OrderFilled, m.IntentRefused, m.OrderRefused, m.PositionChanged,
 })  # fmt: skip
@@ -27,7 +27,7 @@ class DayBook:
         self._equity: m.EquityMarked | None = None
         self._held: dict[tuple[str, str], Decimal] = {}
 
-    def fold(self, message: Message) -> None:
+    def apply(self, message: Message) -> None:
         """Take one message; others are passed over."""
         match message:
             case m.DayStarted():
@@ -68,21 +68,21 @@ class DayBook:
         if not refusals:
             return "no refusals"
         count = sum(n for _, n in refusals)
-        rules = ", ".join(f"{rule} {n}" for rule, n in refusals[:REFUSALS_TOLD_MAX])
+        rules = ", ".join(f"{rule} {n}" for rule, n in refusals[:REFUSALS_LISTED_MAX])
         return f"{count} refusals ({rules})"
 
     def _positions(self) -> str:
         held = self.held
         if not held:
             return "flat"
-        told = [f"{symbol} {held[symbol].normalize():f}" for symbol in list(held)]
-        more = len(told) - POSITIONS_TOLD_MAX
+        settings = [f"{symbol} {held[symbol].normalize():f}" for symbol in list(held)]
+        more = len(settings) - POSITIONS_LISTED_MAX
         rest = [f"and {more} more"] if more > 0 else []
-        return f"holds {', '.join([*told[:POSITIONS_TOLD_MAX], *rest])}"
+        return f"holds {', '.join([*settings[:POSITIONS_LISTED_MAX], *rest])}"
 
-    def _move(self, said: m.PositionChanged) -> None:
-        key = (said.strategy, said.symbol)
-        if said.quantity:
-            self._held[key] = said.quantity
+    def _move(self, message: m.PositionChanged) -> None:
+        key = (message.strategy, message.symbol)
+        if message.quantity:
+            self._held[key] = message.quantity
         else:
             self._held.pop(key, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tradingd.messages import Severity
-from tradingd.notify.alert import RANK, Alert, digest
+from tradingd.notify.alert import RANK, Notification, digest
 from tradingd.notify.limits import Bucket
 
 WAITING_MAX = 256
@@ -22,13 +22,13 @@ TRIED_S_MAX = {Severity.INFO: 300.0, Severity.WARNING: 900.0, Severity.CRITICAL:
 class Parcel:
     """What is sent at once: one alert, or several as a digest."""
 
-    alerts: tuple[Alert, ...]
+    alerts: tuple[Notification, ...]
     attempts: int
     due_at: int
     unlisted: int = 0
 
     @property
-    def alert(self) -> Alert:
+    def alert(self) -> Notification:
         """Return what the sink gets."""
         return digest(self.alerts, self.unlisted)
 
@@ -61,10 +61,10 @@ class Outbox:
             for is_critical in (True, False)
         }
 
-    def put(self, alert: Alert, now: int) -> list[Alert]:
+    def put(self, alert: Notification, now: int) -> list[Notification]:
         """Take an alert; returns what had to go for it, the oldest of the mildest."""
         self.waiting.append(Parcel((alert,), 0, now))
-        gone: list[Alert] = []
+        gone: list[Notification] = []
         while sum(len(parcel.alerts) for parcel in self.waiting) > self._waiting_max:
             gone.extend(self._drop())
         return gone
@@ -97,7 +97,7 @@ class Outbox:
             dues.append(max(parcel.due_at, bucket.ready_at() if bucket else 0))
         return min(dues, default=None)
 
-    def give_back(self, parcel: Parcel, now: int, jitter: float) -> list[Alert]:
+    def give_back(self, parcel: Parcel, now: int, jitter: float) -> list[Notification]:
         """Keep what failed for another attempt; returns the alerts that are too old for one."""
         fresh = [a for a in parcel.alerts if now - a.raised_at < TRIED_S_MAX[a.severity] * 1e9]
         if fresh:
@@ -118,7 +118,7 @@ class Outbox:
             unlisted,
         )
 
-    def _drop(self) -> tuple[Alert, ...]:
+    def _drop(self) -> tuple[Notification, ...]:
         for severity in (Severity.INFO, Severity.WARNING):
             for parcel in self.waiting:
                 if parcel.severity is severity:
@@ -126,7 +126,7 @@ class Outbox:
                     return parcel.alerts
         return self._uncounted()
 
-    def _uncounted(self) -> tuple[Alert, ...]:
+    def _uncounted(self) -> tuple[Notification, ...]:
         """Only critical ones wait: the newest one's words go, that it was there is kept."""
         parcel = self.waiting.pop()
         self.unlisted += len(parcel.alerts)

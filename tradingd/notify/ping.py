@@ -1,7 +1,7 @@
 """The dead-man's switch: somebody outside expects a sign from us, and calls the owner when none comes.
 
 The only alert that still works when the machine, the network or the daemon itself is gone; so the sign
-is given only while the house is healthy.
+is given only while the system is healthy.
 """
 
 from __future__ import annotations

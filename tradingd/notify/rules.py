@@ -1,7 +1,7 @@
-"""What needs an alert and is not said as one: derived here, from what the house says anyway.
+"""What needs an alert and is not said as one: derived here, from what the system says anyway.
 
-Pure. The stations raise what they alone can know; what any reader of the log could conclude is
-concluded here, so that no station carries words for the owner it does not need itself. Each kind stands
+Pure. The actors raise what they alone can know; what any reader of the log could conclude is
+concluded here, so that no actor carries words for the owner it does not need itself. Each kind stands
 in docs/alerts.md with what to do.
 """
 
@@ -18,7 +18,7 @@ from tradingd.notify.day import DayBook
 from tradingd.notify.settings import MIB, NotifySettings
 from tradingd.state.permissions import Permissions
 
-SPEAKER = "notify"
+PUBLISHER = "notify"
 SERIOUS = (Level.REDUCE_ONLY, Level.FLATTENING, Level.HALTED)
 DISK_CALM = 1.1
 """The disk is well again at this multiple of its limit, so that an alert is not said at each flicker."""
@@ -27,7 +27,7 @@ Alerts = list[AlertRaised]
 
 
 class Rules:
-    """Hears messages after `day` has folded them, and returns the alerts that follow."""
+    """Hears messages after `day` has applied them, and returns the alerts that follow."""
 
     def __init__(self, settings: NotifySettings, day: DayBook) -> None:
         self._settings = settings
@@ -52,16 +52,16 @@ class Rules:
             m.FeedStale: self._feed_stale,
             m.FeedRecovered: self._feed_recovered,
             m.FeedLost: self._feed_lost,
-            m.FeedConnected: lambda said, _: self._back(f"feed {said.market}", "feed_back"),
+            m.FeedConnected: lambda message, _: self._back(f"feed {message.market}", "feed_back"),
             m.BrokerLost: self._broker_lost,
-            m.BrokerConnected: lambda _said, _: self._back("broker", "broker_back"),
-            m.StationStalled: self._station_stalled,
-            m.StationRecovered: lambda said, _: self._back(said.station, "station_back"),
+            m.BrokerConnected: lambda _published, _: self._back("broker", "broker_back"),
+            m.ActorStalled: self._actor_stalled,
+            m.ActorRecovered: lambda message, _: self._back(message.actor, "station_back"),
             m.ClockStepped: self._clock_stepped,
             m.ClockSkewed: self._clock_skewed,
             m.SymbolHalted: self._symbol_halted,
             m.CorporateAction: self._corporate_action,
-            m.WordUnknown: self._word_unknown,
+            m.UnrecognizedValue: self._value_unrecognized,
         }
 
     @property
@@ -69,7 +69,7 @@ class Rules:
         """The message types that may lead to an alert."""
         return frozenset(self._rules)
 
-    def hear(self, message: Message, now: int) -> Sequence[AlertRaised]:
+    def handle(self, message: Message, now: int) -> Sequence[AlertRaised]:
         """Return the alerts that follow from one message."""
         rule = self._rules.get(type(message))
         return () if rule is None else rule(message, now)
@@ -91,42 +91,42 @@ class Rules:
         severity = Severity.CRITICAL if self._disk == "critical" else Severity.WARNING
         return _alert(severity, "disk_low", f"{free}, under {limit / 1024**2:,.0f} MiB")
 
-    def _run_started(self, said: m.RunStarted, _now: int) -> Alerts:
+    def _run_started(self, message: m.RunStarted, _now: int) -> Alerts:
         self._permissions = Permissions()
         self._lost.clear()
         self._is_first_level = True
-        return _alert(Severity.INFO, "run_started", f"{said.mode}, build {said.build}")
+        return _alert(Severity.INFO, "run_started", f"{message.mode}, build {message.build}")
 
-    def _run_stopped(self, said: m.RunStopped, _now: int) -> Alerts:
-        if said.is_flat:
-            return _alert(Severity.INFO, "run_stopped", f"flat; {said.reason}")
+    def _run_stopped(self, message: m.RunStopped, _now: int) -> Alerts:
+        if message.is_flat:
+            return _alert(Severity.INFO, "run_stopped", f"flat; {message.reason}")
         held = ", ".join(f"{symbol} {quantity:f}" for symbol, quantity in self._day.held.items())
-        if said.is_kept:
-            return _alert(Severity.INFO, "run_stopped", f"kept as asked ({held}); {said.reason}")
-        text = f"NOT FLAT ({held or 'orders may still work'}); {said.reason}"
+        if message.is_kept:
+            return _alert(Severity.INFO, "run_stopped", f"kept as asked ({held}); {message.reason}")
+        text = f"NOT FLAT ({held or 'orders may still work'}); {message.reason}"
         return _alert(Severity.CRITICAL, "stopped_not_flat", text)
 
-    def _level_changed(self, said: m.LevelChanged, _now: int) -> Alerts:
+    def _level_changed(self, message: m.LevelChanged, _now: int) -> Alerts:
         was = self._permissions.level
-        self._permissions.apply(said)
+        self._permissions.apply(message)
         is_first, self._is_first_level = self._is_first_level, False
-        causes = ", ".join(said.causes)
-        if is_first and said.level in SERIOUS:
-            return _alert(Severity.CRITICAL, "started_halted", f"{said.level}: {causes}")
-        if said.level is Level.NORMAL and was in SERIOUS:
+        causes = ", ".join(message.causes)
+        if is_first and message.level in SERIOUS:
+            return _alert(Severity.CRITICAL, "started_halted", f"{message.level}: {causes}")
+        if message.level is Level.NORMAL and was in SERIOUS:
             return _alert(Severity.INFO, "level_back", f"normal again, was {was}")
         return []
 
-    def _operator(self, said: m.OperatorAsked, _now: int) -> Alerts:
-        if said.ask not in (Ask.RESUME, Ask.ACCEPT):
+    def _operator(self, message: m.OperatorAsked, _now: int) -> Alerts:
+        if message.ask not in (Ask.RESUME, Ask.ACCEPT):
             return []
-        text = f"{said.who} asks for {said.ask} {said.target}: {said.reason}"
+        text = f"{message.who} asks for {message.ask} {message.target}: {message.reason}"
         return _alert(Severity.WARNING, "operator_override", text)
 
-    def _order_unknown(self, said: m.OrderUnknown, _now: int) -> Alerts:
-        return _alert(Severity.CRITICAL, "order_unknown", f"{said.order_id}: {said.reason}")
+    def _order_unknown(self, message: m.OrderUnknown, _now: int) -> Alerts:
+        return _alert(Severity.CRITICAL, "order_unknown", f"{message.order_id}: {message.reason}")
 
-    def _order_rejected(self, said: m.OrderRejected, now: int) -> Alerts:
+    def _order_rejected(self, message: m.OrderRejected, now: int) -> Alerts:
         self._rejects.append(now)
         window_s = self._settings.rejects_window_s
         is_full = len(self._rejects) == self._rejects.maxlen
@@ -134,48 +134,50 @@ class Rules:
             return []
         count = len(self._rejects)
         self._rejects.clear()
-        text = (
-            f"{count} orders rejected within {window_s:.0f} s, the last: {said.code} {said.reason}"
-        )
+        text = f"{count} orders rejected within {window_s:.0f} s, the last: {message.code} {message.reason}"
         return _alert(Severity.CRITICAL, "reject_storm", text)
 
-    def _order_filled(self, said: m.OrderFilled, _now: int) -> Alerts:
-        if not self._settings.tell_fills:
+    def _order_filled(self, message: m.OrderFilled, _now: int) -> Alerts:
+        if not self._settings.alert_fills:
             return []
-        what = f"{said.side} {said.quantity:f} {said.symbol} at {said.price:f}"
-        whole = f"{said.cumulative:f} of {said.order_quantity:f}"
-        return _alert(Severity.INFO, "fill", f"{said.strategy} {what}, {whole} ({said.order_id})")
+        what = f"{message.side} {message.quantity:f} {message.symbol} at {message.price:f}"
+        whole = f"{message.cumulative:f} of {message.order_quantity:f}"
+        return _alert(
+            Severity.INFO, "fill", f"{message.strategy} {what}, {whole} ({message.order_id})"
+        )
 
-    def _feed_stale(self, said: m.FeedStale, _now: int) -> Alerts:
-        self._permissions.apply(said)
-        market = market_of(said.symbol)
+    def _feed_stale(self, message: m.FeedStale, _now: int) -> Alerts:
+        self._permissions.apply(message)
+        market = market_of(message.symbol)
         watched = self._markets.get(market, set())
         if watched and watched <= self._permissions.stale:
             self._lost.add(f"quotes {market}")
             return _alert(Severity.CRITICAL, "feed_stale", f"no fresh quote of any {market} symbol")
-        if self._day.is_held(said.symbol):
-            return _alert(Severity.WARNING, "feed_stale", f"no fresh quote of {said.symbol}, held")
+        if self._day.is_held(message.symbol):
+            return _alert(
+                Severity.WARNING, "feed_stale", f"no fresh quote of {message.symbol}, held"
+            )
         return []  # a thin symbol is quiet at times: its entries wait, which needs nobody
 
-    def _feed_recovered(self, said: m.FeedRecovered, _now: int) -> Alerts:
-        self._permissions.apply(said)
-        return self._back(f"quotes {market_of(said.symbol)}", "feed_back")
+    def _feed_recovered(self, message: m.FeedRecovered, _now: int) -> Alerts:
+        self._permissions.apply(message)
+        return self._back(f"quotes {market_of(message.symbol)}", "feed_back")
 
-    def _feed_lost(self, said: m.FeedLost, _now: int) -> Alerts:
-        self._lost.add(f"feed {said.market}")
-        is_held = any(market_of(symbol) is said.market for symbol in self._day.held)
+    def _feed_lost(self, message: m.FeedLost, _now: int) -> Alerts:
+        self._lost.add(f"feed {message.market}")
+        is_held = any(market_of(symbol) is message.market for symbol in self._day.held)
         severity = Severity.CRITICAL if is_held else Severity.WARNING
-        return _alert(severity, "feed_lost", f"{said.market}: {said.reason}")
+        return _alert(severity, "feed_lost", f"{message.market}: {message.reason}")
 
-    def _broker_lost(self, said: m.BrokerLost, _now: int) -> Alerts:
+    def _broker_lost(self, message: m.BrokerLost, _now: int) -> Alerts:
         self._lost.add("broker")
-        is_bad = said.is_fatal or bool(self._day.held)
+        is_bad = message.is_fatal or bool(self._day.held)
         severity = Severity.CRITICAL if is_bad else Severity.WARNING
-        return _alert(severity, "broker_lost", said.reason)
+        return _alert(severity, "broker_lost", message.reason)
 
-    def _station_stalled(self, said: m.StationStalled, _now: int) -> Alerts:
-        self._lost.add(said.station)
-        text = f"station {said.station} does not answer"
+    def _actor_stalled(self, message: m.ActorStalled, _now: int) -> Alerts:
+        self._lost.add(message.actor)
+        text = f"station {message.actor} does not answer"
         return _alert(Severity.CRITICAL, "station_stalled", text)
 
     def _back(self, what: str, kind: str) -> Alerts:
@@ -184,33 +186,33 @@ class Rules:
         self._lost.discard(what)
         return _alert(Severity.INFO, kind, f"{what} is back")
 
-    def _clock_stepped(self, said: m.ClockStepped, _now: int) -> Alerts:
-        text = f"the wall clock stepped by {said.step_ms} ms"
+    def _clock_stepped(self, message: m.ClockStepped, _now: int) -> Alerts:
+        text = f"the wall clock stepped by {message.step_ms} ms"
         return _alert(Severity.WARNING, "clock_stepped", text)
 
-    def _clock_skewed(self, said: m.ClockSkewed, _now: int) -> Alerts:
-        if not said.skew_ms:
+    def _clock_skewed(self, message: m.ClockSkewed, _now: int) -> Alerts:
+        if not message.skew_ms:
             return self._back("clock", "clock_back")
         self._lost.add("clock")
-        side = "ahead of" if said.skew_ms > 0 else "behind"
-        follows = "; no entries until it is near again" if said.is_far else ""
-        text = f"our clock is {abs(said.skew_ms) / 1000:.1f} s {side} the broker's{follows}"
+        side = "ahead of" if message.skew_ms > 0 else "behind"
+        follows = "; no entries until it is near again" if message.is_far else ""
+        text = f"our clock is {abs(message.skew_ms) / 1000:.1f} s {side} the broker's{follows}"
         return _alert(Severity.WARNING, "clock_skewed", text)
 
-    def _symbol_halted(self, said: m.SymbolHalted, _now: int) -> Alerts:
-        if not said.is_halted or not self._day.is_held(said.symbol):
+    def _symbol_halted(self, message: m.SymbolHalted, _now: int) -> Alerts:
+        if not message.is_halted or not self._day.is_held(message.symbol):
             return []
-        text = f"{said.symbol} is halted while held: {said.reason}"
+        text = f"{message.symbol} is halted while held: {message.reason}"
         return _alert(Severity.WARNING, "symbol_halted", text)
 
-    def _corporate_action(self, said: m.CorporateAction, _now: int) -> Alerts:
-        text = f"{said.symbol}: {said.kind} {said.ratio:f}"
+    def _corporate_action(self, message: m.CorporateAction, _now: int) -> Alerts:
+        text = f"{message.symbol}: {message.kind} {message.ratio:f}"
         return _alert(Severity.WARNING, "corporate_action", text)
 
-    def _word_unknown(self, said: m.WordUnknown, _now: int) -> Alerts:
-        text = f"{said.where} said {said.word!r} {said.order_id}"
+    def _value_unrecognized(self, message: m.UnrecognizedValue, _now: int) -> Alerts:
+        text = f"{message.where} said {message.value!r} {message.order_id}"
         return _alert(Severity.WARNING, "word_unknown", text)
 
 
 def _alert(severity: Severity, kind: str, text: str) -> Alerts:
-    return [AlertRaised(SPEAKER, severity, kind, text)]
+    return [AlertRaised(PUBLISHER, severity, kind, text)]

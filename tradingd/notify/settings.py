@@ -91,7 +91,7 @@ Channel = Annotated[str, AfterValidator(_checked_channel)]
 
 
 @settings
-class Route:
+class AlertRoute:
     """Alerts of this severity or worse whose kind matches a pattern go to these channels."""
 
     severity: Annotated[Severity, Field(description="The mildest severity that goes this way.")] = (
@@ -124,7 +124,7 @@ class NotifySettings:
     command: Annotated[tuple[str, ...], AfterValidator(_checked_command), Field(max_length=64)] = ()
     urls: Annotated[dict[Channel, Address], Field(max_length=16)] = Field(default_factory=dict)
     """Channel name -> address of apprise."""
-    routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=64)] = (Route(),)
+    routes: Annotated[tuple[AlertRoute, ...], Field(min_length=1, max_length=64)] = (AlertRoute(),)
     send_deadline_s: Annotated[float, Field(ge=1, le=60)] = 10
     """Seconds here are real time, but for the window of rejects."""
     repeat_after_s: Annotated[float, Field(ge=1, le=86_400)] = 300
@@ -133,7 +133,7 @@ class NotifySettings:
     """Messages of a channel in a minute, critical ones and others apart; what is beyond becomes a digest."""
     summary_at: Annotated[str, AfterValidator(_checked_time)] = "16:15"
     """New York `HH:MM`, `close` or `off`."""
-    tell_fills: bool = False
+    alert_fills: bool = False
     rejects_max: Annotated[int, Field(ge=2, le=1000)] = 10
     rejects_window_s: Annotated[float, Field(ge=1, le=86_400)] = 300
     """Market time."""
@@ -159,10 +159,10 @@ class NotifySettings:
 
 
 def _parts(address: str) -> list[str]:
-    words = re.split(r"[/:@?&=,+]+", address.partition("://")[2])
+    values = re.split(r"[/:@?&=,+]+", address.partition("://")[2])
     return [
         form
-        for word in words
-        for form in dict.fromkeys((word, unquote(word)))
+        for value in values
+        for form in dict.fromkeys((value, unquote(value)))
         if len(form) >= _PART_CHARS_MIN and form not in _LOOPBACK
     ]

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from tradingd.messages import EquityMarked
 from tradingd.observability.meters import gauge_of
 from tradingd.views.limits import Limits, risk
-from tradingd.views.system_view import HouseView, value_of
+from tradingd.views.system_view import SystemView, value_of
 
 _BROKER = ("alpaca",)
 _OF_EQUITY = {
@@ -29,7 +29,7 @@ _OF_EQUITY = {
 class BookSamples(Collector):
     """Samples equity, positions, orders and the use of limits."""
 
-    def __init__(self, view: HouseView, limits: Limits | None) -> None:
+    def __init__(self, view: SystemView, limits: Limits | None) -> None:
         self._view = view
         self._limits = limits
 
@@ -60,11 +60,11 @@ class BookSamples(Collector):
             kinds = {("gross",): float(equity.exposure_usd), ("net",): float(net)}
         yield gauge_of("exposure_dollars", kinds)
 
-    def _of_equity(self, said: EquityMarked) -> dict[str, Decimal | None]:
+    def _of_equity(self, message: EquityMarked) -> dict[str, Decimal | None]:
         values: dict[str, Decimal | None] = {
-            name: getattr(said, field) for name, field in _OF_EQUITY.items() if field
+            name: getattr(message, field) for name, field in _OF_EQUITY.items() if field
         }
-        values["drawdown_ratio"] = self._view.counts.share(said.equity_usd)
+        values["drawdown_ratio"] = self._view.counts.share(message.equity_usd)
         return values
 
     def _positions(self) -> Iterator[Metric]:

@@ -1,7 +1,7 @@
 """Messages as log events: one row per message type that matters, and the closed list of event names.
 
 The market's flood (quotes, trades, bars, marks, timers) has no row, nor has what an edge writes itself
-(streams up and down, stations that failed). Equity is marked each second of
+(streams up and down, actors that failed). Equity is marked each second of
 the market and written once a minute of it.
 """
 
@@ -18,7 +18,7 @@ from tradingd.state.ids import parent_of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EventRow:
     """How one message type is written."""
 
     event: str
@@ -28,71 +28,71 @@ class Row:
     `average` are the message's own, rounded for people (the record keeps every digit)."""
 
 
-def _level_of_house(message: m.LevelChanged) -> str:
+def _level_of_system(message: m.LevelChanged) -> str:
     if message.level is Level.NORMAL:
         return "info"
-    is_ours = any(word in " ".join(message.causes) for word in ("stop", "starting", "feed:"))
-    return "warning" if is_ours or message.level is Level.NO_ENTRIES else "critical"
+    is_own = any(value in " ".join(message.causes) for value in ("stop", "starting", "feed:"))
+    return "warning" if is_own or message.level is Level.NO_ENTRIES else "critical"
 
 
 def _level_of_alert(message: m.AlertRaised) -> str:
     return message.severity.value
 
 
-ROWS: Mapping[type[Message], Row] = {
-    m.RunStarted: Row("daemon.started", "info", "{m.mode} run {m.run_id}, build {m.build}, configuration {m.config_hash}"),
-    m.RunStopped: Row("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}, kept: {m.is_kept}"),
-    m.StationStalled: Row("actor.stalled", "warning", "station {m.station} is silent for {m.silent_ms} ms"),
-    m.StationRecovered: Row("actor.recovered", "info", "station {m.station} answers again"),
-    m.StrategyOverran: Row("actor.overran", "error", "strategy {m.strategy} held the loop for {m.took_ms} ms"),
-    m.StrategySuspended: Row("actor.suspended", "error", "strategy {m.strategy} is switched off: {m.reason}"),
-    m.LoopLagged: Row("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
-    m.ClockStepped: Row("daemon.clock_stepped", "warning", "wall and monotonic clock differ by {m.step_ms} ms"),
-    m.ClockSkewed: Row("daemon.clock_skewed", "warning", "our clock is {m.skew_ms} ms ahead of the broker's"),
-    m.OperatorAsked: Row("audit.operator_asked", "warning", "{m.who} asks for {m.ask.value} {m.target}: {m.reason}"),
-    m.OperatorOrder: Row("audit.operator_order", "warning", "{m.who} orders {m.side.value} {m.quantity:f} {m.symbol}: {m.reason}"),
-    m.EmergencyClose: Row("halt.emergency_close", "critical", "closing everything at the broker: {m.reason}"),
-    m.LevelChanged: Row("halt.level_changed", _level_of_house, "{m.level.value} {causes}"),
-    m.AlertRaised: Row("alert.raised", _level_of_alert, "{m.kind}: {m.text}"),
-    m.CalendarRead: Row("session.calendar_read", "debug", "{count} days"),
-    m.SessionChanged: Row("session.changed", "info", "{m.market.value} is {m.session.value}"),
-    m.SymbolHalted: Row("session.symbol_halted", "warning", "{m.symbol} halted: {m.is_halted} {m.reason}"),
-    m.FeedStale: Row("quote.stale", "warning", "no fresh quote of {m.symbol}"),
-    m.FeedRecovered: Row("quote.recovered", "info", "quotes of {m.symbol} are back"),
-    m.Intent: Row("signal.emitted", "info", "{m.strategy} wants {m.role.value} {m.side.value} {m.symbol}, confidence {m.confidence:.2f}: {m.reason}"),
-    m.StrategyStarted: Row("signal.strategy_started", "info", "{m.strategy}: {m.reason}"),
-    m.StrategyStopped: Row("signal.strategy_stopped", "warning", "{m.strategy}: {m.reason}"),
-    m.IntentApproved: Row("risk.approved", "info", "{m.intent.strategy} may {m.intent.side.value} {m.quantity:f} {m.intent.symbol} within {m.limit_price:f}"),
-    m.IntentRefused: Row("risk.refused", "info", "{m.intent.strategy} {m.intent.symbol} by {m.rule}: {m.reason}"),
-    m.OrderProposed: Row("order.proposed", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol} {m.reason}"),
-    m.OrderApproved: Row("risk.order_approved", "debug", "{m.order.role.value} {m.order.side.value} {m.order.quantity:f} {m.order.symbol}"),
-    m.OrderRefused: Row("risk.order_refused", "warning", "{m.order.symbol} {m.order.role.value} by {m.rule}: {m.reason}"),
-    m.CancelOrder: Row("order.cancel_asked", "info", "{order}: {m.reason}"),
-    m.OrderSent: Row("order.submitted", "info", "{order}"),
-    m.OrderNotSent: Row("order.not_sent", "warning", "{order}: {m.reason}"),
-    m.OrderAccepted: Row("order.accepted", "info", "{order}"),
-    m.OrderFilled: Row("fill.received", "info", "{m.strategy} {m.side.value} {m.quantity:f} {m.symbol} at {price} ({m.cumulative:f} of {m.order_quantity:f})"),
-    m.OrderCanceled: Row("order.canceled", "info", "{order}, {m.cumulative:f} filled, {m.reason}"),
-    m.OrderExpired: Row("order.expired", "info", "{order}, {m.cumulative:f} filled"),
-    m.OrderRejected: Row("order.rejected", "warning", "{order}: {m.code} {m.reason}"),
-    m.OrderReplaced: Row("order.replaced", "info", "{order} by {m.replaced_by}"),
-    m.OrderUnknown: Row("order.unknown", "error", "{order}: {m.reason}"),
-    m.CancelRejected: Row("order.cancel_rejected", "warning", "{order}: {m.reason}"),
-    m.TradeBusted: Row("fill.busted", "error", "{m.quantity:f} {m.symbol} at {price} was taken back"),
-    m.WordUnknown: Row("order.word_unknown", "warning", "{m.where} said {m.word!r}"),
-    m.FeeCharged: Row("fill.fee_charged", "debug", "{m.amount:f} {m.asset} for {m.symbol}"),
-    m.CashMoved: Row("portfolio.cash_moved", "info", "{m.kind} {m.amount:f}"),
-    m.CorporateAction: Row("portfolio.corporate_action", "warning", "{m.symbol} {m.kind} {m.ratio:f}"),
-    m.BrokerSnapshot: Row("reconcile.snapshot", "debug", "{m.why}: equity {m.equity:f}"),
-    m.BookAdopted: Row("reconcile.book_adopted", "info", "cash {m.cash:f}, {count} positions: {m.reason}"),
-    m.DifferenceExplained: Row("reconcile.explained", "info", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}: {m.explanation}"),
-    m.DifferenceUnexplained: Row("reconcile.unexplained", "error", "{m.kind} {m.symbol} ours {m.ours} theirs {m.theirs}"),
-    m.BooksAgreed: Row("reconcile.agreed", "debug", "{m.why}: flat {m.is_flat}, {m.open_orders} open orders"),
-    m.IntentClosed: Row("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {average}, {m.reason}"),
-    m.PositionChanged: Row("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {average}, realized {m.realized_usd:.2f}"),
-    m.ProtectionStarted: Row("position.protected", "info", "{m.strategy} {m.symbol} is protected from {price} on"),
-    m.DayStarted: Row("portfolio.day_started", "info", "{m.date} with {m.equity_usd:.2f} USD"),
-    m.EquityMarked: Row("portfolio.snapshot", "info", "equity {m.equity_usd:.2f}, day {m.day_pnl_usd:+.2f}, exposure {m.exposure_usd:.2f} USD"),
+ROWS: Mapping[type[Message], EventRow] = {
+    m.RunStarted: EventRow("daemon.started", "info", "{m.mode} run {m.run_id}, build {m.build}, configuration {m.config_hash}"),
+    m.RunStopped: EventRow("daemon.stopped", "info", "{m.reason}; flat: {m.is_flat}, kept: {m.is_kept}"),
+    m.ActorStalled: EventRow("actor.stalled", "warning", "actor {m.actor} is silent for {m.silent_ms} ms"),
+    m.ActorRecovered: EventRow("actor.recovered", "info", "actor {m.actor} answers again"),
+    m.StrategyOverran: EventRow("actor.overran", "error", "strategy {m.strategy} held the loop for {m.took_ms} ms"),
+    m.StrategySuspended: EventRow("actor.suspended", "error", "strategy {m.strategy} is switched off: {m.reason}"),
+    m.LoopLagged: EventRow("daemon.loop_lagged", "warning", "the event loop was {m.lag_ms} ms late"),
+    m.ClockStepped: EventRow("daemon.clock_stepped", "warning", "wall and monotonic clock differ by {m.step_ms} ms"),
+    m.ClockSkewed: EventRow("daemon.clock_skewed", "warning", "our clock is {m.skew_ms} ms ahead of the broker's"),
+    m.OperatorAsked: EventRow("audit.operator_asked", "warning", "{m.who} asks for {m.ask.value} {m.target}: {m.reason}"),
+    m.OperatorOrder: EventRow("audit.operator_order", "warning", "{m.who} orders {m.side.value} {m.quantity:f} {m.symbol}: {m.reason}"),
+    m.EmergencyClose: EventRow("halt.emergency_close", "critical", "closing everything at the broker: {m.reason}"),
+    m.LevelChanged: EventRow("halt.level_changed", _level_of_system, "{m.level.value} {causes}"),
+    m.AlertRaised: EventRow("alert.raised", _level_of_alert, "{m.kind}: {m.text}"),
+    m.CalendarRead: EventRow("session.calendar_read", "debug", "{count} days"),
+    m.SessionChanged: EventRow("session.changed", "info", "{m.market.value} is {m.session.value}"),
+    m.SymbolHalted: EventRow("session.symbol_halted", "warning", "{m.symbol} halted: {m.is_halted} {m.reason}"),
+    m.FeedStale: EventRow("quote.stale", "warning", "no fresh quote of {m.symbol}"),
+    m.FeedRecovered: EventRow("quote.recovered", "info", "quotes of {m.symbol} are back"),
+    m.Intent: EventRow("signal.emitted", "info", "{m.strategy} wants {m.role.value} {m.side.value} {m.symbol}, confidence {m.confidence:.2f}: {m.reason}"),
+    m.StrategyStarted: EventRow("signal.strategy_started", "info", "{m.strategy}: {m.reason}"),
+    m.StrategyStopped: EventRow("signal.strategy_stopped", "warning", "{m.strategy}: {m.reason}"),
+    m.IntentApproved: EventRow("risk.approved", "info", "{m.intent.strategy} may {m.intent.side.value} {m.quantity:f} {m.intent.symbol} within {m.limit_price:f}"),
+    m.IntentRefused: EventRow("risk.refused", "info", "{m.intent.strategy} {m.intent.symbol} by {m.rule}: {m.reason}"),
+    m.OrderProposed: EventRow("order.proposed", "debug", "{m.role.value} {m.side.value} {m.quantity:f} {m.symbol} {m.reason}"),
+    m.OrderApproved: EventRow("risk.order_approved", "debug", "{m.order.role.value} {m.order.side.value} {m.order.quantity:f} {m.order.symbol}"),
+    m.OrderRefused: EventRow("risk.order_refused", "warning", "{m.order.symbol} {m.order.role.value} by {m.rule}: {m.reason}"),
+    m.CancelOrder: EventRow("order.cancel_asked", "info", "{order}: {m.reason}"),
+    m.OrderSent: EventRow("order.submitted", "info", "{order}"),
+    m.OrderNotSent: EventRow("order.not_sent", "warning", "{order}: {m.reason}"),
+    m.OrderAccepted: EventRow("order.accepted", "info", "{order}"),
+    m.OrderFilled: EventRow("fill.received", "info", "{m.strategy} {m.side.value} {m.quantity:f} {m.symbol} at {price} ({m.cumulative:f} of {m.order_quantity:f})"),
+    m.OrderCanceled: EventRow("order.canceled", "info", "{order}, {m.cumulative:f} filled, {m.reason}"),
+    m.OrderExpired: EventRow("order.expired", "info", "{order}, {m.cumulative:f} filled"),
+    m.OrderRejected: EventRow("order.rejected", "warning", "{order}: {m.code} {m.reason}"),
+    m.OrderReplaced: EventRow("order.replaced", "info", "{order} by {m.replaced_by}"),
+    m.OrderUnknown: EventRow("order.unknown", "error", "{order}: {m.reason}"),
+    m.CancelRejected: EventRow("order.cancel_rejected", "warning", "{order}: {m.reason}"),
+    m.TradeBusted: EventRow("fill.busted", "error", "{m.quantity:f} {m.symbol} at {price} was taken back"),
+    m.UnrecognizedValue: EventRow("order.value_unrecognized", "warning", "{m.where} said {m.value!r}"),
+    m.FeeCharged: EventRow("fill.fee_charged", "debug", "{m.amount:f} {m.asset} for {m.symbol}"),
+    m.CashMoved: EventRow("portfolio.cash_moved", "info", "{m.kind} {m.amount:f}"),
+    m.CorporateAction: EventRow("portfolio.corporate_action", "warning", "{m.symbol} {m.kind} {m.ratio:f}"),
+    m.BrokerSnapshot: EventRow("reconcile.snapshot", "debug", "{m.why}: equity {m.equity:f}"),
+    m.BookAdopted: EventRow("reconcile.book_adopted", "info", "cash {m.cash:f}, {count} positions: {m.reason}"),
+    m.BreakExplained: EventRow("reconcile.explained", "info", "{m.kind} {m.symbol} local {m.local} broker {m.reported}: {m.explanation}"),
+    m.BreakOpened: EventRow("reconcile.unexplained", "error", "{m.kind} {m.symbol} local {m.local} broker {m.reported}"),
+    m.BooksAgreed: EventRow("reconcile.agreed", "debug", "{m.why}: flat {m.is_flat}, {m.open_orders} open orders"),
+    m.IntentClosed: EventRow("order.parent_closed", "info", "{m.strategy} {m.side.value} {m.symbol}: {m.filled:f} of {m.quantity:f} at {average}, {m.reason}"),
+    m.PositionChanged: EventRow("position.changed", "info", "{m.strategy} holds {m.quantity:f} {m.symbol} at {average}, realized {m.realized_usd:.2f}"),
+    m.ProtectionStarted: EventRow("position.protected", "info", "{m.strategy} {m.symbol} is protected from {price} on"),
+    m.DayStarted: EventRow("portfolio.day_started", "info", "{m.date} with {m.equity_usd:.2f} USD"),
+    m.EquityMarked: EventRow("portfolio.snapshot", "info", "equity {m.equity_usd:.2f}, day {m.day_pnl_usd:+.2f}, exposure {m.exposure_usd:.2f} USD"),
 }  # fmt: skip
 """Message type -> its row. What has no row is not logged."""
 
@@ -103,10 +103,10 @@ OF_THE_EDGES = frozenset({
     "daemon.watchdog_fed", "daemon.watchdog_starved",
     "halt.cancel_all_failed", "halt.close", "halt.close_all", "halt.emergency_done",
     "halt.emergency_failed", "halt.latch_failed", "halt.reading_failed", "log.dropped", "order.answered", "order.cancel_failed",
-    "order.lookup_failed", "order.task_failed", "order.unheard", "order.unwanted", "quote.refused",
+    "order.lookup_failed", "order.task_failed", "order.unacknowledged", "order.unwanted", "quote.refused",
     "reconcile.actions_unread", "reconcile.never_quiet", "reconcile.reading_failed", "reconcile.split", "stream.calendar_unread",
     "stream.connected", "stream.error", "stream.executions_unread", "stream.history_unread",
-    "stream.gap_read", "stream.gap_unread", "stream.lost", "stream.session_failed", "stream.unproven", "stream.warm_failed", "tape.failed",
+    "stream.gap_read", "stream.gap_unread", "stream.lost", "stream.session_failed", "stream.unconfirmed", "stream.warm_failed", "tape.failed",
     "trace.unwritten", "trace.written",
 })  # fmt: skip
 """What edges write beside the messages: a test compares it with the code."""
@@ -123,10 +123,10 @@ _FIELDS = {
     "symbol": "symbol", "strategy": "strategy", "side": "side", "role": "role", "quantity": "qty",
     "price": "price", "limit_price": "limit_price", "order_id": "client_order_id",
     "broker_order_id": "broker_order_id", "intent_id": "parent_id", "rule": "rule",
-    "limit": "limit", "value": "value", "market": "market", "station": "station",
+    "limit": "limit", "value": "value", "market": "market", "actor": "about_actor",
     "equity_usd": "equity", "day_pnl_usd": "day_pnl", "exposure_usd": "exposure",
-    "cash_usd": "cash", "level": "house_level", "causes": "causes", "reason": "reason",
-    "genesis": "genesis", "build": "build", "config_hash": "config_hash", "is_flat": "is_flat",
+    "cash_usd": "cash", "level": "system_level", "causes": "causes", "reason": "reason",
+    "instance_id": "instance_id", "build": "build", "config_hash": "config_hash", "is_flat": "is_flat",
     "confidence": "confidence", "cumulative": "cumulative", "kind": "kind", "ask": "ask",
     "who": "who", "target": "target",
 }  # fmt: skip
@@ -142,14 +142,14 @@ class Event:
     fields: dict[str, Any]
 
 
-class Narrator:
+class EventFormatter:
     """Turns messages into events; remembers what an order is, so that its facts read well."""
 
     def __init__(self) -> None:
         self._orders: dict[str, str] = {}
         self._snapshot_at = -SNAPSHOT_INTERVAL_NS
 
-    def tell(self, message: Message, now: int) -> Event | None:
+    def render(self, message: Message, now: int) -> Event | None:
         """Return the event of a message, or None where it is not written."""
         row = ROWS.get(type(message))
         if row is None or not self._is_due(message, now):

@@ -25,7 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from tradingd.instruments.units import SECOND_NS
 from tradingd.observability.metric_table import BUCKETS, ROWS
-from tradingd.runtime.tally import Tally
+from tradingd.runtime.tally import PlainHistogram
 
 PREFIX = "tradingd_"
 
@@ -121,7 +121,7 @@ def counter_of(name: str, values: Mapping[Labels, float]) -> CounterMetricFamily
     return family
 
 
-def histogram_of(name: str, values: Mapping[Labels, Tally]) -> HistogramMetricFamily:
+def histogram_of(name: str, values: Mapping[Labels, PlainHistogram]) -> HistogramMetricFamily:
     """Return a histogram as it is now."""
     row = _row(name, "histogram")
     family = HistogramMetricFamily(row.name, row.text, labels=row.labels)
@@ -130,7 +130,7 @@ def histogram_of(name: str, values: Mapping[Labels, Tally]) -> HistogramMetricFa
     return family
 
 
-def _cumulative(tally: Tally) -> Sequence[tuple[str, float]]:
+def _cumulative(tally: PlainHistogram) -> Sequence[tuple[str, float]]:
     bounds = [*(repr(float(bound)) for bound in tally.bounds_s), "+Inf"]
     total = 0
     buckets = []

@@ -1,4 +1,4 @@
-"""The page `/metrics`: messages move counters as they pass, books and house are read when somebody scrapes.
+"""The page `/metrics`: messages move counters as they pass, books and system are read when somebody scrapes.
 
 Nothing here is on the way of a quote: the watcher feeds it what it reads anyway, and hot components keep
 plain integers of their own (`app/system_samples.py`). Children are bound once; ids never become labels.
@@ -19,7 +19,7 @@ from tradingd.observability.book_samples import BookSamples
 from tradingd.observability.meters import Bound, Meters
 from tradingd.observability.order_meters import OrderMeters
 from tradingd.views.limits import Limits
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 TRADE_UPDATES = "trade_updates"
 """The order stream, beside the markets' names."""
@@ -32,12 +32,12 @@ MISMATCHES = ("cash", "position", "missing_order", "foreign_order")
 
 
 class Metrics:
-    """Counts messages as they pass; the view has folded them already."""
+    """Counts messages as they pass; the view has applied them already."""
 
     def __init__(
         self,
         meters: Meters,
-        view: HouseView,
+        view: SystemView,
         strategies: tuple[str, ...],
         markets: tuple[str, ...],
         *,
@@ -62,16 +62,16 @@ class Metrics:
             m.OrderRefused: self._refused,
             m.StrategyStopped: self._strategy_stopped,
             m.LevelChanged: self._level_changed,
-            m.FeedConnected: lambda said: self._streams[(said.market.value,)].set(1),
-            m.FeedLost: lambda said: self._lost(said.market.value),
+            m.FeedConnected: lambda message: self._streams[(message.market.value,)].set(1),
+            m.FeedLost: lambda message: self._lost(message.market.value),
             m.BrokerConnected: lambda _: self._streams[(TRADE_UPDATES,)].set(1),
             m.BrokerLost: lambda _: self._lost(TRADE_UPDATES),
             m.BooksAgreed: self._agreed,
-            m.DifferenceExplained: lambda said: self._explained[(said.kind,)].inc(),
-            m.DifferenceUnexplained: self._differed,
-            m.AlertRaised: lambda said: self._raised[(said.severity.value,)].inc(),
-            m.StationFailed: lambda said: self._failures[(said.station,)].inc(),
-            m.StationStalled: lambda said: self._stalls[(said.station,)].inc(),
+            m.BreakExplained: lambda message: self._explained[(message.kind,)].inc(),
+            m.BreakOpened: self._differed,
+            m.AlertRaised: lambda message: self._raised[(message.severity.value,)].inc(),
+            m.ActorFailed: lambda message: self._failures[(message.actor,)].inc(),
+            m.ActorStalled: lambda message: self._stalls[(message.actor,)].inc(),
             m.SessionChanged: self._session,
             m.CalendarRead: self._calendar,
         }
@@ -79,7 +79,7 @@ class Metrics:
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types that are counted."""
-        return frozenset(self._count) | frozenset(self._orders.folds)
+        return frozenset(self._count) | frozenset(self._orders.handlers)
 
     def attach(self, samples: Collector) -> None:
         """Show what `samples` reads, too, from here on."""
@@ -91,15 +91,15 @@ class Metrics:
         count = self._count.get(kind)
         if count is not None:
             count(envelope.message)
-        fold = self._orders.folds.get(kind)
-        if fold is not None:
-            fold(envelope.message, envelope.at)
+        handler = self._orders.handlers.get(kind)
+        if handler is not None:
+            handler(envelope.message, envelope.at)
 
     def record(self, level: str) -> None:
         """Count one log record."""
         self._records[(level,)].inc()
 
-    def alert_told(self, severity: Severity, channel: str, result: str) -> None:
+    def alert_sent(self, severity: Severity, channel: str, result: str) -> None:
         """Count what became of an alert on its way out."""
         self._alerts[severity.value, channel, result].inc()
 
@@ -151,24 +151,24 @@ class Metrics:
         for market in markets:
             self._open[(market,)].set(0)
 
-    def _intent(self, said: m.Intent) -> None:
-        self._signals[said.strategy, said.side.value].inc()
+    def _intent(self, message: m.Intent) -> None:
+        self._signals[message.strategy, message.side.value].inc()
 
-    def _approved(self, said: m.IntentApproved | m.OrderApproved) -> None:
+    def _approved(self, message: m.IntentApproved | m.OrderApproved) -> None:
         self._decisions["approved", ""].inc()
 
-    def _refused(self, said: m.IntentRefused | m.OrderRefused) -> None:
-        self._decisions["refused", said.rule].inc()
+    def _refused(self, message: m.IntentRefused | m.OrderRefused) -> None:
+        self._decisions["refused", message.rule].inc()
 
-    def _strategy_stopped(self, said: m.StrategyStopped) -> None:
-        if said.error:
-            self._errors[(said.strategy,)].inc()
+    def _strategy_stopped(self, message: m.StrategyStopped) -> None:
+        if message.error:
+            self._errors[(message.strategy,)].inc()
 
-    def _level_changed(self, said: m.LevelChanged) -> None:
+    def _level_changed(self, message: m.LevelChanged) -> None:
         for level in Level:
-            self._state[(level.value,)].set(level is said.level)
+            self._state[(level.value,)].set(level is message.level)
         # A cause like `failure:risk` carries its detail behind the colon.
-        causes = {cause.partition(":")[0] for cause in said.causes}.intersection(HALTING)
+        causes = {cause.partition(":")[0] for cause in message.causes}.intersection(HALTING)
         for cause in HALTING:
             self._halted[(cause,)].set(cause in causes)
         for cause in causes - self._halting:
@@ -179,14 +179,14 @@ class Metrics:
         self._streams[(stream,)].set(0)
         self._reconnects[(stream,)].inc()
 
-    def _agreed(self, said: m.BooksAgreed) -> None:
+    def _agreed(self, message: m.BooksAgreed) -> None:
         self._runs[("agreed",)].inc()
         self._agreed_at.set(self._wall())
         self._unexplained.clear()
         self._show_mismatches()
 
-    def _differed(self, said: m.DifferenceUnexplained) -> None:
-        what = (said.kind, said.symbol)
+    def _differed(self, message: m.BreakOpened) -> None:
+        what = (message.kind, message.symbol)
         if what in self._unexplained:
             self._unexplained.clear()  # said before, so this is the next comparison
         if not self._unexplained:
@@ -199,11 +199,11 @@ class Metrics:
         for kind in (*MISMATCHES, *kinds):
             self._mismatches[(kind,)].set(kinds.count(kind))
 
-    def _session(self, said: m.SessionChanged) -> None:
-        self._open[(said.market.value,)].set(said.session is Session.REGULAR)
+    def _session(self, message: m.SessionChanged) -> None:
+        self._open[(message.market.value,)].set(message.session is Session.REGULAR)
 
-    def _calendar(self, said: m.CalendarRead) -> None:
-        self._days = said.days
+    def _calendar(self, message: m.CalendarRead) -> None:
+        self._days = message.days
 
     def _show_next_session(self) -> None:
         now = self._view.at

@@ -36,14 +36,14 @@ class _Flight:
 
     __slots__ = ("algo", "intent_id", "is_sliced", "middle", "quoted_at", "role", "sent_at", "side")
 
-    def __init__(self, said: m.OrderProposed, algo: str) -> None:
+    def __init__(self, message: m.OrderProposed, algo: str) -> None:
         self.algo = algo
-        self.intent_id = said.intent_id
-        self.is_sliced = said.slice_number > 0
+        self.intent_id = message.intent_id
+        self.is_sliced = message.slice_number > 0
         self.middle = 0.0
-        self.quoted_at = said.quoted_at
-        self.role = said.role
-        self.side = said.side
+        self.quoted_at = message.quoted_at
+        self.role = message.role
+        self.side = message.side
         self.sent_at = 0
 
 
@@ -53,7 +53,7 @@ class OrderMeters:
     def __init__(self, meters: Meters, marks: Mapping[str, Mark]) -> None:
         self._marks = marks
         self._flights: _Recent[_Flight] = _Recent()
-        self._wished_at: _Recent[int] = _Recent()
+        self._signaled_at: _Recent[int] = _Recent()
         self._named: _Recent[str] = _Recent()
         self._submitted: Bound[Counter] = Bound(meters.counter("orders_submitted_total"))
         self._closed: Bound[Counter] = Bound(meters.counter("orders_closed_total"))
@@ -69,7 +69,7 @@ class OrderMeters:
             self._closed[BROKER, status].inc(0)  # a rate needs the zero it starts from
         for side in Side:
             self._fills[BROKER, side.value].inc(0)
-        self.folds: dict[type[Message], Callable[[Any, int], None]] = {
+        self.handlers: dict[type[Message], Callable[[Any, int], None]] = {
             m.Intent: self._intent,
             m.IntentApproved: self._intent_approved,
             m.OrderProposed: self._proposed,
@@ -85,64 +85,64 @@ class OrderMeters:
             m.OrderNotSent: self._closes("not_sent"),
         }
 
-    def _intent(self, said: m.Intent, at: int) -> None:
-        self._wished_at.keep(said.intent_id, at)
+    def _intent(self, message: m.Intent, at: int) -> None:
+        self._signaled_at.keep(message.intent_id, at)
 
-    def _intent_approved(self, said: m.IntentApproved, at: int) -> None:
-        name = (said.intent.algorithm or "").partition(":")[0]
+    def _intent_approved(self, message: m.IntentApproved, at: int) -> None:
+        name = (message.intent.algorithm or "").partition(":")[0]
         if name in ALGORITHMS:
-            self._named.keep(said.intent_id, name)
+            self._named.keep(message.intent_id, name)
 
-    def _proposed(self, said: m.OrderProposed, at: int) -> None:
-        guess = PLANNED if said.slice_number else ALGORITHMS[0]
-        flight = _Flight(said, self._named.get(said.intent_id, guess))
-        self._flights.keep(said.order_id, flight)
+    def _proposed(self, message: m.OrderProposed, at: int) -> None:
+        guess = PLANNED if message.slice_number else ALGORITHMS[0]
+        flight = _Flight(message, self._named.get(message.intent_id, guess))
+        self._flights.keep(message.order_id, flight)
 
-    def _order_approved(self, said: m.OrderApproved, at: int) -> None:
-        flight, mark = self._flights.get(said.order_id), self._marks.get(said.order.symbol)
+    def _order_approved(self, message: m.OrderApproved, at: int) -> None:
+        flight, mark = self._flights.get(message.order_id), self._marks.get(message.order.symbol)
         if flight is not None and mark is not None:
             flight.middle = (mark.bid + mark.ask) / 2
 
-    def _refused(self, said: m.OrderRefused, at: int) -> None:
-        self._end(said.order_id, "refused")
+    def _refused(self, message: m.OrderRefused, at: int) -> None:
+        self._end(message.order_id, "refused")
 
-    def _sent(self, said: m.OrderSent, at: int) -> None:
-        flight = self._flights.get(said.order_id)
+    def _sent(self, message: m.OrderSent, at: int) -> None:
+        flight = self._flights.get(message.order_id)
         if flight is None:
             return
         flight.sent_at = at
         self._submitted[BROKER, flight.role.value, flight.side.value, flight.algo].inc()
         if flight.role is Role.ENTRY and flight.quoted_at:
             self._quote_age.observe((at - flight.quoted_at) / 1e9)
-        wished_at = self._wished_at.pop(flight.intent_id, None)
-        if wished_at is not None:
-            self._tick_to_order.observe((at - wished_at) / 1e9)
+        signaled_at = self._signaled_at.pop(flight.intent_id, None)
+        if signaled_at is not None:
+            self._tick_to_order.observe((at - signaled_at) / 1e9)
 
-    def _accepted(self, said: m.OrderAccepted, at: int) -> None:
-        flight = self._flights.get(said.order_id)
+    def _accepted(self, message: m.OrderAccepted, at: int) -> None:
+        flight = self._flights.get(message.order_id)
         if flight is not None and flight.sent_at:
             self._ack.observe((at - flight.sent_at) / 1e9)
 
-    def _filled(self, said: m.OrderFilled, at: int) -> None:
-        self._fills[BROKER, said.side.value].inc()
-        self._notional[BROKER, said.side.value].inc(float(said.quantity * said.price))
-        flight = self._flights.get(said.order_id)
+    def _filled(self, message: m.OrderFilled, at: int) -> None:
+        self._fills[BROKER, message.side.value].inc()
+        self._notional[BROKER, message.side.value].inc(float(message.quantity * message.price))
+        flight = self._flights.get(message.order_id)
         if flight is not None and flight.middle:
-            worse = float(said.price) / flight.middle - 1.0
-            self._slippage[(flight.algo,)].observe(worse if said.side is Side.BUY else -worse)
-        if said.cumulative < said.order_quantity:
+            worse = float(message.price) / flight.middle - 1.0
+            self._slippage[(flight.algo,)].observe(worse if message.side is Side.BUY else -worse)
+        if message.cumulative < message.order_quantity:
             return
         if flight is not None and flight.sent_at:
             self._fill[BROKER, flight.algo].observe((at - flight.sent_at) / 1e9)
         self._closed[BROKER, "filled"].inc()
-        self._end(said.order_id, "filled")
+        self._end(message.order_id, "filled")
 
     def _closes(self, status: str) -> Callable[[Any, int], None]:
         child = self._closed[BROKER, status]
 
-        def close(said: m.OrderCanceled, at: int) -> None:
+        def close(message: m.OrderCanceled, at: int) -> None:
             child.inc()
-            self._end(said.order_id, status)
+            self._end(message.order_id, status)
 
         return close
 

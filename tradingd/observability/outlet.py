@@ -23,7 +23,7 @@ _POLL_REAL_MS = 1000
 Write = Callable[[bytes], object]
 
 
-class Outlet:
+class LogWriter:
     """A text file as far as structlog is concerned; `write` never waits."""
 
     def __init__(self, write: Write, *, lines_max: int = LINES_MAX) -> None:

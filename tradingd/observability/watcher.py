@@ -1,6 +1,6 @@
 """The read-only edge: one watch on the bus that feeds view, metrics and log, in that order.
 
-It outlives whatever one of them cannot take: an API and metrics that stand still look like a quiet house.
+It outlives whatever one of them cannot take: an API and metrics that stand still look like a quiet system.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import structlog
 
-from tradingd.messages import Envelope, StationFailed
-from tradingd.observability.events import ROWS, Narrator
+from tradingd.messages import ActorFailed, Envelope
+from tradingd.observability.events import ROWS, EventFormatter
 from tradingd.observability.logs import rfc3339
 from tradingd.observability.metrics import Metrics
 from tradingd.runtime.bus import Bus
-from tradingd.views.system_view import HouseView
+from tradingd.views.system_view import SystemView
 
 WATCH = "control"
 WATCH_MAX = 8192
@@ -29,43 +29,43 @@ class Watcher:
     def __init__(
         self,
         bus: Bus,
-        view: HouseView,
+        view: SystemView,
         metrics: Metrics,
-        on_fold: Callable[[], None] = lambda: None,
+        on_apply: Callable[[], None] = lambda: None,
         *,
-        on_failure: Callable[[StationFailed], None],
+        on_failure: Callable[[ActorFailed], None],
     ) -> None:
-        self._on_fold = on_fold
+        self._on_apply = on_apply
         self._on_failure = on_failure
         self._failed: set[str] = set()
         """Readers that could not take a message, each said once: saying it is a message, too."""
         self._view = view
         self._metrics = metrics
-        self._narrator = Narrator()
+        self._narrator = EventFormatter()
         self._log = structlog.get_logger()
         kinds = view.kinds | metrics.kinds | frozenset(ROWS)
         self._queue = bus.watch(WATCH, kinds, WATCH_MAX)
 
     async def run(self) -> None:
-        """Fold until canceled; after each batch the loop gets its turn."""
+        """Apply until canceled; after each batch the loop gets its turn."""
         while True:
-            self._fold(await self._queue.get())
+            self._apply(await self._queue.get())
             for _ in range(BATCH_MAX):
                 if self._queue.empty():
                     break
-                self._fold(self._queue.get_nowait())
-            self._on_fold()
+                self._apply(self._queue.get_nowait())
+            self._on_apply()
             await asyncio.sleep(0)
 
     def drain(self) -> None:
-        """Fold what waits, for the last words of a run."""
+        """Apply what waits, for the last words of a run."""
         while not self._queue.empty():
-            self._fold(self._queue.get_nowait())
+            self._apply(self._queue.get_nowait())
 
-    def _fold(self, envelope: Envelope) -> None:
+    def _apply(self, envelope: Envelope) -> None:
         self._give("view", self._view.apply, envelope)
         self._give("metrics", self._metrics.apply, envelope)
-        self._give("log", self._tell, envelope)
+        self._give("log", self._report, envelope)
 
     def _give(self, reader: str, read: Callable[[Envelope], None], envelope: Envelope) -> None:
         try:
@@ -76,10 +76,10 @@ class Watcher:
             self._failed.add(reader)
             name = type(envelope.message).__name__
             cause = f"{reader}: {type(error).__name__}: {error} (on {name} {envelope.seq})"
-            self._on_failure(StationFailed(WATCH, cause, traceback.format_exc()))
+            self._on_failure(ActorFailed(WATCH, cause, traceback.format_exc()))
 
-    def _tell(self, envelope: Envelope) -> None:
-        event = self._narrator.tell(envelope.message, envelope.at)
+    def _report(self, envelope: Envelope) -> None:
+        event = self._narrator.render(envelope.message, envelope.at)
         if event is not None:
             at = rfc3339(envelope.at)
             log = getattr(self._log, event.level)

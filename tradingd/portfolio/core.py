@@ -1,4 +1,4 @@
-"""The portfolio's station: folds fills, fees and marks, and says positions, equity and the day's base.
+"""The portfolio's actor: applies fills, fees and marks, and says positions, equity and the day's base.
 
 A mark costs one dictionary entry; decimals are touched only when there is something new to say.
 """
@@ -17,10 +17,10 @@ from tradingd.instruments.units import SECOND_NS, ZERO
 from tradingd.messages import (
     NOTHING,
     BookAdopted,
+    BreakExplained,
     CashMoved,
     CorporateAction,
     DayStarted,
-    DifferenceExplained,
     EquityMarked,
     FeeCharged,
     Mark,
@@ -38,11 +38,11 @@ from tradingd.state.positions import HeldPosition, Key, market_price_after
 
 __all__ = ["PortfolioCore", "PortfolioSettings"]
 
-STATION = "portfolio"
+ACTOR = "portfolio"
 _HALF = Decimal("0.5")
 
 
-class _Saved(msgspec.Struct, frozen=True):
+class _SavedPortfolio(msgspec.Struct, frozen=True):
     ledger: SavedLedger
     date: str
     day_equity: Decimal
@@ -50,7 +50,7 @@ class _Saved(msgspec.Struct, frozen=True):
 
 
 class PortfolioCore:
-    """The portfolio station (`messages.Core`)."""
+    """The portfolio actor (`messages.Core`)."""
 
     def __init__(self, settings: PortfolioSettings) -> None:
         self.ledger = Ledger()
@@ -66,7 +66,7 @@ class PortfolioCore:
         self._day_capital = ZERO
         self._due_at = 0
         """When a mark may make us say equity again."""
-        self._patience_at = 0
+        self._timeout_at = 0
         """Until when we wait for a first mark of everything held rather than guess its price."""
         self._is_news = False
         """True when equity changed, or was due, and nobody was told yet."""
@@ -77,20 +77,20 @@ class PortfolioCore:
             FeeCharged: self._on_fee,
             CashMoved: self._on_cash,
             CorporateAction: self._on_split,
-            DifferenceExplained: self._on_explained,
+            BreakExplained: self._on_explained,
             BookAdopted: self._on_adopted,
             RunStarted: self._on_run,
             TimerFired: self._on_timer,
         }
-        self._folds: dict[type[Message], Callable[[Any], tuple[Key, ...]]] = {
+        self._handlers: dict[type[Message], Callable[[Any], tuple[Key, ...]]] = {
             OrderFilled: self.ledger.fill,
             TradeBusted: self.ledger.bust,
             FeeCharged: self.ledger.fee,
             CashMoved: self.ledger.move_cash,
             CorporateAction: self.ledger.split,
-            DifferenceExplained: self.ledger.explain,
+            BreakExplained: self.ledger.explain,
             BookAdopted: self.ledger.adopt,
-            DayStarted: self._fold_day,
+            DayStarted: self._apply_day,
         }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
@@ -103,17 +103,17 @@ class PortfolioCore:
         return self._on.get(kind)
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one journaled message, heard or said, without deciding."""
-        self._fold(message)
+        """Apply one journaled message, heard or said, without deciding."""
+        self._apply(message)
 
     def save(self) -> bytes:
         """Return the book and the day; marks come from the market again."""
-        state = _Saved(self.ledger.save(), self._date, self._day_equity, self._day_capital)
+        state = _SavedPortfolio(self.ledger.save(), self._date, self._day_equity, self._day_capital)
         return msgspec.json.encode(state)
 
     def load(self, state: bytes) -> None:
         """Replace the book and the day by saved ones."""
-        saved = msgspec.json.decode(state, type=_Saved)
+        saved = msgspec.json.decode(state, type=_SavedPortfolio)
         self.ledger.load(saved.ledger)
         self._date = saved.date
         self._day_ends_at = 0
@@ -122,11 +122,11 @@ class PortfolioCore:
 
     # Folds
 
-    def _fold(self, message: Message) -> tuple[Key, ...]:
-        fold = self._folds.get(type(message))
-        return () if fold is None else fold(message)
+    def _apply(self, message: Message) -> tuple[Key, ...]:
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
 
-    def _fold_day(self, day: DayStarted) -> tuple[Key, ...]:
+    def _apply_day(self, day: DayStarted) -> tuple[Key, ...]:
         self._date = day.date
         self._day_ends_at = 0
         self._day_equity = day.equity_usd
@@ -160,7 +160,7 @@ class PortfolioCore:
         return (*self._book_trade(fee, "fee"), *self._equity(now))
 
     def _on_cash(self, moved: CashMoved, now: int) -> Sequence[Message]:
-        self._fold(moved)
+        self._apply(moved)
         return self._equity(now)
 
     def _on_split(self, action: CorporateAction, now: int) -> Sequence[Message]:
@@ -174,37 +174,37 @@ class PortfolioCore:
                 )
         return self._book(action, "split")
 
-    def _on_explained(self, difference: DifferenceExplained, now: int) -> Sequence[Message]:
+    def _on_explained(self, difference: BreakExplained, now: int) -> Sequence[Message]:
         return (*self._book(difference, "explained"), *self._equity(now))
 
     def _on_adopted(self, book: BookAdopted, now: int) -> Sequence[Message]:
         return (*self._book(book, "adopted"), *self._start(now))
 
     def _on_run(self, run: RunStarted, now: int) -> Sequence[Message]:
-        midnight = SetTimer(STATION, "midnight", next_midnight(now))
+        midnight = SetTimer(ACTOR, "midnight", next_midnight(now))
         return (midnight, *self._start(now)) if self.ledger.is_adopted else (midnight,)
 
     def _on_timer(self, timer: TimerFired, now: int) -> Sequence[Message]:
         if timer.key != "midnight":
             return self._equity(now)
         self._is_news = True
-        return (SetTimer(STATION, "midnight", next_midnight(now)), *self._equity(now))
+        return (SetTimer(ACTOR, "midnight", next_midnight(now)), *self._equity(now))
 
     # Words
 
     def _start(self, now: int) -> Sequence[Message]:
         """Say equity now, or wait a while for the first marks of what is held."""
         self._is_news = True
-        self._patience_at = now + self._stale_ns
+        self._timeout_at = now + self._stale_ns
         if self._is_priced(now):
             return self._equity(now)
-        return (SetTimer(STATION, "patience", self._patience_at),)
+        return (SetTimer(ACTOR, "patience", self._timeout_at),)
 
     def _book(self, message: Message, reason: str) -> Sequence[Message]:
         before = {key: holding.realized for key, holding in self.ledger.positions.open.items()}
         return tuple(
             self._position(key, reason, self._realized_since(before, key), ZERO)
-            for key in self._fold(message)
+            for key in self._apply(message)
         )
 
     def _realized_since(self, before: dict[Key, Decimal], key: Key) -> Decimal:
@@ -218,7 +218,7 @@ class PortfolioCore:
         key = (message.strategy, message.symbol)
         holding = self.ledger.positions.all.get(key)
         realized, fees = (ZERO, ZERO) if holding is None else (holding.realized, holding.fees)
-        self._fold(message)
+        self._apply(message)
         after = self.ledger.positions.all[key]
         return (self._position(key, reason, after.realized - realized, after.fees - fees),)
 
@@ -240,7 +240,7 @@ class PortfolioCore:
 
     def _is_priced(self, now: int) -> bool:
         marks = self._marks
-        return now >= self._patience_at or all(
+        return now >= self._timeout_at or all(
             symbol in marks for _, symbol in self.ledger.positions.open
         )
 
@@ -251,14 +251,14 @@ class PortfolioCore:
             self._is_news = True
             return NOTHING
         value = exposure = cost = ZERO
-        oldest_at, doubt_cents = now, 0  # whole, so that their sum is the same in every order
+        oldest_at, unconfirmed_cents = now, 0  # whole, so that their sum is the same in every order
         for (_, symbol), holding in ledger.positions.open.items():
             mark = self._marks.get(symbol)
             if mark is None:
                 price, oldest_at = holding.last_price, 0
-                doubt_cents += round(abs(holding.quantity * price) * 100)
+                unconfirmed_cents += round(abs(holding.quantity * price) * 100)
             else:
-                doubt_cents += self._doubt_cents(mark, holding)
+                unconfirmed_cents += self._unconfirmed_cents(mark, holding)
                 price = _mid(mark)
                 oldest_at = min(oldest_at, mark.quoted_at)
             worth = holding.quantity * price
@@ -278,11 +278,11 @@ class PortfolioCore:
             unrealized_usd=value - cost,
             fees_usd=ledger.fees,
             is_stale=now - oldest_at > self._stale_ns,
-            doubt_usd=doubt_cents * CENT if doubt_cents else ZERO,
+            unconfirmed_usd=unconfirmed_cents * CENT if unconfirmed_cents else ZERO,
         )
         return (*day, marked)
 
-    def _doubt_cents(self, mark: Mark, holding: HeldPosition) -> int:
+    def _unconfirmed_cents(self, mark: Mark, holding: HeldPosition) -> int:
         """Return by how many cents more the mark before (or the last trade, before there are two) would value it."""
         before = self._before.get(mark.symbol)
         both = 2 * float(holding.last_price) if before is None else before.bid + before.ask
@@ -293,12 +293,12 @@ class PortfolioCore:
 
     def _new_day(self, equity: Decimal, now: int) -> tuple[Message, ...]:
         date = trading_day(now)
-        said: tuple[Message, ...] = NOTHING
+        emitted: tuple[Message, ...] = NOTHING
         if date != self._date:
-            said = (DayStarted(date, equity, self.ledger.capital),)
-            self._fold(said[0])
+            emitted = (DayStarted(date, equity, self.ledger.capital),)
+            self._apply(emitted[0])
         self._day_ends_at = next_midnight(now)
-        return said
+        return emitted
 
 
 def _mid(mark: Mark) -> Decimal:

@@ -21,9 +21,9 @@ from tradingd.instruments.money import signed
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
+    BreakExplained,
     CashMoved,
     CorporateAction,
-    DifferenceExplained,
     FeeCharged,
     OrderFilled,
     TradeBusted,
@@ -82,7 +82,7 @@ class Ledger:
         """Multiply quantities; what they cost stays."""
         return self._set(action)
 
-    def explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:
+    def explain(self, difference: BreakExplained) -> tuple[Key, ...]:
         """Take over a difference that has a reason."""
         if not is_in_dollars(difference):
             return self._set(difference)
@@ -136,7 +136,7 @@ class Ledger:
         self.cash -= quantity * fact.price
         return keys
 
-    def _set(self, fact: CorporateAction | DifferenceExplained) -> tuple[Key, ...]:
+    def _set(self, fact: CorporateAction | BreakExplained) -> tuple[Key, ...]:
         """Change quantities and not cost; where no quantity is left, its cost is a loss."""
         before = {key: position.realized for key, position in self.positions.open.items()}
         keys = self.positions.apply(fact)

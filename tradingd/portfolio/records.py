@@ -35,7 +35,7 @@ _AT_ONCE = (PositionChanged, DayStarted, RunStopped)
 
 _PENDING_MAX = 10_000
 
-_WORD = {OrderFilled: "fill", FeeCharged: "fee", TradeBusted: "bust"}
+_VALUE = {OrderFilled: "fill", FeeCharged: "fee", TradeBusted: "bust"}
 
 
 class Records:
@@ -50,17 +50,17 @@ class Records:
         self._day: DaySummary | None = None
         self._written_at = 0
 
-    def hear(self, envelope: Envelope) -> None:
+    def handle(self, envelope: Envelope) -> None:
         """Take one envelope of the log."""
         message = envelope.message
         match message:
             case Intent() | OrderProposed() | IntentClosed():
-                self._reasons.hear(message)
+                self._reasons.handle(message)
             case OrderFilled():
                 self._pending.append((envelope.at, message, self._reasons.of(message)))
             case FeeCharged() | TradeBusted():
                 self._pending.append((envelope.at, message, ""))
-            case PositionChanged() if message.reason in _WORD.values():
+            case PositionChanged() if message.reason in _VALUE.values():
                 self._settle(message)
             case RunStarted():
                 self._settle_rest()
@@ -73,7 +73,7 @@ class Records:
         while self._pending:
             at, cause, reason = self._pending.popleft()
             is_its = (cause.strategy, cause.symbol) == (position.strategy, position.symbol)
-            if is_its and _WORD[type(cause)] == position.reason:
+            if is_its and _VALUE[type(cause)] == position.reason:
                 self._files.write(cause, position, reason, at)
                 return
             self._files.write(cause, None, reason, at)

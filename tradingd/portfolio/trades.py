@@ -1,6 +1,6 @@
 """Round trips: what each position earned from its first entry to flat, and why it was left.
 
-Made from the house's own words, so a report, a summary and a backtest count the same trades.
+Made from the system's own words, so a report, a summary and a backtest count the same trades.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reasons:
     def __init__(self) -> None:
         self._by_intent: dict[str, str] = {}
 
-    def hear(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """Learn a reason, or forget one."""
         if isinstance(message, Intent):
             self._by_intent[message.intent_id] = message.reason
@@ -78,9 +78,9 @@ class RoundTrips:
         """Also where it is no longer kept: its last fee may still come."""
         self._reasons = Reasons()
         self._on: dict[type[Message], Callable[[Any], None]] = {
-            Intent: self._reasons.hear,
-            OrderProposed: self._reasons.hear,
-            IntentClosed: self._reasons.hear,
+            Intent: self._reasons.handle,
+            OrderProposed: self._reasons.handle,
+            IntentClosed: self._reasons.handle,
             OrderFilled: self._on_fill,
             PositionChanged: self._on_position,
         }
@@ -90,7 +90,7 @@ class RoundTrips:
         """Return the closed trades that are kept, oldest first."""
         return tuple(self._closed.values())
 
-    def hear(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """Take one message; those that are none of its business are ignored."""
         on = self._on.get(type(message))
         if on is not None:

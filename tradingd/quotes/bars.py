@@ -14,7 +14,7 @@ from tradingd.instruments.calendar import next_midnight, ns_of, trading_day
 from tradingd.instruments.symbols import market_of
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import Bar, BarReceived, Market, Message, Trade
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.quotes.settings import MINUTE_S
 
 MINUTE = MINUTE_S * SECOND_NS
@@ -27,7 +27,7 @@ HISTORY_GRACE = 60 * SECOND_NS
 """Market time an open bar waits for the next page of history."""
 
 
-class Series:
+class BarSeries:
     """The open bar of one (symbol, span)."""
 
     __slots__ = (
@@ -35,12 +35,12 @@ class Series:
         "closes_at",
         "ends_at",
         "high",
-        "is_heard_from_start",
         "is_history",
+        "is_received_from_start",
         "low",
         "open",
         "opened_at",
-        "said_at",
+        "published_at",
         "span_s",
         "symbol",
         "volume",
@@ -54,11 +54,11 @@ class Series:
         self.ends_at = 0
         self.closes_at = NEVER
         """Market time at which the open bar is closed though nothing more was heard."""
-        self.said_at = -1
+        self.published_at = -1
         """Opening of the latest bar said: only later ones may follow."""
         self.open = self.high = self.low = self.close = self.volume = 0.0
         self.is_history = False
-        self.is_heard_from_start = False
+        self.is_received_from_start = False
 
     def start(self, opened_at: int, ends_at: int, price: float) -> None:
         """Open a bar at its first price."""
@@ -69,9 +69,9 @@ class Series:
     def finish(self) -> Bar | None:
         """Close the open bar; None when it may not be said."""
         opened_at, self.opened_at, self.closes_at = self.opened_at, -1, NEVER
-        if opened_at <= self.said_at or not self.is_heard_from_start:
+        if opened_at <= self.published_at or not self.is_received_from_start:
             return None
-        self.said_at = opened_at
+        self.published_at = opened_at
         return Bar(
             self.symbol,
             self.span_s,
@@ -88,7 +88,7 @@ class Series:
 class BarMaker:
     """All open bars of all symbols. `due_at` is when the earliest must be closed."""
 
-    def __init__(self, spans_s: tuple[int, ...], grace_ns: int, sessions: Sessions) -> None:
+    def __init__(self, spans_s: tuple[int, ...], grace_ns: int, sessions: MarketSessions) -> None:
         self.since = 0
         """When the run began: bars that opened earlier were not heard from their start."""
         self.due_at = NEVER
@@ -99,19 +99,19 @@ class BarMaker:
         self._long_spans = longer
         short = {span for span in spans_s if span <= MINUTE_S} | ({MINUTE_S} if longer else set())
         self._short_spans = tuple(sorted(short))
-        self._series: dict[tuple[str, int], Series] = {}
-        self._from_trades: dict[str, tuple[Series, ...]] = {}
-        self._from_minutes: dict[str, tuple[Series, ...]] = {}
+        self._series: dict[tuple[str, int], BarSeries] = {}
+        self._from_trades: dict[str, tuple[BarSeries, ...]] = {}
+        self._from_minutes: dict[str, tuple[BarSeries, ...]] = {}
 
     def on_trade(self, trade: Trade) -> list[Message]:
-        """Fold one trade; return the bars it closed."""
-        said: list[Message] = []
+        """Apply one trade; return the bars it closed."""
+        emitted: list[Message] = []
         symbol, price, at = trade.symbol, trade.price, trade.traded_at
         series_of = self._from_trades.get(symbol) or self._open_series(symbol)
         for series in series_of:
             if at >= series.ends_at or series.opened_at < 0:
                 if series.opened_at >= 0:
-                    self._close(series, said)
+                    self._close(series, emitted)
                 if not self._start_from_trade(series, price, at):
                     continue
             elif at < series.opened_at:
@@ -122,73 +122,73 @@ class BarMaker:
                 series.low = price
             series.close = price
             series.volume += trade.size
-        return said
+        return emitted
 
     def on_received(self, received: BarReceived, now: int) -> list[Message]:
         """Relay a bar from outside unless it was said; return it and the longer bars it closed."""
         series = self._series.get((received.symbol, received.span_s))
         if series is None:
             series = self._series_of(received.symbol, received.span_s)
-        said: list[Message] = []
+        emitted: list[Message] = []
         if 0 <= series.opened_at < received.opened_at:
-            self._close(series, said)
-        if received.opened_at <= series.said_at:
-            return said
+            self._close(series, emitted)
+        if received.opened_at <= series.published_at:
+            return emitted
         series.opened_at, series.closes_at = -1, NEVER  # theirs replaces ours
-        series.said_at = received.opened_at
+        series.published_at = received.opened_at
         bar = Bar(
             received.symbol, received.span_s, received.opened_at, received.open, received.high,
             received.low, received.close, received.volume, received.is_history,
         )  # fmt: skip
-        said.append(bar)
+        emitted.append(bar)
         if self._long_spans and received.span_s == MINUTE_S:
-            self._fold_minute(bar, now, said)
-        return said
+            self._apply_minute(bar, now, emitted)
+        return emitted
 
     def close_due(self, now: int) -> list[Message]:
         """Close every bar whose time has come."""
-        said: list[Message] = []
+        emitted: list[Message] = []
         for series in list(self._series.values()):
             if series.closes_at <= now:
-                self._close(series, said)
+                self._close(series, emitted)
         self.due_at = min((s.closes_at for s in self._series.values()), default=NEVER)
-        return said
+        return emitted
 
-    def _open_series(self, symbol: str) -> tuple[Series, ...]:
+    def _open_series(self, symbol: str) -> tuple[BarSeries, ...]:
         self._from_trades[symbol] = tuple(self._series_of(symbol, s) for s in self._short_spans)
         return self._from_trades[symbol]
 
-    def _series_of(self, symbol: str, span_s: int) -> Series:
+    def _series_of(self, symbol: str, span_s: int) -> BarSeries:
         key = (symbol, span_s)
         if key not in self._series:
-            self._series[key] = Series(symbol, span_s)
+            self._series[key] = BarSeries(symbol, span_s)
         return self._series[key]
 
-    def _start_from_trade(self, series: Series, price: float, at: int) -> bool:
+    def _start_from_trade(self, series: BarSeries, price: float, at: int) -> bool:
         span = series.span_s * SECOND_NS
         opened_at = at - at % span
-        if opened_at <= series.said_at:
+        if opened_at <= series.published_at:
             return False
         series.start(opened_at, opened_at + span, price)
         series.is_history = False
-        series.is_heard_from_start = opened_at >= self.since
+        series.is_received_from_start = opened_at >= self.since
         self._close_at(series, series.ends_at + self._grace)
         return True
 
-    def _close_at(self, series: Series, at: int) -> None:
+    def _close_at(self, series: BarSeries, at: int) -> None:
         series.closes_at = at
         self.due_at = min(self.due_at, at)
 
-    def _close(self, series: Series, said: list[Message]) -> None:
+    def _close(self, series: BarSeries, message: list[Message]) -> None:
         ends_at, bar = series.ends_at, series.finish()
         if bar is None:
             return
         if series.span_s in self._wanted:
-            said.append(bar)
+            message.append(bar)
         if series.span_s == MINUTE_S:
-            self._fold_minute(bar, ends_at, said)
+            self._apply_minute(bar, ends_at, message)
 
-    def _fold_minute(self, minute: Bar, now: int, said: list[Message]) -> None:
+    def _apply_minute(self, minute: Bar, now: int, message: list[Message]) -> None:
         symbol = minute.symbol
         series_of = self._from_minutes.get(symbol)
         if series_of is None:
@@ -196,20 +196,20 @@ class BarMaker:
             self._from_minutes[symbol] = series_of
         for series in series_of:
             if series.opened_at >= 0 and minute.opened_at >= series.ends_at:
-                self._close(series, said)
+                self._close(series, message)
             if self._add_minute(series, minute, now):
-                self._close(series, said)
+                self._close(series, message)
 
-    def _add_minute(self, series: Series, minute: Bar, now: int) -> bool:
-        """Fold a minute into a longer bar; True when it was the last one."""
+    def _add_minute(self, series: BarSeries, minute: Bar, now: int) -> bool:
+        """Apply a minute into a longer bar; True when it was the last one."""
         if series.opened_at < 0:
             bounds = self._bounds(series, minute.opened_at)
-            if bounds is None or bounds[0] <= series.said_at:
+            if bounds is None or bounds[0] <= series.published_at:
                 return False
             opened_at, first_at, ends_at = bounds
             is_first = series.ends_at == 0
             series.start(opened_at, ends_at, minute.open)
-            series.is_heard_from_start = not is_first or minute.opened_at == first_at
+            series.is_received_from_start = not is_first or minute.opened_at == first_at
         elif minute.opened_at < series.opened_at:
             return False
         series.high = max(series.high, minute.high)
@@ -217,11 +217,11 @@ class BarMaker:
         series.close = minute.close
         series.volume += minute.volume
         series.is_history = minute.is_history
-        patience = now + HISTORY_GRACE if minute.is_history else 0
-        self._close_at(series, max(series.ends_at + MINUTES_GRACE, patience))
+        timeout = now + HISTORY_GRACE if minute.is_history else 0
+        self._close_at(series, max(series.ends_at + MINUTES_GRACE, timeout))
         return minute.opened_at + MINUTE >= series.ends_at
 
-    def _bounds(self, series: Series, at: int) -> tuple[int, int, int] | None:
+    def _bounds(self, series: BarSeries, at: int) -> tuple[int, int, int] | None:
         """Return (opening as it is said, first minute, end) of the bar around `at`.
 
         Daily bars of equities cover the regular session and are stamped at midnight New York, those of

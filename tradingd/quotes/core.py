@@ -1,6 +1,6 @@
-"""The quotes station: turns the market's flood into marks, bars, sessions and the word "stale".
+"""The quotes actor: turns the market's flood into marks, bars, sessions and the word "stale".
 
-It is the only station that hears every quote whatever the strategies subscribe to, so the usual quote
+It is the only actor that hears every quote whatever the strategies subscribe to, so the usual quote
 costs three comparisons and says nothing. Nothing here sets a timer per quote: staleness is one sweep that
 looks at when each symbol was last heard and sleeps until the earliest could be late.
 """
@@ -32,14 +32,14 @@ from tradingd.messages import (
     TradingDay,
 )
 from tradingd.quotes.bars import NEVER, BarMaker
-from tradingd.quotes.marks import Book, Marker
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.marks import Marker, SymbolState
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.quotes.settings import QuotesSettings
 
-STATION = "quotes"
+ACTOR = "quotes"
 
 
-class _Saved(msgspec.Struct, frozen=True):
+class _SavedQuotes(msgspec.Struct, frozen=True):
     stale: tuple[str, ...] = ()
     days: tuple[TradingDay, ...] = ()
 
@@ -48,16 +48,16 @@ class QuotesCore:
     """Bars, marks, sessions and staleness. Durable are only the calendar and which symbols are stale."""
 
     def __init__(self, settings: QuotesSettings) -> None:
-        self._sessions = Sessions()
+        self._sessions = MarketSessions()
         self._bars = BarMaker(settings.bar_spans_s, settings.bar_grace_ms * MS_NS, self._sessions)
         self._marker = Marker(settings.mark_interval_ms, settings.mark_move_bps)
         self._stale_after = int(settings.stale_after_s * SECOND_NS)
-        self._books = {symbol: Book(symbol) for symbol in settings.symbols}
+        self._books = {symbol: SymbolState(symbol) for symbol in settings.symbols}
         self._started_at = 0
         self._is_sweeping = False
         self._bars_at = NEVER
         """When the timer of the bars fires; it is moved only to earlier times."""
-        self._session_said: dict[Market, SessionChanged] = {}
+        self._session_published: dict[Market, SessionChanged] = {}
         self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             Quote: self._on_quote,
             Trade: self._on_trade,
@@ -81,7 +81,7 @@ class QuotesCore:
         return self._handlers[kind]
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold a journaled fact; marks, bars and sessions are said anew after a start."""
+        """Apply a journaled fact; marks, bars and sessions are said anew after a start."""
         if isinstance(message, CalendarRead):
             self._sessions.learn(message.days)
         elif isinstance(message, FeedStale | FeedRecovered):
@@ -92,11 +92,11 @@ class QuotesCore:
     def save(self) -> bytes:
         """Return the durable state."""
         stale = sorted(book.symbol for book in self._books.values() if book.is_stale)
-        return msgspec.msgpack.encode(_Saved(tuple(stale), self._sessions.days))
+        return msgspec.msgpack.encode(_SavedQuotes(tuple(stale), self._sessions.days))
 
     def load(self, state: bytes) -> None:
         """Replace the durable state."""
-        saved = msgspec.msgpack.decode(state, type=_Saved)
+        saved = msgspec.msgpack.decode(state, type=_SavedQuotes)
         self._sessions.learn(saved.days)
         for book in self._books.values():
             book.is_stale = False
@@ -107,7 +107,7 @@ class QuotesCore:
 
     def _on_quote(self, quote: Quote, now: int) -> Sequence[Message]:
         book = self._books.get(quote.symbol) or self._book(quote.symbol)
-        book.heard_at = now
+        book.received_at = now
         book.latest = quote
         if (
             now < book.mark_due_at
@@ -116,56 +116,58 @@ class QuotesCore:
         ):
             return NOTHING
         book.has_quotes = True
-        said = self._close_bars(now)
+        emitted = self._close_bars(now)
         if now >= book.mark_due_at or not book.band_low < quote.bid + quote.ask < book.band_high:
-            said += self._hear_again(book, now)
-            said.append(self._marker.mark(book, quote, now))
-        return said
+            emitted += self._recover_feed(book, now)
+            emitted.append(self._marker.mark(book, quote, now))
+        return emitted
 
     def _on_trade(self, trade: Trade, now: int) -> Sequence[Message]:
-        said = self._close_bars(now) if now >= self._bars.due_at else []
-        said += self._bars.on_trade(trade)
+        emitted = self._close_bars(now) if now >= self._bars.due_at else []
+        emitted += self._bars.on_trade(trade)
         if self._bars.due_at < self._bars_at:
-            said.append(self._bars_timer())
-        return said or NOTHING
+            emitted.append(self._bars_timer())
+        return emitted or NOTHING
 
     def _on_bar(self, bar: BarReceived, now: int) -> Sequence[Message]:
-        said = self._bars.on_received(bar, now)
+        emitted = self._bars.on_received(bar, now)
         if not bar.is_history:
             book = self._books.get(bar.symbol) or self._book(bar.symbol)
             if not book.has_quotes:
-                self._live_on_bars(book, bar, now, said)
+                self._live_on_bars(book, bar, now, emitted)
         if self._bars.due_at < self._bars_at:
-            said.append(self._bars_timer())
-        return said
+            emitted.append(self._bars_timer())
+        return emitted
 
-    def _live_on_bars(self, book: Book, bar: BarReceived, now: int, said: list[Message]) -> None:
+    def _live_on_bars(
+        self, book: SymbolState, bar: BarReceived, now: int, message: list[Message]
+    ) -> None:
         """A symbol without quotes is marked at the closes of its bars, and is fresh for a bar longer."""
         span_ns = bar.span_s * SECOND_NS
         ended_at = min(bar.opened_at + span_ns, now)
         if book.latest is not None and ended_at < book.latest.quoted_at:
             return
-        book.heard_at = now
+        book.received_at = now
         book.span_ns = max(book.span_ns, span_ns)
         book.latest = mark = Mark(bar.symbol, bar.close, bar.close, ended_at)
         if book.is_stale or not self._is_sweeping:
-            said += self._hear_again(book, now)
-        said.append(mark)
+            message += self._recover_feed(book, now)
+        message.append(mark)
 
-    def _hear_again(self, book: Book, now: int) -> list[Message]:
-        said: list[Message] = []
+    def _recover_feed(self, book: SymbolState, now: int) -> list[Message]:
+        emitted: list[Message] = []
         if book.is_stale:
             book.is_stale = False
-            said.append(FeedRecovered(book.symbol))
+            emitted.append(FeedRecovered(book.symbol))
         if not self._is_sweeping and self._watched_since(book, now) is not None:
-            said.append(self._sweep_timer(now + self._stale_after))
-        return said
+            emitted.append(self._sweep_timer(now + self._stale_after))
+        return emitted
 
-    def _book(self, symbol: str) -> Book:
+    def _book(self, symbol: str) -> SymbolState:
         """Return the book of a symbol; one that no setting names (a tape's) is opened as it is met."""
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = Book(symbol)
+            book = self._books[symbol] = SymbolState(symbol)
         return book
 
     # What the clock says
@@ -176,28 +178,28 @@ class QuotesCore:
     def _close_bars(self, now: int) -> list[Message]:
         if now < self._bars.due_at:
             return []
-        said = self._bars.close_due(now)
+        emitted = self._bars.close_due(now)
         if self._bars.due_at < self._bars_at:
-            said.append(self._bars_timer())
-        return said
+            emitted.append(self._bars_timer())
+        return emitted
 
     def _on_bars_due(self, now: int) -> Sequence[Message]:
         self._bars_at = NEVER
-        said = self._close_bars(now)
+        emitted = self._close_bars(now)
         if self._bars.due_at < self._bars_at:
-            said.append(self._bars_timer())
-        return said
+            emitted.append(self._bars_timer())
+        return emitted
 
     def _bars_timer(self) -> SetTimer:
         self._bars_at = self._bars.due_at
-        return SetTimer(STATION, "bars", self._bars_at)
+        return SetTimer(ACTOR, "bars", self._bars_at)
 
     def _on_sweep(self, now: int) -> Sequence[Message]:
         """Say what has gone stale, mark what went quiet, and sleep until the next could be late.
 
         Never less than a tenth of the age: some thousand thin symbols must not make a timer each.
         """
-        said: list[Message] = []
+        emitted: list[Message] = []
         next_at = NEVER
         for _, book in sorted(self._books.items()):  # in which order they came, a restart forgets
             since = self._watched_since(book, now)
@@ -205,37 +207,37 @@ class QuotesCore:
                 continue
             late_at = since + self._stale_after
             if late_at <= now:
-                said.append(self._go_stale(book))
+                emitted.append(self._go_stale(book))
                 continue
             next_at = min(next_at, late_at)
             if book.has_quotes and (mark := self._marker.mark_if_newer(book, now)) is not None:
-                said.append(mark)
+                emitted.append(mark)
         self._is_sweeping = next_at != NEVER
         if self._is_sweeping:
-            said.append(self._sweep_timer(max(next_at, now + self._stale_after // 10)))
-        return said
+            emitted.append(self._sweep_timer(max(next_at, now + self._stale_after // 10)))
+        return emitted
 
-    def _watched_since(self, book: Book, now: int) -> int | None:
+    def _watched_since(self, book: SymbolState, now: int) -> int | None:
         """Return from when the age of a symbol counts; None when nobody may expect quotes of it."""
         open_at = self._sessions.regular_since(market_of(book.symbol), now)
         if open_at is None or book.is_stale:
             return None
-        return max(book.heard_at + book.span_ns, open_at, self._started_at)
+        return max(book.received_at + book.span_ns, open_at, self._started_at)
 
-    def _go_stale(self, book: Book) -> FeedStale:
+    def _go_stale(self, book: SymbolState) -> FeedStale:
         book.is_stale = True
         book.mark_due_at = 0
         return FeedStale(book.symbol, book.latest.quoted_at if book.latest else 0)
 
     def _sweep_timer(self, at: int) -> SetTimer:
         self._is_sweeping = True
-        return SetTimer(STATION, "stale", at)
+        return SetTimer(ACTOR, "stale", at)
 
     # Sessions
 
     def _on_run_started(self, _: RunStarted, now: int) -> Sequence[Message]:
         self._started_at = self._bars.since = now
-        self._session_said.clear()
+        self._session_published.clear()
         return [*self._on_session_due(now), self._sweep_timer(now + self._stale_after)]
 
     def _on_calendar(self, calendar: CalendarRead, now: int) -> Sequence[Message]:
@@ -244,17 +246,17 @@ class QuotesCore:
 
     def _on_session_due(self, now: int) -> list[Message]:
         """Say each market's session if it is news, and be woken at the next change."""
-        said: list[Message] = []
+        emitted: list[Message] = []
         for market in Market:
             session, until_at = self._sessions.at(market, now)
             news = SessionChanged(market, session, until_at)
-            before = self._session_said.get(market)
+            before = self._session_published.get(market)
             if news == before:
                 continue
-            self._session_said[market] = news
-            said.append(news)
+            self._session_published[market] = news
+            emitted.append(news)
             if until_at:
-                said.append(SetTimer(STATION, "session", until_at))
+                emitted.append(SetTimer(ACTOR, "session", until_at))
             if session is Session.REGULAR and before is not None:
-                said.append(self._sweep_timer(now + self._stale_after))
-        return said
+                emitted.append(self._sweep_timer(now + self._stale_after))
+        return emitted

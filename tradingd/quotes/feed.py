@@ -26,11 +26,11 @@ from tradingd.messages import (
     Message,
     Severity,
 )
+from tradingd.quotes.feed_handler import CHUNK, FeedHandler, PublishesHere
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.handshake import StreamLost, StreamRefused
 from tradingd.quotes.history import History, HistoryUnread, in_time_order, timeframe_of
-from tradingd.quotes.intake import CHUNK, Intake, PublishesHere
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.quotes.stream import MarketStream
 from tradingd.runtime.ports import Clock, Network
 
@@ -57,7 +57,7 @@ CALENDAR_SLEEP_S_MAX = 3600.0
 
 
 class AlpacaFeed:
-    """Says what the broker's market data says. `intake`, `streams` and the counters are for the metrics."""
+    """Says what the broker's market data says. `handler`, `streams` and the counters are for the metrics."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class AlpacaFeed:
         settings: FeedSettings,
         rng: Random,
     ) -> None:
-        self.intake = Intake(bus, clock, settings.symbols)
+        self.handler = FeedHandler(bus, clock, settings.symbols)
         self.history = History(network, clock, settings)
         self.connects: dict[Market, int] = dict.fromkeys(Market, 0)
         self.losses: dict[Market, int] = dict.fromkeys(Market, 0)
@@ -79,13 +79,13 @@ class AlpacaFeed:
         """(market, "read" or "unread") -> gaps of a minute and more."""
         self.gap_bars = 0
         """Minutes that a socket missed and that were read back."""
-        self._heard_until: dict[Market, int] = {}
+        self._received_until: dict[Market, int] = {}
         """Market time up to which a market was heard without a gap."""
         self._clock = clock
         self._bus = bus
         self._settings = settings
         self._rng = rng
-        self._sessions = Sessions()
+        self._sessions = MarketSessions()
         self._alerted: set[tuple[Market, int]] = set()
         urls = {
             Market.US_EQUITY: settings.equity_stream_url,
@@ -98,7 +98,7 @@ class AlpacaFeed:
                 symbols=symbols,
                 network=network,
                 clock=clock,
-                intake=self.intake,
+                handler=self.handler,
                 sessions=self._sessions,
                 settings=settings,
             )
@@ -118,7 +118,7 @@ class AlpacaFeed:
                     group.create_task(self._serve(stream))
                 group.create_task(self._log_refused())
         finally:
-            self.intake.close()
+            self.handler.close()
 
     async def watch(self, symbols: tuple[str, ...]) -> None:
         """Watch these symbols from now on, on the sockets there are; raises ValueError for another market."""
@@ -126,8 +126,8 @@ class AlpacaFeed:
         strange = [symbol for symbol in symbols if market_of(symbol) not in markets]
         if strange:
             raise ValueError(f"no socket for the market of {', '.join(strange)}")
-        added = tuple(symbol for symbol in symbols if symbol not in self.intake.symbols)
-        self.intake.watch(symbols)
+        added = tuple(symbol for symbol in symbols if symbol not in self.handler.symbols)
+        self.handler.watch(symbols)
         for stream in self.streams:
             mine = tuple(s for s in added if market_of(s) is stream.market)
             if mine:
@@ -143,7 +143,7 @@ class AlpacaFeed:
             _LOG.warning("stream.calendar_unread", reason=str(error))
             return False
         self._sessions.learn(days)
-        self._say(CalendarRead(days))
+        self._publish(CalendarRead(days))
         return True
 
     async def _keep_calendar(self, *, is_read: bool) -> None:
@@ -175,7 +175,7 @@ class AlpacaFeed:
             reason = f"not read within {self._settings.history_s_max} s"
             _LOG.warning("stream.history_unread", reason=reason)
         for symbol in symbols:
-            await self._say_history(symbol, in_time_order(found[symbol]))
+            await self._publish_history(symbol, in_time_order(found[symbol]))
 
     def _wanted_of(self, symbols: tuple[str, ...]) -> dict[int, dict[str, int]]:
         """Return span -> symbol -> bars, the most that any strategy asked for."""
@@ -188,26 +188,26 @@ class AlpacaFeed:
                 wanted[span_s][symbol] = max(bars, wanted[span_s].get(symbol, 0))
         return wanted
 
-    async def _say_history(self, symbol: str, bars: list[BarReceived]) -> None:
-        self._say(HistoryRead(symbol, await self._say_bars(bars)))
+    async def _publish_history(self, symbol: str, bars: list[BarReceived]) -> None:
+        self._publish(HistoryRead(symbol, await self._publish_bars(bars)))
 
-    async def _say_bars(self, bars: list[BarReceived]) -> int:
-        said = 0
+    async def _publish_bars(self, bars: list[BarReceived]) -> int:
+        emitted = 0
         for start in range(0, len(bars), CHUNK):
-            await self.intake.room()
-            self.intake.door.look(self._clock.now())  # the last frame may be a gap ago
+            await self.handler.room()
+            self.handler.quote_filter.look(self._clock.now())  # the last frame may be a gap ago
             for bar in bars[start : start + CHUNK]:
-                if self.intake.door.admit_bar(bar) is not None:
-                    self._say(bar)
-                    said += 1
+                if self.handler.quote_filter.admit_bar(bar) is not None:
+                    self._publish(bar)
+                    emitted += 1
             await asyncio.sleep(0)
-        return said
+        return emitted
 
     # The sockets
 
     async def _serve(self, stream: MarketStream) -> None:
         market = stream.market
-        self._heard_until[market] = self._clock.now()
+        self._received_until[market] = self._clock.now()
         await self._warm_up(stream.symbols)
         while True:
             before = stream.frames
@@ -224,12 +224,12 @@ class AlpacaFeed:
     async def _back(self, stream: MarketStream) -> None:
         """Say the minutes that nobody heard, then that the market is heard again."""
         await self._read_gap(stream.market, stream.symbols)
-        self.intake.forget_halts(stream.symbols)
+        self.handler.forget_halts(stream.symbols)
         self._connected(stream.market)
 
     async def _read_gap(self, market: Market, symbols: tuple[str, ...]) -> None:
         """Read the bars of the gap back: history, for they come too late to be acted on."""
-        since, now = self._heard_until[market], self._clock.now()
+        since, now = self._received_until[market], self._clock.now()
         if "bars" not in self._settings.channels or since // MINUTE == now // MINUTE:
             return
         try:
@@ -241,28 +241,28 @@ class AlpacaFeed:
             _LOG.warning("stream.gap_unread", market=market, reason=reason)
             return
         bars = in_time_order(bar for each in found.values() for bar in each)
-        said = await self._say_bars(bars)
+        emitted = await self._publish_bars(bars)
         self.gaps[market.value, "read"] += 1
-        self.gap_bars += said
-        _LOG.info("stream.gap_read", market=market, bars=said)
+        self.gap_bars += emitted
+        _LOG.info("stream.gap_read", market=market, bars=emitted)
 
     def _connected(self, market: Market) -> None:
         self.connects[market] += 1
         self.is_connected[market] = True
         self._alerted = {(other, code) for other, code in self._alerted if other is not market}
         _LOG.info("stream.connected", market=market, attempt=self.attempts[market] + 1)
-        self._say(FeedConnected(market))
+        self._publish(FeedConnected(market))
 
     def _lost(self, market: Market, reason: str) -> None:
         was_connected = self.is_connected.get(market)
         self.is_connected[market] = False
         if was_connected:
-            self._heard_until[market] = self._clock.now()
+            self._received_until[market] = self._clock.now()
         if was_connected is False:
             return  # the loss itself was said; this was an attempt to come back
         self.losses[market] += 1
         _LOG.warning("stream.lost", market=market, reason=reason)
-        self._say(FeedLost(market, reason))
+        self._publish(FeedLost(market, reason))
 
     def _pause_after(self, market: Market, error: StreamLost) -> float:
         """Return the real seconds until the next attempt."""
@@ -285,7 +285,7 @@ class AlpacaFeed:
         self._alerted.add((market, error.code))
         text = f"{market}: the broker refuses market data: {error}"
         _LOG.error("stream.error", market=market, code=error.code, text=str(error))
-        self._say(AlertRaised("feed", Severity.CRITICAL, "feed.refused", text))
+        self._publish(AlertRaised("feed", Severity.CRITICAL, "feed.refused", text))
 
     async def _log_refused(self) -> None:
         before = self._not_taken()
@@ -301,13 +301,13 @@ class AlpacaFeed:
             if "unread" in news and not has_alerted:
                 has_alerted = True
                 text = f"{news['unread']} points of market data are of a kind or shape nobody knows"
-                self._say(AlertRaised("feed", Severity.WARNING, "word_unknown", text))
+                self._publish(AlertRaised("feed", Severity.WARNING, "word_unknown", text))
             before = counts
 
     def _not_taken(self) -> dict[str, int]:
         """Return why so many points went no further."""
-        intake = self.intake
-        return {**intake.door.counts, "unread": intake.unread, "unknown": intake.unknown}
+        handler = self.handler
+        return {**handler.quote_filter.counts, "unread": handler.unread, "unknown": handler.unknown}
 
-    def _say(self, message: Message) -> None:
+    def _publish(self, message: Message) -> None:
         self._bus.publish("feed", message)

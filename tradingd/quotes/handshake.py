@@ -88,9 +88,9 @@ async def _until(
     """Read until the awaited control message; return whether it came as text, and it."""
     while True:
         frame = await socket.receive()
-        points, unread = decode_frame(frame)
+        batch, unread = decode_frame(frame)
         note_unread(unread)
-        for point in points:
+        for point in batch:
             if isinstance(point, StreamError):
                 raise StreamRefused(point)
             if isinstance(point, kind) and msg in ("", getattr(point, "msg", "")):

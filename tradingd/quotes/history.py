@@ -1,7 +1,7 @@
 """What the broker knows from before: its calendar and the bars that warm strategies up, by REST.
 
 Asked once per start and once per day, all pages, each request with its own deadline and few retries: a
-missing history makes strategies wait for the live market, it never keeps the house from starting.
+missing history makes strategies wait for the live market, it never keeps the system from starting.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ def _trading_day(row: _CalendarRow) -> TradingDay:
     def at(text: str) -> int:
         return ns_of(row.date, text if ":" in text else f"{text[:2]}:{text[2:]}")
 
-    words = (row.session_open, row.open, row.close, row.session_close)
-    pre_at, open_at, close_at, after_at = map(at, words)
+    values = (row.session_open, row.open, row.close, row.session_close)
+    pre_at, open_at, close_at, after_at = map(at, values)
     is_session = pre_at <= open_at < close_at <= after_at
     if not (is_session and is_instant(pre_at) and is_instant(after_at)):
         raise ValueError(f"{row.date} has no session from {row.open} to {row.close}")

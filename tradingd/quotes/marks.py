@@ -1,4 +1,4 @@
-"""One symbol's quote and when it is worth a mark: the conflation that keeps the slow stations fast."""
+"""One symbol's quote and when it is worth a mark: the conflation that keeps the slow actors fast."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from tradingd.instruments.units import MS_NS
 from tradingd.messages import Mark, Quote
 
 
-class Book:
+class SymbolState:
     """What is known of one symbol. A mark is due at once, after the interval, or beyond the band."""
 
     __slots__ = (
         "band_high",
         "band_low",
         "has_quotes",
-        "heard_at",
         "is_stale",
         "latest",
         "mark_due_at",
         "marked_at",
+        "received_at",
         "span_ns",
         "symbol",
     )
@@ -28,7 +28,7 @@ class Book:
         """The latest quote; while only bars are known, the mark made of the latest one."""
         self.has_quotes = False
         """False while all we know of the symbol are bars."""
-        self.heard_at = 0
+        self.received_at = 0
         """Market time at which the latest quote (or bar, without quotes) came in; 0 = never."""
         self.span_ns = 0
         """The span of the bars a symbol without quotes lives on."""
@@ -50,7 +50,7 @@ class Marker:
         self._down = 1.0 - move_bps / 10_000
         self._up = 1.0 + move_bps / 10_000
 
-    def mark(self, book: Book, quote: Quote | Mark, now: int) -> Mark:
+    def mark(self, book: SymbolState, quote: Quote | Mark, now: int) -> Mark:
         """Return the mark of this quote; the next one is due an interval later or beyond the band."""
         both = quote.bid + quote.ask
         book.band_low = both * self._down
@@ -59,7 +59,7 @@ class Marker:
         book.marked_at = quote.quoted_at
         return Mark(quote.symbol, quote.bid, quote.ask, quote.quoted_at)
 
-    def mark_if_newer(self, book: Book, now: int) -> Mark | None:
+    def mark_if_newer(self, book: SymbolState, now: int) -> Mark | None:
         """Return a mark when the latest quote has none yet: a market gone quiet must not end on an old one."""
         quote = book.latest
         if quote is None or quote.quoted_at == book.marked_at:

@@ -11,7 +11,7 @@ CLOSED_DAYS_MAX = 14
 """How far ahead the next session is looked for; no closure since 1914 was longer."""
 
 
-class Sessions:
+class MarketSessions:
     """Answers for any instant; pure, so that the feed's edge and the core ask the same thing."""
 
     def __init__(self, days: Iterable[TradingDay] = ()) -> None:

@@ -16,10 +16,10 @@ import structlog
 
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Market
+from tradingd.quotes.feed_handler import CHUNK, FeedHandler
 from tradingd.quotes.feed_settings import FeedSettings
 from tradingd.quotes.handshake import Encode, StreamLost, StreamRefused, open_market_socket
-from tradingd.quotes.intake import CHUNK, Intake
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.quotes.wire import (
     Point,
     StreamError,
@@ -53,8 +53,8 @@ class MarketStream:
         symbols: tuple[str, ...],
         network: Network,
         clock: Clock,
-        intake: Intake,
-        sessions: Sessions,
+        handler: FeedHandler,
+        sessions: MarketSessions,
         settings: FeedSettings,
     ) -> None:
         self.market = market
@@ -62,7 +62,7 @@ class MarketStream:
         self.symbols = symbols
         self.frames = 0
         """Frames over all connections."""
-        self.heard_at = 0
+        self.received_at = 0
         """When (monotonic, ns) the latest frame came; 0 before the first."""
         self.slow_warnings = 0
         self.refused_changes = 0
@@ -72,7 +72,7 @@ class MarketStream:
         self._encode: Encode = msgspec.msgpack.encode
         self._network = network
         self._clock = clock
-        self._intake = intake
+        self._handler = handler
         self._sessions = sessions
         self._settings = settings
         self._mutes = 0
@@ -104,7 +104,7 @@ class MarketStream:
                 await socket.close()
 
     def _note_unread(self, count: int) -> None:
-        self._intake.unread += count
+        self._handler.unread += count
 
     async def watch(self, symbols: tuple[str, ...]) -> None:
         """Watch these symbols from now on: an open socket is told the difference, a later one all."""
@@ -154,8 +154,8 @@ class MarketStream:
 
     async def _listen(self, socket: Socket) -> NoReturn:
         try:
-            async with asyncio.timeout(None) as patience:
-                watch = _MuteWatch(self, patience)
+            async with asyncio.timeout(None) as timeout:
+                watch = _MuteWatch(self, timeout)
                 try:
                     await self._read(socket)
                 finally:
@@ -165,28 +165,28 @@ class MarketStream:
             raise StreamLost("mute: no frame while the market is open") from error
 
     async def _read(self, socket: Socket) -> NoReturn:
-        take, give_way = self._intake.take, self._intake.give_way
+        take, give_way = self._handler.take, self._handler.give_way
         monotonic = self._clock.monotonic
         since = 0
         while True:
-            points, unread = decode_frame(await socket.receive())
+            batch, unread = decode_frame(await socket.receive())
             self.frames += 1
-            self.heard_at = monotonic()
+            self.received_at = monotonic()
             if unread:
-                self._intake.unread += unread
-            since += len(points)
-            if since > CHUNK:  # before, not after: a station takes no more than this in one go
-                since = len(points)
+                self._handler.unread += unread
+            since += len(batch)
+            if since > CHUNK:  # before, not after: an actor takes no more than this in one go
+                since = len(batch)
                 await give_way()
-            error = take(points) if since <= CHUNK else await self._take_in_chunks(points)
+            error = take(batch) if since <= CHUNK else await self._take_in_chunks(batch)
             if error is not None:
                 self._judge(error)
 
-    async def _take_in_chunks(self, points: list[Point]) -> StreamError | None:
+    async def _take_in_chunks(self, batch: list[Point]) -> StreamError | None:
         found: StreamError | None = None
-        for start in range(0, len(points), CHUNK):
-            found = self._intake.take(points[start : start + CHUNK]) or found
-            await self._intake.give_way()
+        for start in range(0, len(batch), CHUNK):
+            found = self._handler.take(batch[start : start + CHUNK]) or found
+            await self._handler.give_way()
         return found
 
     def _judge(self, error: StreamError) -> None:
@@ -204,7 +204,7 @@ class MarketStream:
         """Tell whether frames may be expected now."""
         return self._sessions.regular_since(self.market, self._clock.now()) is not None
 
-    def patience_s(self) -> float:
+    def timeout_s(self) -> float:
         """Return how long (real time) this socket may be mute."""
         market_ns = int(self._settings.mute_after_s * SECOND_NS)
         real_s = self._clock.real_seconds(market_ns)
@@ -218,9 +218,9 @@ class MarketStream:
 class _MuteWatch:
     """Looks four times per patience whether frames came; costs the frames themselves nothing."""
 
-    def __init__(self, stream: MarketStream, patience: asyncio.Timeout) -> None:
+    def __init__(self, stream: MarketStream, timeout: asyncio.Timeout) -> None:
         self._stream = stream
-        self._patience = patience
+        self._timeout_real_s = timeout
         self._loop = asyncio.get_running_loop()
         self._frames = stream.frames
         self._since = self._began = self._loop.time()
@@ -230,15 +230,15 @@ class _MuteWatch:
         self._handle.cancel()
 
     def _next(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(self._stream.patience_s() / 4, self._look)
+        return self._loop.call_later(self._stream.timeout_s() / 4, self._look)
 
     def _look(self) -> None:
-        now, patience = self._loop.time(), self._stream.patience_s()
+        now, timeout = self._loop.time(), self._stream.timeout_s()
         if self._stream.frames != self._frames or not self._stream.is_in_session():
             self._frames, self._since = self._stream.frames, now
-            if now - self._began > 10 * patience:
+            if now - self._began > 10 * timeout:
                 self._stream.forgive()
-        elif now - self._since >= patience:
-            self._patience.reschedule(now)
+        elif now - self._since >= timeout:
+            self._timeout_real_s.reschedule(now)
             return
         self._handle = self._next()

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from tradingd.instruments.units import SECOND_NS
-from tradingd.runtime.codec import UNREADABLE, is_instant, word
+from tradingd.runtime.codec import UNREADABLE, clean_text, is_instant
 
 
 class StreamQuote(
@@ -88,7 +88,7 @@ class StreamStatus(
     reason: str = ""
 
     def __post_init__(self) -> None:
-        self.text, self.reason = word(self.text), word(self.reason)
+        self.text, self.reason = clean_text(self.text), clean_text(self.reason)
 
 
 class StreamCorrection(msgspec.Struct, tag_field="T", tag="c", gc=False):
@@ -112,7 +112,7 @@ class StreamError(msgspec.Struct, tag_field="T", tag="error", gc=False):
     msg: str = ""
 
     def __post_init__(self) -> None:
-        self.msg = word(self.msg)
+        self.msg = clean_text(self.msg)
 
 
 class StreamSubscription(msgspec.Struct, tag_field="T", tag="subscription", gc=False):
@@ -159,7 +159,7 @@ def decode_frame(frame: str | bytes) -> tuple[list[Point], int]:
 
 
 def _decode_singly(frame: bytes) -> tuple[list[Point], int]:
-    points: list[Point] = []
+    batch: list[Point] = []
     unread = 0
     try:
         parts = _PARTS.decode(frame)
@@ -167,15 +167,15 @@ def _decode_singly(frame: bytes) -> tuple[list[Point], int]:
         return [], 1
     for part in parts:
         try:
-            points.append(_POINT.decode(part))
+            batch.append(_POINT.decode(part))
         except UNREADABLE:
             unread += 1
-    return points, unread
+    return batch, unread
 
 
 def _decode_text(frame: str) -> tuple[list[Point], int]:
     """Read JSON from a peer that ignores our `Content-Type`; rare, so not fast."""
-    points: list[Point] = []
+    batch: list[Point] = []
     unread = 0
     try:
         parts = _TEXT.decode(frame)
@@ -185,10 +185,10 @@ def _decode_text(frame: str) -> tuple[list[Point], int]:
         try:
             if "t" in part:
                 part["t"] = ext_of(ns_of_text(part["t"]))
-            points.append(msgspec.convert(part, Point))
+            batch.append(msgspec.convert(part, Point))
         except _UNREADABLE_TEXT:
             unread += 1
-    return points, unread
+    return batch, unread
 
 
 def ns_of_ext(stamp: Ext) -> int:

@@ -1,4 +1,4 @@
-"""The reconciler: our book, folded from facts, against the broker's snapshot. Pure.
+"""The reconciler: our book, applied from facts, against the broker's snapshot. Pure.
 
 Every difference is explained or stops entries. Quantities are compared exactly and cash to the cent; the
 one thing that may be guessed in between is a crypto fee, and only up to what was charged on an estimate.
@@ -15,14 +15,14 @@ from tradingd.messages import (
     NOTHING,
     Ask,
     BooksAgreed,
+    BreakOpened,
     BrokerSnapshot,
-    DifferenceUnexplained,
     Message,
     OperatorAsked,
 )
 from tradingd.reconciler.compare import compare_cash, compare_orders, compare_positions
 from tradingd.reconciler.policy import Policy, first_book, settle
-from tradingd.reconciler.state import Book
+from tradingd.reconciler.state import ReconciliationState
 
 ACCEPTED = "accepted"
 
@@ -32,27 +32,27 @@ class ReconcilerSettings:
     """What counts as equal, and what to make of orders that are not ours; raises ValueError for no such policy."""
 
     cash_tolerance_usd: Decimal = Decimal("0.01")
-    foreign: Policy = "halt"
+    external: Policy = "halt"
     """What to make of orders and trades that are not ours."""
 
     def __post_init__(self) -> None:
-        if self.foreign not in get_args(Policy):
-            raise ValueError(f"foreign must be one of {get_args(Policy)}, not {self.foreign!r}")
+        if self.external not in get_args(Policy):
+            raise ValueError(f"foreign must be one of {get_args(Policy)}, not {self.external!r}")
 
 
 class ReconcilerCore:
-    """Station "reconciler"."""
+    """Actor "reconciler"."""
 
     def __init__(self, settings: ReconcilerSettings | None = None) -> None:
         self._settings = settings or ReconcilerSettings()
-        self._book = Book()
+        self._book = ReconciliationState()
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             BrokerSnapshot: self._snapshot,
             OperatorAsked: self._operator,
         }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        """Fold a fact; answer a snapshot, or a person who accepts one."""
+        """Apply a fact; answer a snapshot, or a person who accepts one."""
         self.apply(message, now)
         decide = self._handlers.get(type(message))
         return NOTHING if decide is None else decide(message, now)
@@ -64,7 +64,7 @@ class ReconcilerCore:
         return self.apply if kind in self._book.concerns else None
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one fact, heard or said."""
+        """Apply one fact, heard or said."""
         del now
         self._book.apply(message)
 
@@ -81,35 +81,35 @@ class ReconcilerCore:
         if (
             not self._book.is_adopted
         ):  # what was there before us waits for a person: see the findings
-            opened = self._say(first_book(snapshot, self._settings.foreign))
+            opened = self._emit(first_book(snapshot, self._settings.external))
         findings = [
             *compare_positions(self._book, snapshot),
             *compare_cash(self._book, snapshot, self._settings.cash_tolerance_usd),
             *compare_orders(self._book, snapshot),
         ]
-        words = settle(self._book, snapshot, findings, self._settings.foreign)
-        return [*opened, *self._judge(snapshot, words)]
+        values = settle(self._book, snapshot, findings, self._settings.external)
+        return [*opened, *self._judge(snapshot, values)]
 
-    def _judge(self, snapshot: BrokerSnapshot, words: Sequence[Message]) -> list[Message]:
+    def _judge(self, snapshot: BrokerSnapshot, values: Sequence[Message]) -> list[Message]:
         """Say what is new of it, and that the books agree where nothing is left unexplained."""
-        unexplained = [word for word in words if isinstance(word, DifferenceUnexplained)]
-        repeated = [word for word in unexplained if self._book.is_standing(word)]
-        said = self._say([word for word in words if word not in repeated])
-        return said if unexplained else said + self._agree(snapshot, snapshot.why)
+        unexplained = [value for value in values if isinstance(value, BreakOpened)]
+        repeated = [value for value in unexplained if self._book.is_open_break(value)]
+        emitted = self._emit([value for value in values if value not in repeated])
+        return emitted if unexplained else emitted + self._agree(snapshot, snapshot.why)
 
     def _operator(self, asked: OperatorAsked, _: int) -> Sequence[Message]:
         snapshot = self._book.state.latest
         if asked.ask is not Ask.ACCEPT or snapshot is None:
             return NOTHING
         reason = f"accepted by {asked.who}: {asked.reason}"
-        adopted = self._say([self._book.adoption(snapshot, reason)])
+        adopted = self._emit([self._book.adoption(snapshot, reason)])
         return adopted + self._agree(snapshot, ACCEPTED)
 
     def _agree(self, snapshot: BrokerSnapshot, why: str) -> list[Message]:
-        return self._say([BooksAgreed(why, *self._book.left(snapshot))])
+        return self._emit([BooksAgreed(why, *self._book.left(snapshot))])
 
-    def _say(self, words: list[Message]) -> list[Message]:
-        """Fold what is about to be said, as the log will."""
-        for word in words:
-            self._book.apply(word)
-        return words
+    def _emit(self, values: list[Message]) -> list[Message]:
+        """Apply what is about to be said, as the log will."""
+        for value in values:
+            self._book.apply(value)
+        return values

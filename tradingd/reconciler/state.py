@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 
 from tradingd.instruments.money import signed
-from tradingd.instruments.presumed import may_turn_up, remember
+from tradingd.instruments.presumed import may_be_acknowledged_late, remember
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
     BooksAgreed,
+    BreakExplained,
+    BreakOpened,
     BrokerPosition,
     BrokerSnapshot,
     CashMoved,
     CorporateAction,
-    DifferenceExplained,
-    DifferenceUnexplained,
     FeeCharged,
     Message,
     OrderAccepted,
@@ -36,10 +36,10 @@ from tradingd.messages import (
 from tradingd.state.positions import coins_of, is_in_dollars, total_after
 
 FIRST_START = "first start"
-FOREIGN = "foreign"
-"""The kind of a difference that is another hand's business, and stays so."""
+EXTERNAL_HOLDING = "foreign"
+"""The kind of a difference that is external orders's business, and stays so."""
 
-FOREIGN_ORDER = "foreign_order"
+EXTERNAL_ORDER = "foreign_order"
 MISSING_ORDER = "missing_order"
 """The kind of a difference that is an order of ours that the broker does not list."""
 
@@ -56,7 +56,7 @@ class _Estimates(msgspec.Struct):
     usd: Decimal = ZERO
     coins: dict[str, Decimal] = msgspec.field(default_factory=dict)
     has_traded: bool = False
-    """Whether an execution was folded meanwhile: the broker rounds each."""
+    """Whether an execution was applied meanwhile: the broker rounds each."""
 
     def add(self, other: _Estimates) -> None:
         self.usd += other.usd
@@ -84,14 +84,14 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     fees_owed_usd: Decimal = ZERO
     """Estimated, not taken by the broker yet, and given back to our cash until it is."""
     tolerated_orders: set[str] = msgspec.field(default_factory=set)
-    """Orders of another hand that a person or the policy has accepted."""
+    """Orders of external orders that a person or the policy has accepted."""
     unaccepted: set[str] = msgspec.field(default_factory=set)
     """Positions that were there at the very first start, and that no person has accepted yet."""
-    foreign: dict[str, Decimal] = msgspec.field(default_factory=dict)
-    """What another hand holds in this account and the policy leaves alone; under "" its cash."""
+    external: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    """What external orders holds in this account and the policy leaves alone; under "" its cash."""
     has_agreed: bool = False
     """Whether the books agreed once in this run: what differs later happened while we looked."""
-    standing: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
+    open_breaks: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
     """Differences said and not resolved: each is said once."""
     latest: BrokerSnapshot | None = None
     cash_then: Decimal = ZERO
@@ -99,7 +99,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     positions_then: dict[str, Decimal] = msgspec.field(default_factory=dict)
 
 
-class Book:
+class ReconciliationState:
     """What we believe the broker has."""
 
     def __init__(self) -> None:
@@ -119,21 +119,21 @@ class Book:
             CorporateAction: self._split,
             BookAdopted: self._adopted,
             BrokerSnapshot: self._latest,
-            DifferenceExplained: self._explained,
-            DifferenceUnexplained: self._unexplained,
+            BreakExplained: self._explained,
+            BreakOpened: self._unexplained,
             BooksAgreed: self._agreed,
             RunStarted: self._started,
         }
 
     def apply(self, message: Message) -> None:
-        """Fold one fact."""
+        """Apply one fact."""
         handler = self._handlers.get(type(message))
         if handler is not None:
             handler(message)
 
     @property
     def concerns(self) -> frozenset[type[Message]]:
-        """Return what `apply` folds; every other message changes nothing."""
+        """Return what `apply` applies; every other message changes nothing."""
         return frozenset(self._handlers)
 
     @property
@@ -146,9 +146,9 @@ class Book:
         """Tell whether the book was ever opened."""
         return self._state.is_adopted
 
-    def is_standing(self, difference: DifferenceUnexplained) -> bool:
+    def is_open_break(self, difference: BreakOpened) -> bool:
         """Tell whether this very difference was said and nothing cleared it since."""
-        return _key(difference) in self._state.standing
+        return _key(difference) in self._state.open_breaks
 
     def save(self) -> bytes:
         """Return the state; equal states give equal bytes."""
@@ -159,10 +159,10 @@ class Book:
         self._state = msgspec.json.decode(state, type=_State)
 
     def left(self, snapshot: BrokerSnapshot) -> tuple[bool, int]:
-        """Return whether the account is flat and how many orders are open, but for those of another hand."""
-        foreign, strangers = self._state.foreign, self._state.tolerated_orders
-        is_flat = all(row.quantity == foreign.get(row.symbol, ZERO) for row in snapshot.positions)
-        return is_flat, sum(order.order_id not in strangers for order in snapshot.orders)
+        """Return whether the account is flat and how many orders are open, but for those of external orders."""
+        external, external_ids = self._state.external, self._state.tolerated_orders
+        is_flat = all(row.quantity == external.get(row.symbol, ZERO) for row in snapshot.positions)
+        return is_flat, sum(order.order_id not in external_ids for order in snapshot.orders)
 
     def adoption(self, snapshot: BrokerSnapshot, reason: str) -> BookAdopted:
         """Return the latest snapshot as our book, with what we know to have moved since it was taken."""
@@ -171,7 +171,7 @@ class Book:
         symbols = sorted(set(rows) | set(state.positions) | set(state.positions_then))
         positions = (self._adopted_row(symbol, rows.get(symbol)) for symbol in symbols)
         return BookAdopted(
-            cash=snapshot.cash - state.foreign.get("", ZERO) + state.cash - state.cash_then,
+            cash=snapshot.cash - state.external.get("", ZERO) + state.cash - state.cash_then,
             positions=tuple(row for row in positions if row.quantity),
             reason=reason,
         )
@@ -181,15 +181,15 @@ class Book:
         moved = state.positions.get(symbol, ZERO) - state.positions_then.get(symbol, ZERO)
         if row is None:
             return BrokerPosition(symbol, moved, ZERO)
-        ours = row.quantity - self._foreign_part(row)
-        return BrokerPosition(symbol, ours + moved, row.average_price)
+        local = row.quantity - self._external_part(row)
+        return BrokerPosition(symbol, local + moved, row.average_price)
 
-    def _foreign_part(self, row: BrokerPosition) -> Decimal:
-        """Return how much of a position is another hand's: never more than there is."""
-        foreign = self._state.foreign.get(row.symbol, ZERO)
+    def _external_part(self, row: BrokerPosition) -> Decimal:
+        """Return how much of a position is external orders's: never more than there is."""
+        external = self._state.external.get(row.symbol, ZERO)
         if row.quantity < 0:
-            return min(max(foreign, row.quantity), ZERO)
-        return max(min(foreign, row.quantity), ZERO)
+            return min(max(external, row.quantity), ZERO)
+        return max(min(external, row.quantity), ZERO)
 
     def _move(self, symbol: str, quantity: Decimal) -> None:
         after = self._state.positions.get(symbol, ZERO) + quantity
@@ -223,7 +223,7 @@ class Book:
         message: OrderNotSent | OrderCanceled | OrderExpired | OrderRejected | OrderReplaced,
     ) -> None:
         order = self._state.orders.pop(message.order_id, None)
-        if order is not None and may_turn_up(message):
+        if order is not None and may_be_acknowledged_late(message):
             remember(self._state.presumed, message.order_id, order)
 
     def _busted(self, message: TradeBusted) -> None:
@@ -244,12 +244,12 @@ class Book:
         self._state.cash += message.amount
 
     def _split(self, message: CorporateAction) -> None:
-        symbol, foreign = message.symbol, self._state.foreign
-        held, theirs = self._state.positions.get(symbol, ZERO), foreign.get(symbol, ZERO)
-        ours = total_after(message, held)
-        self._move(symbol, ours - held)
-        if theirs:  # the broker rounds the two of them as one
-            foreign[symbol] = total_after(message, held + theirs) - ours
+        symbol, external = message.symbol, self._state.external
+        held, reported = self._state.positions.get(symbol, ZERO), external.get(symbol, ZERO)
+        local = total_after(message, held)
+        self._move(symbol, local - held)
+        if reported:  # the broker rounds the two of them as one
+            external[symbol] = total_after(message, held + reported) - local
 
     def _adopted(self, message: BookAdopted) -> None:
         state = self._state
@@ -260,18 +260,18 @@ class Book:
         state.positions = {row.symbol: row.quantity for row in message.positions if row.quantity}
         state.estimated = _Estimates()
         if state.latest is not None:
-            parts = {row.symbol: self._foreign_part(row) for row in state.latest.positions}
-            state.foreign = {"": state.foreign.get("", ZERO), **parts}
-            state.foreign = {key: part for key, part in state.foreign.items() if part}
-            state.cash_then = state.latest.cash - state.foreign.get("", ZERO)
+            parts = {row.symbol: self._external_part(row) for row in state.latest.positions}
+            state.external = {"": state.external.get("", ZERO), **parts}
+            state.external = {key: part for key, part in state.external.items() if part}
+            state.cash_then = state.latest.cash - state.external.get("", ZERO)
             state.positions_then = {
                 row.symbol: row.quantity - parts[row.symbol] for row in state.latest.positions
             }
-        if state.standing and state.latest is not None:
+        if state.open_breaks and state.latest is not None:
             listed = {order.order_id for order in state.latest.orders}
             state.tolerated_orders |= listed - set(state.orders)
             # Only what was said to be missing goes: an order that came after the snapshot was never compared.
-            for kind, order_id, _ in state.standing:
+            for kind, order_id, _ in state.open_breaks:
                 if kind == MISSING_ORDER and order_id not in listed:
                     state.orders.pop(order_id, None)
 
@@ -286,14 +286,14 @@ class Book:
         # A stranger that is gone need not be tolerated any longer.
         state.tolerated_orders &= {order.order_id for order in message.orders}
 
-    def _explained(self, message: DifferenceExplained) -> None:
+    def _explained(self, message: BreakExplained) -> None:
         state = self._state
-        if message.kind == FOREIGN_ORDER:
-            state.tolerated_orders.add(message.theirs)
+        if message.kind == EXTERNAL_ORDER:
+            state.tolerated_orders.add(message.reported)
             return
-        if message.kind == FOREIGN:
-            apart = Decimal(message.theirs) - Decimal(message.ours)
-            state.foreign[message.symbol] = state.foreign.get(message.symbol, ZERO) + apart
+        if message.kind == EXTERNAL_HOLDING:
+            apart = Decimal(message.reported) - Decimal(message.local)
+            state.external[message.symbol] = state.external.get(message.symbol, ZERO) + apart
             return
         if not is_in_dollars(message):
             self._move(message.symbol, message.amount)
@@ -309,20 +309,20 @@ class Book:
         self._state.has_agreed = False
         self._state.latest = None  # what the run before saw is nothing to accept now
 
-    def _unexplained(self, message: DifferenceUnexplained) -> None:
-        self._state.standing.add(_key(message))
+    def _unexplained(self, message: BreakOpened) -> None:
+        self._state.open_breaks.add(_key(message))
 
     def _agreed(self, _: BooksAgreed) -> None:
         state = self._state
         state.estimated = _Estimates()
         state.has_agreed = True
-        state.standing = set()
+        state.open_breaks = set()
 
 
-def _key(difference: DifferenceUnexplained) -> tuple[str, str, str]:
+def _key(difference: BreakOpened) -> tuple[str, str, str]:
     """What stays the same while trading goes on: for numbers, by how much they differ."""
     try:
-        apart = str(Decimal(difference.theirs) - Decimal(difference.ours))
+        apart = str(Decimal(difference.reported) - Decimal(difference.local))
     except InvalidOperation:
-        apart = difference.theirs
+        apart = difference.reported
     return difference.kind, difference.symbol, apart

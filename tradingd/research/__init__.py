@@ -1,1 +1,1 @@
-"""The same stations drained in virtual time over a tape."""
+"""The same actors drained in virtual time over a tape."""

@@ -1,4 +1,4 @@
-"""The backtest: the very stations that trade live, drained in virtual time over a stream of market data.
+"""The backtest: the very actors that trade live, drained in virtual time over a stream of market data.
 
 The only other part is at the end of the line: the exchange core plays the broker. Two runs over the same
 data say the same messages in the same order, which the digest proves.
@@ -22,16 +22,16 @@ from tradingd.messages import (
     TradingDay,
 )
 from tradingd.research.collector import Collector
-from tradingd.runtime.routing import Row
-from tradingd.runtime.synchronous import DrainedHouse
+from tradingd.runtime.routing import ActorRow
+from tradingd.runtime.synchronous import SynchronousRunner
+from tradingd.simulator.exchange.actor import SUBSCRIBES, ExchangeCore
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings
-from tradingd.simulator.exchange.station import HEARS, ExchangeCore
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
-BACKTEST_WIRING: dict[str, Row] = {
+BACKTEST_WIRING: dict[str, ActorRow] = {
     **WIRING,
-    "broker": dataclasses.replace(WIRING["broker"], hears=frozenset(HEARS)),
+    "broker": dataclasses.replace(WIRING["broker"], subscribes=frozenset(SUBSCRIBES)),
 }
 """The live wiring, with an exchange in the broker's place that also hears the market."""
 
@@ -48,7 +48,7 @@ class BacktestSettings:
     config_hash: str = ""
     build: str = ""
     seed: int = 0
-    genesis: str = "backtest"
+    instance_id: str = "backtest"
 
 
 class Backtest:
@@ -66,8 +66,8 @@ class Backtest:
         self._days = tuple(days)
         cores = build_cores(settings.cores)
         cores["broker"] = ExchangeCore(Exchange(settings.exchange, self._days, settings.seed))
-        self.house = DrainedHouse(
-            cores, BACKTEST_WIRING, watch=self.collector.hears, log=log, tape=tape
+        self.system = SynchronousRunner(
+            cores, BACKTEST_WIRING, watch=self.collector.subscribes, log=log, tape=tape
         )
 
     def run(self, events: Events) -> Collector:
@@ -77,21 +77,21 @@ class Backtest:
         if first is None:
             raise ValueError("there is no market data in this range: nothing to play")
         self._open(first[0])
-        self.house.publish("feed", first[1], first[0])
-        self.house.play("feed", stream)
+        self.system.publish("feed", first[1], first[0])
+        self.system.play("feed", stream)
         return self.collector
 
     def _open(self, at: int) -> None:
         settings = self.settings
         run = RunStarted(
-            settings.genesis, "backtest", settings.build, settings.config_hash, "backtest"
+            settings.instance_id, "backtest", settings.build, settings.config_hash, "backtest"
         )
-        say = self.house.publish
-        say("daemon", run, at)
+        emit = self.system.publish
+        emit("daemon", run, at)
         if self._days:
-            say("feed", CalendarRead(self._days), at)
+            emit("feed", CalendarRead(self._days), at)
         symbols = settings.cores.quotes.symbols
         for market in sorted({market_of(symbol) for symbol in symbols}, key=list(Market).index):
-            say("feed", FeedConnected(market), at)
+            emit("feed", FeedConnected(market), at)
         for symbol in symbols:
-            say("feed", HistoryRead(symbol, 0), at)
+            emit("feed", HistoryRead(symbol, 0), at)

@@ -1,7 +1,7 @@
 """What a run leaves behind for its report: round trips, refusals, positions and the equity line.
 
 A million events must not become a million kept objects: the equity line is thinned as it grows, and the
-drawdown is folded from every point before that.
+drawdown is applied from every point before that.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Collector:
         """(strategy, symbol) -> the latest word of the ledger."""
         self.equity = EquityCurve(POINTS_MAX)
         trip = self._on_trip
-        self.hears: dict[type[Message], Callable[[Any, int], None]] = {
+        self.subscribes: dict[type[Message], Callable[[Any, int], None]] = {
             Intent: trip,
             OrderProposed: trip,
             IntentClosed: trip,
@@ -53,15 +53,15 @@ class Collector:
         """What the line calls for each kind of message."""
 
     def _on_trip(self, message: Message, at: int) -> None:
-        self.trips.hear(message)
+        self.trips.handle(message)
 
     def _on_fill(self, fill: OrderFilled, at: int) -> None:
         self.fills += 1
-        self.trips.hear(fill)
+        self.trips.handle(fill)
 
     def _on_refused(self, refused: IntentRefused | OrderRefused, at: int) -> None:
         self.refusals[refused.rule] += 1
 
     def _on_position(self, position: PositionChanged, at: int) -> None:
         self.positions[position.strategy, position.symbol] = position
-        self.trips.hear(position)
+        self.trips.handle(position)

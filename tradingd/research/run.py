@@ -12,11 +12,11 @@ import orjson
 from tradingd.instruments.calendar import session_days
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Envelope, Message, Quote, Trade, TradingDay
-from tradingd.quotes.door import Door
+from tradingd.quotes.filter import QuoteFilter
 from tradingd.research.backtest import Backtest, BacktestSettings, Events
 from tradingd.research.report import BacktestReport, make_report
 from tradingd.simulator.market.events import MarketEvent, time_of
-from tradingd.simulator.tape import Tape
+from tradingd.simulator.tape import RecordedTape
 
 
 def run_backtest(
@@ -31,8 +31,10 @@ def run_backtest(
 
     Raises `TapeError` for files that are no market, ValueError when nothing lies in the range.
     """
-    tape = Tape(tapes, symbols=settings.cores.quotes.symbols, start_ns=start_ns, end_ns=end_ns)
-    playing = Playing(tape.events(), Door(settings.cores.quotes.symbols))
+    tape = RecordedTape(
+        tapes, symbols=settings.cores.quotes.symbols, start_ns=start_ns, end_ns=end_ns
+    )
+    playing = Playing(tape.events(), QuoteFilter(settings.cores.quotes.symbols))
     days = days_around(tape.start_ns, tape.end_ns)
     if out is None:
         return _play(settings, playing, days)
@@ -46,19 +48,19 @@ def run_backtest(
 class Playing:
     """A tape's events past the door, as (time, message); counts what came in."""
 
-    def __init__(self, events: Iterator[MarketEvent], door: Door) -> None:
-        self.door = door
+    def __init__(self, events: Iterator[MarketEvent], quote_filter: QuoteFilter) -> None:
+        self.quote_filter = quote_filter
         self.count = 0
         self._events = events
 
     def __iter__(self) -> Iterator[tuple[int, Message]]:
         """Yield what the door lets through."""
-        door = self.door
+        quote_filter = self.quote_filter
         for event in self._events:
             self.count += 1
             at = time_of(event)
-            door.look(at)
-            message = _admit(door, event)
+            quote_filter.look(at)
+            message = _admit(quote_filter, event)
             if message is not None:
                 yield at, message
 
@@ -79,17 +81,17 @@ def _play(
     backtest = Backtest(settings, days, log)
     events: Events = playing
     collected = backtest.run(events)
-    return make_report(collected, backtest.house.digest(), playing.count)
+    return make_report(collected, backtest.system.digest(), playing.count)
 
 
-def _admit(door: Door, event: MarketEvent) -> Message | None:
+def _admit(quote_filter: QuoteFilter, event: MarketEvent) -> Message | None:
     if isinstance(event, Quote):
-        return door.admit_quote(
+        return quote_filter.admit_quote(
             event.symbol, event.bid, event.bid_size, event.ask, event.ask_size, event.quoted_at
         )
     if isinstance(event, Trade):
-        return door.admit_trade(event.symbol, event.price, event.size, event.traded_at)
-    return door.admit_bar(event)
+        return quote_filter.admit_trade(event.symbol, event.price, event.size, event.traded_at)
+    return quote_filter.admit_bar(event)
 
 
 def _line(envelope: Envelope) -> bytes:

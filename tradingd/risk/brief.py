@@ -11,16 +11,16 @@ from decimal import Decimal
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
 from tradingd.instruments.units import ZERO
 from tradingd.messages import Intent, OperatorOrder, OrderProposed, Role, Side
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case
 from tradingd.risk.exposure import measure, mid_of
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import RiskState
 from tradingd.state.ids import OrderId
 
 OPERATOR = "operator"
 
 
-def of_intent(intent: Intent, book: Book, limits: RiskLimits, now: int) -> Case:
+def of_intent(intent: Intent, book: RiskState, limits: RiskLimits, now: int) -> Case:
     """Bring a strategy's intent before the gate; quantity None is 0 until it is sized."""
     touch = intent.ask if intent.side is Side.BUY else intent.bid
     if not 0 < touch < math.inf:
@@ -48,7 +48,7 @@ def of_intent(intent: Intent, book: Book, limits: RiskLimits, now: int) -> Case:
     return case
 
 
-def of_operator(order: OperatorOrder, book: Book, limits: RiskLimits, now: int) -> Case:
+def of_operator(order: OperatorOrder, book: RiskState, limits: RiskLimits, now: int) -> Case:
     """Bring a person's order before the gate; its exit reduces whoever holds the symbol."""
     mark = book.marks.get(order.symbol)
     case = Case(
@@ -88,7 +88,7 @@ def as_intent(order: OperatorOrder, strategy: str = OPERATOR, quoted_at: int = 0
     )
 
 
-def of_order(order: OrderProposed, book: Book, now: int) -> Case:
+def of_order(order: OrderProposed, book: RiskState, now: int) -> Case:
     """Bring an order of the router before the gate."""
     return Case(
         intent_id=order.intent_id,
@@ -107,7 +107,7 @@ def of_order(order: OrderProposed, book: Book, now: int) -> Case:
     )
 
 
-def limit_of(case: Case, book: Book, limits: RiskLimits) -> Decimal | None:
+def limit_of(case: Case, book: RiskState, limits: RiskLimits) -> Decimal | None:
     """Return the worst price this may trade at; None where nobody knows a price.
 
     An entry reaches through the touch, never out of the collar around the mark. An exit takes the whole
@@ -126,7 +126,7 @@ def limit_of(case: Case, book: Book, limits: RiskLimits) -> Decimal | None:
     return max(round_limit(case.symbol, price, case.side), tick_of(case.symbol, price))
 
 
-def _owner(order: OperatorOrder, book: Book) -> str:
+def _owner(order: OperatorOrder, book: RiskState) -> str:
     parts = OrderId.parse(order.intent_id)
     named_strategy = OPERATOR if parts is None else parts.strategy
     if order.role is Role.ENTRY or not order.quantity.is_finite():

@@ -14,8 +14,8 @@ import msgspec
 from tradingd.messages import Role, Side
 
 if TYPE_CHECKING:
-    from tradingd.risk.book import Reservation
     from tradingd.risk.exposure import Exposure
+    from tradingd.risk.state import Reservation
 
 
 class Refusal(NamedTuple):

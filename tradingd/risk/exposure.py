@@ -12,7 +12,7 @@ import msgspec
 from tradingd.instruments.money import decimal_of
 from tradingd.instruments.units import ZERO
 from tradingd.messages import Role, Side
-from tradingd.risk.book import Book
+from tradingd.risk.state import RiskState
 
 # In Python 3.11 each mention of a member goes through its metaclass, and the loop over parents needs two.
 ENTRY, BUY = Role.ENTRY, Side.BUY
@@ -32,7 +32,7 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
     """Held, or claimed by an approved entry."""
 
 
-def mid_of(book: Book, symbol: str) -> Decimal | None:
+def mid_of(book: RiskState, symbol: str) -> Decimal | None:
     """Return the middle of the latest mark, None before the first."""
     mark = book.marks.get(symbol)
     if mark is None:
@@ -45,7 +45,7 @@ def mid_of(book: Book, symbol: str) -> Decimal | None:
     return mid
 
 
-def measure(book: Book, symbol: str) -> Exposure | None:
+def measure(book: RiskState, symbol: str) -> Exposure | None:
     """Measure the account for an entry in `symbol`; None while cash or the price of a holding is unknown."""
     if book.cash is None:
         return None
@@ -69,7 +69,7 @@ def measure(book: Book, symbol: str) -> Exposure | None:
     )
 
 
-def _reserved(book: Book, symbol: str, symbols: set[str]) -> tuple[Decimal, Decimal, Decimal]:
+def _reserved(book: RiskState, symbol: str, symbols: set[str]) -> tuple[Decimal, Decimal, Decimal]:
     """Return what approved entries may still add: in all, in `symbol`, of cash; note their symbols."""
     reserved, symbol_reserved, claimed = ZERO, ZERO, ZERO
     for parent in book.reservations.values():

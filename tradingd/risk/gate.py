@@ -1,4 +1,4 @@
-"""The gate: every intent and every order of the house is approved or refused here, and nowhere else.
+"""The gate: every intent and every order of the system is approved or refused here, and nowhere else.
 
 Two steps. An intent is judged and its worst case reserved in the same turn; then each order the
 router proposes draws on that reservation. Whatever is approved counts from that moment until the
@@ -14,23 +14,23 @@ from tradingd import messages as m
 from tradingd.instruments.units import ZERO
 from tradingd.messages import NOTHING, Intent, Message, OperatorOrder, OrderProposed, Role
 from tradingd.risk import brief
-from tradingd.risk.book import Book, Question
 from tradingd.risk.case import Case, Refusal
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import ENTRY_RULES, EXIT_RULES, SIZE_RULES, judge, rules_of_order
 from tradingd.risk.sizing import risk_sized
+from tradingd.risk.state import Question, RiskState
 from tradingd.state.permissions import KINDS
 
 Verdict = m.IntentApproved | m.IntentRefused | m.OrderApproved | m.OrderRefused
 
 
 class RiskCore:
-    """The decisions of station `risk`."""
+    """The decisions of actor `risk`."""
 
     def __init__(self, limits: RiskLimits) -> None:
         self._limits = limits
-        self.book = Book(limits.orders_per_minute_max)
-        self._folds = _folds(self.book)
+        self.book = RiskState(limits.orders_per_minute_max)
+        self._handlers = _handlers(self.book)
         self._answers: Mapping[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             m.RunStarted: self._close_unanswered,
             Intent: self._answer_intent,
@@ -39,25 +39,25 @@ class RiskCore:
         }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        """Answer what asks for a verdict; fold everything else."""
+        """Answer what asks for a verdict; apply everything else."""
         kind = type(message)
         answer = self._answers.get(kind)
         if answer is not None:
             return answer(message, now)
-        fold = self._folds.get(kind)
-        if fold is not None:
-            fold(message, now)
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(message, now)
         return NOTHING
 
     def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message] | None] | None:
         """Return what `handle` calls for `kind`."""
-        return self._answers.get(kind) or self._folds.get(kind)
+        return self._answers.get(kind) or self._handlers.get(kind)
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one message of the log."""
-        fold = self._folds.get(type(message))
-        if fold is not None:
-            fold(message, now)
+        """Apply one message of the log."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message, now)
 
     def save(self) -> bytes:
         """Return everything but the marks."""
@@ -154,9 +154,9 @@ def _refused(
     return m.IntentRefused(question, rule, *why)
 
 
-def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
-    def mark(said: m.Mark, _now: int) -> None:
-        book.marks[said.symbol] = said
+def _handlers(book: RiskState) -> Mapping[type[Message], Callable[[Any, int], None]]:
+    def mark(message: m.Mark, _now: int) -> None:
+        book.marks[message.symbol] = message
 
     def end(
         fact: m.OrderCanceled | m.OrderExpired | m.OrderRejected | m.OrderReplaced, _now: int
@@ -167,9 +167,9 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         **dict.fromkeys(KINDS, book.permit),
         m.RunStarted: book.start,
         m.Mark: mark,
-        Intent: lambda said, now: book.ask(said.intent_id, said, now),
-        OperatorOrder: lambda said, now: book.ask(said.intent_id, said, now),
-        OrderProposed: lambda said, now: book.ask(said.order_id, said, now),
+        Intent: lambda message, now: book.ask(message.intent_id, message, now),
+        OperatorOrder: lambda message, now: book.ask(message.intent_id, message, now),
+        OrderProposed: lambda message, now: book.ask(message.order_id, message, now),
         m.IntentApproved: book.reserve,
         m.IntentRefused: book.refuse_intent,
         m.OrderApproved: book.send,
@@ -178,7 +178,7 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         m.BrokerSnapshot: book.snapshot,
         m.OrderSent: book.sent,
         m.OrderFilled: book.fill,
-        m.OrderAccepted: book.turn_up,
+        m.OrderAccepted: book.reopen,
         m.OrderNotSent: lambda fact, _now: book.end(fact, fact.order_id, ZERO),
         **dict.fromkeys((m.OrderCanceled, m.OrderExpired, m.OrderRejected, m.OrderReplaced), end),
         m.TradeBusted: book.bust,
@@ -186,5 +186,5 @@ def _folds(book: Book) -> Mapping[type[Message], Callable[[Any, int], None]]:
         m.CashMoved: book.receive,
         m.CorporateAction: book.split,
         m.BookAdopted: book.adopt,
-        m.DifferenceExplained: book.explain,
+        m.BreakExplained: book.explain,
     }

@@ -6,77 +6,77 @@ from tradingd import messages as m
 from tradingd.messages import Role
 from tradingd.router import slices
 from tradingd.router.algos import PLACES_MAX, algorithm_of
-from tradingd.router.algos.steps import Algorithm, Place, Step, Wait
-from tradingd.router.desk import OVERDUE, remaining
+from tradingd.router.algos.steps import Algorithm, PlaceChild, Step, Wait
+from tradingd.router.context import RouterContext
 from tradingd.router.exits import is_way_clear
 from tradingd.router.parents import Parent, progress_of
-from tradingd.router.turn import Turn
+from tradingd.router.state import OVERDUE, remaining
 from tradingd.state.ids import parent_of
 
 
-def open_parent(turn: Turn, approved: m.IntentApproved) -> None:
-    """Begin with an approved intent, or close it at once where the house has changed since."""
-    parent = turn.desk.parents[approved.intent.intent_id]
-    hindrance = slices.nonsense(turn, parent) or slices.hindrance(turn, parent)
-    if hindrance:
-        turn.close(parent, hindrance)
+def open_parent(context: RouterContext, approved: m.IntentApproved) -> None:
+    """Begin with an approved intent, or close it at once where the system has changed since."""
+    parent = context.state.parents[approved.intent.intent_id]
+    block_reason = slices.invalid_algorithm(context, parent) or slices.block_reason(context, parent)
+    if block_reason:
+        context.close(parent, block_reason)
     else:
-        advance(turn, parent)
+        advance(context, parent)
 
 
-def advance(turn: Turn, parent: Parent) -> None:
+def advance(context: RouterContext, parent: Parent) -> None:
     """Let the parent's algorithm go on until it waits or is done."""
-    algorithm = algorithm_of(parent, turn.desk.settings)
+    algorithm = algorithm_of(parent, context.state.settings)
     reason = ""
     for _ in range(PLACES_MAX):
         if parent.closing or parent.filled >= parent.quantity:
             break
-        if parent.role is not Role.ENTRY and not is_way_clear(turn, parent.symbol, parent.side):
-            turn.watch.parents[parent.intent_id] = turn.now + turn.patience_ns
+        if parent.role is not Role.ENTRY and not is_way_clear(context, parent.symbol, parent.side):
+            context.watch.parents[parent.intent_id] = context.now + context.timeout_ns
             return
-        step = _next(turn, parent, algorithm)
+        step = _next(context, parent, algorithm)
         if isinstance(step, Wait):
             if step.until_at:
-                turn.watch.parents[parent.intent_id] = step.until_at
+                context.watch.parents[parent.intent_id] = step.until_at
             return
-        if not isinstance(step, Place):
+        if not isinstance(step, PlaceChild):
             reason = step.reason
             break
-        _place(turn, parent, step)
+        _place(context, parent, step)
         if not algorithm.is_sliced:
             return  # all of it is out; its end will tell
-    _finish(turn, parent, reason)
+    _finish(context, parent, reason)
 
 
-def _next(turn: Turn, parent: Parent, algorithm: Algorithm) -> Step:
+def _next(context: RouterContext, parent: Parent, algorithm: Algorithm) -> Step:
     if not algorithm.is_sliced:
-        live = remaining(turn.desk.live_of(parent.intent_id))
-        return algorithm.next(progress_of(parent, live), None, turn.now)
-    at = slices.progress(turn, parent)
-    step = slices.held_back(turn, parent, algorithm, at)
-    return step or algorithm.next(at, turn.desk.marks.get(parent.symbol), turn.now)
+        live = remaining(context.state.live_of(parent.intent_id))
+        return algorithm.next(progress_of(parent, live), None, context.now)
+    at = slices.progress(context, parent)
+    step = slices.held_back(context, parent, algorithm, at)
+    return step or algorithm.next(at, context.state.marks.get(parent.symbol), context.now)
 
 
-def _finish(turn: Turn, parent: Parent, reason: str) -> None:
+def _finish(context: RouterContext, parent: Parent, reason: str) -> None:
     """Close a parent none of whose children is live; wait a while for executions still to be told."""
-    live = list(turn.desk.live_of(parent.intent_id))
+    live = list(context.state.live_of(parent.intent_id))
     if live:
         if parent.filled >= parent.quantity:  # a late fill made them too many
             for order in live:
-                turn.cancel(order, OVERDUE)
+                context.cancel(order, OVERDUE)
         return
-    told_by = parent.ended_at + turn.patience_ns
-    if parent.owed and turn.now < told_by and parent.filled < parent.quantity:
-        turn.watch.parents[parent.intent_id] = told_by
+    reported_by = parent.ended_at + context.timeout_ns
+    if parent.unreported and context.now < reported_by and parent.filled < parent.quantity:
+        context.watch.parents[parent.intent_id] = reported_by
         return
-    turn.close(parent, "" if parent.filled >= parent.quantity or parent.closing else reason)
+    context.close(parent, "" if parent.filled >= parent.quantity or parent.closing else reason)
 
 
-def _place(turn: Turn, parent: Parent, step: Place) -> None:
-    live = remaining(turn.desk.live_of(parent.intent_id)) + parent.owed
+def _place(context: RouterContext, parent: Parent, step: PlaceChild) -> None:
+    live = remaining(context.state.live_of(parent.intent_id)) + parent.unreported
     left = parent.quantity - parent.filled - live
     assert 0 < step.quantity <= left, f"{parent.intent_id}: {step.quantity} of {left}"
-    turn.propose(
+    context.propose(
         parent.intent_id,
         strategy=parent.strategy,
         symbol=parent.symbol,
@@ -89,35 +89,35 @@ def _place(turn: Turn, parent: Parent, step: Place) -> None:
     )
 
 
-def cancel_entries(turn: Turn, reason: str, strategy: str | None = None) -> None:
+def cancel_entries(context: RouterContext, reason: str, strategy: str | None = None) -> None:
     """Take back working entries and close their parents, of one strategy or of all."""
-    desk = turn.desk
-    for order in list(desk.orders.values()):
+    state = context.state
+    for order in list(state.orders.values()):
         if order.role is Role.ENTRY and strategy in (None, order.strategy):
-            turn.cancel(order, reason)
-    for parent in list(desk.parents.values()):
+            context.cancel(order, reason)
+    for parent in list(state.parents.values()):
         if parent.role is Role.ENTRY and strategy in (None, parent.strategy):
-            _close_idle(turn, parent, reason)
+            _close_idle(context, parent, reason)
 
 
-def cancel_asked(turn: Turn, target: str) -> None:
+def cancel_asked(context: RouterContext, target: str) -> None:
     """Take back what an operator names: an order, all orders of an intent, or "all".
 
     An order of a plan is its parent: what a person sees may have ended just now, and the next slice is
     what he does not want.
     """
-    desk = turn.desk
-    planned = desk.parents.get(parent_of(target))
-    if planned is not None and target not in desk.orders and slices.is_sliced(turn, planned):
+    state = context.state
+    planned = state.parents.get(parent_of(target))
+    if planned is not None and target not in state.orders and slices.is_sliced(context, planned):
         target = planned.intent_id
-    for order in list(desk.orders.values()):
+    for order in list(state.orders.values()):
         if target in ("all", order.order_id, order.intent_id):
-            turn.cancel(order, "operator")
-    for parent in list(desk.parents.values()):
+            context.cancel(order, "operator")
+    for parent in list(state.parents.values()):
         if target in ("all", parent.intent_id):
-            _close_idle(turn, parent, "operator")
+            _close_idle(context, parent, "operator")
 
 
-def _close_idle(turn: Turn, parent: Parent, reason: str) -> None:
-    if not any(turn.desk.live_of(parent.intent_id)):
-        turn.close(parent, reason)
+def _close_idle(context: RouterContext, parent: Parent, reason: str) -> None:
+    if not any(context.state.live_of(parent.intent_id)):
+        context.close(parent, reason)

@@ -8,105 +8,105 @@ cancel's patience, because the position is the danger, not the order.
 from __future__ import annotations
 
 from tradingd.messages import AlertRaised, Role, Severity, Side
+from tradingd.router.context import RouterContext
 from tradingd.router.lifecycle import OrderState
 from tradingd.router.parents import Parent
-from tradingd.router.turn import Turn
 from tradingd.router.watch import OWNER
 
 REASON = "flatten"
 
 
-def flatten_all(turn: Turn) -> None:
+def flatten_all(context: RouterContext) -> None:
     """Do the next thing in every symbol that must go."""
-    desk = turn.desk
-    symbols = {order.symbol for order in desk.orders.values()} | set(desk.holdings.positions)
-    symbols |= {parent.symbol for parent in desk.parents.values()}
+    state = context.state
+    symbols = {order.symbol for order in state.orders.values()} | set(state.holdings.positions)
+    symbols |= {parent.symbol for parent in state.parents.values()}
     for symbol in sorted(symbols):
-        if desk.is_flattening(symbol):
-            flatten(turn, symbol)
+        if state.is_flattening(symbol):
+            flatten(context, symbol)
 
 
-def flatten(turn: Turn, symbol: str) -> None:
+def flatten(context: RouterContext, symbol: str) -> None:
     """Do the next thing in one symbol: cancel, wait, or sell."""
-    desk = turn.desk
-    for order in list(desk.live_in(symbol)):
+    state = context.state
+    for order in list(state.live_in(symbol)):
         if order.role is not Role.FLATTEN:
-            turn.cancel(order, REASON)
-    for parent in list(desk.parents.values()):
+            context.cancel(order, REASON)
+    for parent in list(state.parents.values()):
         if parent.symbol == symbol and parent.role is not Role.FLATTEN:
-            _close_idle(turn, parent)
-    _tell_of_halt(turn, symbol)
-    if desk.may_flatten(symbol) and _is_clear(turn, symbol):
-        for strategy in sorted(desk.holdings.positions.get(symbol, {})):
-            _sell(turn, strategy, symbol)
+            _close_idle(context, parent)
+    _alert_halt(context, symbol)
+    if state.may_flatten(symbol) and _is_clear(context, symbol):
+        for strategy in sorted(state.holdings.positions.get(symbol, {})):
+            _sell(context, strategy, symbol)
 
 
-def _tell_of_halt(turn: Turn, symbol: str) -> None:
-    """A halted symbol cannot be left: the owner must know, once, that the house is waiting for it."""
-    told, held = turn.watch.halted, turn.desk.holdings.positions.get(symbol)
-    if symbol not in turn.desk.permissions.halted:
-        told.discard(symbol)
-    elif held and symbol not in told:
-        told.add(symbol)
+def _alert_halt(context: RouterContext, symbol: str) -> None:
+    """A halted symbol cannot be left: the owner must know, once, that the system is waiting for it."""
+    settings, held = context.watch.halted, context.state.holdings.positions.get(symbol)
+    if symbol not in context.state.permissions.halted:
+        settings.discard(symbol)
+    elif held and symbol not in settings:
+        settings.add(symbol)
         text = f"{symbol} is halted: its position waits until it trades again"
-        turn.say(AlertRaised(OWNER, Severity.CRITICAL, "flatten_waits", text))
+        context.emit(AlertRaised(OWNER, Severity.CRITICAL, "flatten_waits", text))
 
 
-def _close_idle(turn: Turn, parent: Parent) -> None:
-    if not any(turn.desk.live_of(parent.intent_id)):
-        turn.close(parent, REASON)
+def _close_idle(context: RouterContext, parent: Parent) -> None:
+    if not any(context.state.live_of(parent.intent_id)):
+        context.close(parent, REASON)
 
 
-def _is_clear(turn: Turn, symbol: str) -> bool:
-    if all(order.role is Role.FLATTEN for order in turn.desk.live_in(symbol)):
-        turn.watch.blocked.pop(symbol, None)
+def _is_clear(context: RouterContext, symbol: str) -> bool:
+    if all(order.role is Role.FLATTEN for order in context.state.live_in(symbol)):
+        context.watch.blocked.pop(symbol, None)
         return True
-    since = turn.watch.blocked.setdefault(symbol, turn.now)
-    return turn.now - since >= turn.patience_ns
+    since = context.watch.blocked.setdefault(symbol, context.now)
+    return context.now - since >= context.timeout_ns
 
 
-def _sell(turn: Turn, strategy: str, symbol: str) -> None:
-    desk = turn.desk
-    if turn.is_paused(strategy, symbol):
+def _sell(context: RouterContext, strategy: str, symbol: str) -> None:
+    state = context.state
+    if context.is_paused(strategy, symbol):
         return
-    live = [o for o in desk.live_in(symbol) if o.strategy == strategy and o.role is not Role.ENTRY]
+    live = [o for o in state.live_in(symbol) if o.strategy == strategy and o.role is not Role.ENTRY]
     if live:
         return
-    holding = desk.holdings.get(strategy, symbol)
+    holding = state.holdings.get(strategy, symbol)
     assert holding is not None, "flattened positions are held"
-    parent = _parent_of(turn, strategy, symbol)
-    mark = desk.marks.get(symbol)
-    turn.propose(
-        desk.next_id(Role.FLATTEN, strategy) if parent is None else parent.intent_id,
+    parent = _parent_of(context, strategy, symbol)
+    mark = state.marks.get(symbol)
+    context.propose(
+        state.next_id(Role.FLATTEN, strategy) if parent is None else parent.intent_id,
         strategy=strategy,
         symbol=symbol,
         side=Side.SELL if holding.quantity > 0 else Side.BUY,
         role=Role.FLATTEN,
         quantity=abs(holding.quantity),
         limit_price=None,
-        quoted_at=turn.now if mark is None else mark.quoted_at,
+        quoted_at=context.now if mark is None else mark.quoted_at,
         reason=REASON,
         is_own_exit=True,
     )
 
 
-def _parent_of(turn: Turn, strategy: str, symbol: str) -> Parent | None:
-    for parent in turn.desk.parents.values():
+def _parent_of(context: RouterContext, strategy: str, symbol: str) -> Parent | None:
+    for parent in context.state.parents.values():
         if (parent.strategy, parent.symbol) == (strategy, symbol) and parent.role is Role.FLATTEN:
             return parent
     return None
 
 
-def advance_flatten(turn: Turn, parent: Parent) -> None:
+def advance_flatten(context: RouterContext, parent: Parent) -> None:
     """Go on with a flatten whose child ended: again while the position is not zero."""
-    desk = turn.desk
-    if any(desk.live_of(parent.intent_id)):
+    state = context.state
+    if any(state.live_of(parent.intent_id)):
         return
-    is_gone = desk.holdings.get(parent.strategy, parent.symbol) is None
-    if is_gone or parent.closing or not desk.is_flattening(parent.symbol):
-        turn.close(parent, REASON)
+    is_gone = state.holdings.get(parent.strategy, parent.symbol) is None
+    if is_gone or parent.closing or not state.is_flattening(parent.symbol):
+        context.close(parent, REASON)
     else:
-        flatten(turn, parent.symbol)
+        flatten(context, parent.symbol)
 
 
 def is_stuck(state: OrderState) -> bool:

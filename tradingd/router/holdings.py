@@ -1,6 +1,6 @@
 """Positions as the router protects them: per strategy and symbol, with the average price and its stops.
 
-The router folds the same facts as the ledger, because an exit must not wait for another station's view.
+The router applies the same facts as the ledger, because an exit must not wait for another actor's view.
 The two trigger prices of a position are kept as floats, so that a mark costs two comparisons.
 
 What was adopted is measured from the first bid after its adoption, never from what it cost: a holding of
@@ -32,7 +32,7 @@ from tradingd.state.positions import (
 PLANS_MAX = 256
 
 
-class Holding(msgspec.Struct):
+class ProtectedHolding(msgspec.Struct):
     """One strategy's position in one symbol."""
 
     quantity: Decimal
@@ -56,7 +56,7 @@ Plan = tuple[Decimal | None, Decimal | None]
 class HoldingsState(msgspec.Struct):
     """The durable part."""
 
-    positions: dict[str, dict[str, Holding]] = {}
+    positions: dict[str, dict[str, ProtectedHolding]] = {}
     plans: dict[str, Plan] = {}
 
 
@@ -85,7 +85,7 @@ class Holdings:
         """Put the plans in the one order that follows from their names, as a new run begins."""
         self._plans = dict(sorted(self._plans.items(), key=by_age))
 
-    def get(self, strategy: str, symbol: str) -> Holding | None:
+    def get(self, strategy: str, symbol: str) -> ProtectedHolding | None:
         """Return one holding."""
         return self.positions.get(symbol, {}).get(strategy)
 
@@ -138,14 +138,14 @@ class Holdings:
 
     def adopt(self, fact: m.BookAdopted) -> None:
         """Take the broker's book (`state/positions.py` says whose each position is); who keeps one keeps its stops."""
-        ours, self.positions, self.triggers, self.unpriced = self.positions, {}, {}, set()
-        for theirs in fact.positions:
-            holders = ours.get(theirs.symbol, {})
-            if not keeps_owners(_quantities(holders), theirs.quantity):
-                holders = {EXTERNAL: Holding(theirs.quantity, ZERO)}
-            if theirs.quantity:
-                self.positions[theirs.symbol] = holders
-                self._aim(theirs.symbol)
+        local, self.positions, self.triggers, self.unpriced = self.positions, {}, {}, set()
+        for reported in fact.positions:
+            holders = local.get(reported.symbol, {})
+            if not keeps_owners(_quantities(holders), reported.quantity):
+                holders = {EXTERNAL: ProtectedHolding(reported.quantity, ZERO)}
+            if reported.quantity:
+                self.positions[reported.symbol] = holders
+                self._aim(reported.symbol)
 
     def start_protection(self, fact: m.ProtectionStarted) -> None:
         """Measure an adopted position from here on."""
@@ -154,7 +154,7 @@ class Holdings:
             holding.average_price = fact.price
             self._aim(fact.symbol)
 
-    def explain(self, fact: m.DifferenceExplained) -> None:
+    def explain(self, fact: m.BreakExplained) -> None:
         """Take over explained coins or shares."""
         if not is_in_dollars(fact):
             heir = heir_of(_quantities(self.positions.get(fact.symbol, {})))
@@ -166,9 +166,11 @@ class Holdings:
         self._move(strategy, symbol, signed, price)
         self._aim(symbol)
 
-    def _move(self, strategy: str, symbol: str, signed: Decimal, price: Decimal) -> Holding | None:
+    def _move(
+        self, strategy: str, symbol: str, signed: Decimal, price: Decimal
+    ) -> ProtectedHolding | None:
         holders = self.positions.setdefault(symbol, {})
-        holding = holders.setdefault(strategy, Holding(ZERO, price))
+        holding = holders.setdefault(strategy, ProtectedHolding(ZERO, price))
         before, after = holding.quantity, holding.quantity + signed
         if before * signed > 0:
             cost = before * holding.average_price + signed * price
@@ -198,7 +200,7 @@ class Holdings:
         else:
             self.triggers.pop(symbol, None)
 
-    def _trigger(self, strategy: str, holding: Holding) -> Trigger:
+    def _trigger(self, strategy: str, holding: ProtectedHolding) -> Trigger:
         stop, target = holding.stop_price, holding.target_price
         loss, profit = self._settings.stop_loss_pct, self._settings.take_profit_pct
         if strategy == EXTERNAL:
@@ -214,5 +216,5 @@ class Holdings:
         )
 
 
-def _quantities(holders: dict[str, Holding]) -> dict[str, Decimal]:
+def _quantities(holders: dict[str, ProtectedHolding]) -> dict[str, Decimal]:
     return {strategy: holding.quantity for strategy, holding in holders.items()}

@@ -15,7 +15,7 @@ from tradingd.messages import Role, Side
 from tradingd.router.lifecycle import OrderState
 
 
-class Order(msgspec.Struct):
+class ChildOrder(msgspec.Struct):
     """A live order; terminal ones are forgotten."""
 
     order_id: str
@@ -67,7 +67,7 @@ class Parent(msgspec.Struct):
     """The slice of the plan the latest child was."""
     failures: int = 0
     """Children in a row that were refused, rejected or not sent."""
-    owed: Decimal = ZERO
+    unreported: Decimal = ZERO
     """What ended children were filled with, as their end said, and whose executions are still to come."""
 
     @property
@@ -94,7 +94,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     live: Decimal
     """What live children may still fill."""
     children: int
-    owed: Decimal = ZERO
+    unreported: Decimal = ZERO
     """What ended children were filled with and is still to be told."""
     started_at: int = 0
     ended_at: int = 0
@@ -106,7 +106,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def covered(self) -> Decimal:
         """What is filled, or may be without another child."""
-        return self.filled + self.live + self.owed
+        return self.filled + self.live + self.unreported
 
     @property
     def left(self) -> Decimal:
@@ -127,7 +127,7 @@ def progress_of(parent: Parent, live: Decimal, room: Decimal | None = None) -> P
         filled=parent.filled,
         live=live,
         children=parent.children,
-        owed=parent.owed,
+        unreported=parent.unreported,
         started_at=parent.started_at,
         ended_at=parent.ended_at,
         slice_number=parent.slice_number,

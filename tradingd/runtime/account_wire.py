@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from tradingd.runtime.ports import Clock, Lane, Network, NetworkError, Reply, Socket
-from tradingd.runtime.rate_budget import RateBudget, quota_said
-from tradingd.runtime.wire_trace import Ring, TracedSocket
+from tradingd.runtime.rate_budget import RateBudget, quota_of
+from tradingd.runtime.wire_trace import TracedSocket, WireTrace
 
 DATA_PREFIXES = ("/v2/stocks/", "/v1beta3/", "/v1beta1/", "/v1/")
 """Paths that count against the quota of market data."""
@@ -97,18 +97,18 @@ class RequestLimiter:
         if slot is not None:
             return slot
         self.waits[LANES[lane]] += 1
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[lane].append(turn)
+        context: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[lane].append(context)
         self._serve()
         try:
-            await turn
+            await context
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if context.done() and not context.cancelled():
                 self.release(lane)  # it was handed over in the very moment of giving up
             raise
         finally:
-            if turn in self._waiting[lane]:
-                self._waiting[lane].remove(turn)
+            if context in self._waiting[lane]:
+                self._waiting[lane].remove(context)
         return self._slots[lane]
 
     def release(self, lane: Lane) -> None:
@@ -126,10 +126,10 @@ class RequestLimiter:
     def learn(self, reply: Reply) -> None:
         """Take what a reply says about the quota."""
         now = self._clock.now()
-        said = quota_said(reply.headers, now)
-        self.budget.hear(said, now)
+        emitted = quota_of(reply.headers, now)
+        self.budget.handle(emitted, now)
         if reply.status == 429:
-            self.budget.refuse(said, now)
+            self.budget.refuse(emitted, now)
         if self._alarm is not None:
             self._serve()
 
@@ -159,9 +159,9 @@ class RequestLimiter:
         now = self._clock.now()
         for lane, turns in self._waiting.items():
             while turns and (turns[0].done() or self._take(lane, now)):
-                turn = turns.popleft()
-                if not turn.done():
-                    turn.set_result(None)
+                context = turns.popleft()
+                if not context.done():
+                    context.set_result(None)
         # Who lacks a slot only is served by `release`; who lacks budget, by the clock.
         waits = [self.budget.wait_ns(lane, now) for lane, turns in self._waiting.items() if turns]
         timed = [wait for wait in waits if wait]
@@ -184,8 +184,8 @@ class AccountWire:
     ) -> None:
         self.trading = RequestLimiter(RateBudget(per_min_max), clock)
         self.data = RequestLimiter(RateBudget(data_per_min_max), clock)
-        self.ring = Ring(clock, secrets)
-        self.hear_date: Callable[[str, int, int], None] | None = None
+        self.trace = WireTrace(clock, secrets)
+        self.observe_date: Callable[[str, int, int], None] | None = None
         """Called with the date of each reply, and our time when it was asked for and when it came."""
         self._network = network
         self._clock = clock
@@ -238,18 +238,18 @@ class AccountWire:
         target = urlsplit(url)
         asked = f"{method} {target.path}{'?' if target.query else ''}{target.query}"
         asked_at = self._clock.now()
-        self.ring.note(">", asked, body or b"", asked_at)
+        self.trace.note(">", asked, body or b"", asked_at)
         try:
             reply = await self._network.request(
                 method, url, headers=headers, body=body, lane=lane, deadline_s=deadline_s
             )
         except NetworkError as error:
-            self.ring.note("!", asked, str(error).encode())
+            self.trace.note("!", asked, str(error).encode())
             raise
-        self.ring.note("<", f"{reply.status} {asked}", reply.body)
+        self.trace.note("<", f"{reply.status} {asked}", reply.body)
         self._limiter(url).learn(reply)
-        if self.hear_date is not None:
-            self.hear_date(reply.headers.get("date", ""), asked_at, self._clock.now())
+        if self.observe_date is not None:
+            self.observe_date(reply.headers.get("date", ""), asked_at, self._clock.now())
         return reply
 
     async def connect(
@@ -257,13 +257,13 @@ class AccountWire:
     ) -> Socket:
         """Open a traced WebSocket; sockets are not counted by the quota."""
         path = urlsplit(url).path
-        self.ring.note(">", f"CONNECT {path}", b"")
+        self.trace.note(">", f"CONNECT {path}", b"")
         try:
             socket = await self._network.connect(url, headers=headers, deadline_s=deadline_s)
         except NetworkError as error:
-            self.ring.note("!", f"CONNECT {path}", str(error).encode())
+            self.trace.note("!", f"CONNECT {path}", str(error).encode())
             raise
-        return TracedSocket(socket, self.ring, path, is_market=path.startswith(("/v2/", "/v1")))
+        return TracedSocket(socket, self.trace, path, is_market=path.startswith(("/v2/", "/v1")))
 
     async def close(self) -> None:
         """Let go of nothing but the alarms: the network is closed by who opened it."""

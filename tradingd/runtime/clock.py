@@ -61,7 +61,7 @@ class ScaledClock:
 
 
 class ManualClock:
-    """Both times stand still until someone moves them: tests and the drained line."""
+    """Both times stand still until someone moves them: tests and the synchronous runner."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self._origin = now_ns

@@ -11,7 +11,7 @@ import msgspec
 UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """All that decoding foreign bytes may raise."""
 
-WORD_CHARS_MAX = 200
+TEXT_CHARS_MAX = 200
 """Characters kept of a text that somebody else wrote."""
 
 AT_MAX = (1 << 63) - 1
@@ -23,8 +23,8 @@ def is_instant(at: int) -> bool:
     return 0 <= at <= AT_MAX
 
 
-def word(text: str) -> str:
+def clean_text(text: str) -> str:
     """Return a foreign text as it may come inside: short, on one line, nothing in it that turns or hides."""
-    if len(text) <= WORD_CHARS_MAX and text.isprintable():
+    if len(text) <= TEXT_CHARS_MAX and text.isprintable():
         return text
-    return "".join(char if char.isprintable() else " " for char in text[:WORD_CHARS_MAX])
+    return "".join(char if char.isprintable() else " " for char in text[:TEXT_CHARS_MAX])

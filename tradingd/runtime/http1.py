@@ -147,7 +147,7 @@ class ReplyParser:
         return Reply(self._http.get_status_code(), b"".join(self._body), self._headers)
 
 
-class Line(asyncio.Protocol):
+class KeptConnection(asyncio.Protocol):
     """One connection: one request at a time."""
 
     def __init__(self) -> None:
@@ -233,8 +233,8 @@ class Direct:
     def __init__(self, resolver: AbstractResolver, keep_s_max: float) -> None:
         self._resolver = resolver
         self._keep_s_max = keep_s_max
-        self._free: dict[Target, list[Line]] = {}
-        self._lines: WeakSet[Line] = WeakSet()
+        self._free: dict[Target, list[KeptConnection]] = {}
+        self._lines: WeakSet[KeptConnection] = WeakSet()
         self._found: dict[Target, tuple[float, list[ResolveResult]]] = {}
         """Target -> when (loop time) its addresses were found, and these."""
         self._tls: ssl.SSLContext | None = None
@@ -259,7 +259,7 @@ class Direct:
         self._free.clear()
         await asyncio.sleep(0)  # the loop closes them in its next turn
 
-    def _kept(self, target: Target) -> Line | None:
+    def _kept(self, target: Target) -> KeptConnection | None:
         """Return a connection that is open and was used lately; the latest first."""
         lines = self._free.get(target, [])
         oldest = asyncio.get_running_loop().time() - self._keep_s_max
@@ -270,7 +270,7 @@ class Direct:
             line.abort()
         return None
 
-    async def _connect(self, target: Target) -> Line:
+    async def _connect(self, target: Target) -> KeptConnection:
         """Open a connection to the first address that answers; any failure proves that nothing was sent."""
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
@@ -281,13 +281,13 @@ class Direct:
         except OSError as error:
             raise NetworkError(f"{type(error).__name__}: {error}", was_sent=False) from error
 
-    async def _open(self, target: Target) -> Line:
+    async def _open(self, target: Target) -> KeptConnection:
         loop = asyncio.get_running_loop()
         last: OSError | None = None
         for each in await self._addresses(target):
             try:
                 _, line = await loop.create_connection(
-                    Line, each["host"], each["port"], family=each["family"],
+                    KeptConnection, each["host"], each["port"], family=each["family"],
                     ssl=self._context() if target.is_tls else None,
                     server_hostname=target.host if target.is_tls else None,
                 )  # fmt: skip

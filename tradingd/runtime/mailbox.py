@@ -1,4 +1,4 @@
-"""What stands in an inbox: envelopes and heartbeats, and how an edge hears them."""
+"""What stands in an mailbox: envelopes and heartbeats, and how an edge hears them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from tradingd.messages import Envelope
 
 TURNS_MAX = 64
-"""Messages a station takes before its neighbors get a turn, so that their inboxes cannot overflow."""
+"""Messages an actor takes before its neighbors get a turn, so that their mailboxes cannot overflow."""
 
 
 class Heartbeat:
-    """A control token in an inbox: no message, not in the log, answered by the station's own loop."""
+    """A control token in an mailbox: no message, not in the log, answered by the actor's own loop."""
 
     __slots__ = ("is_answered", "sent_at")
 
@@ -21,14 +21,14 @@ class Heartbeat:
         self.is_answered = False
 
 
-Inbox = asyncio.Queue[Envelope | Heartbeat]
+Mailbox = asyncio.Queue[Envelope | Heartbeat]
 
 
-async def heard(inbox: Inbox) -> AsyncIterator[Envelope]:
+async def received(mailbox: Mailbox) -> AsyncIterator[Envelope]:
     """Yield what an edge hears, and answer heartbeats on its behalf; yields the loop every 64 turns."""
     turns = 0
     while True:
-        item = await inbox.get()
+        item = await mailbox.get()
         if isinstance(item, Heartbeat):
             item.is_answered = True
             continue

@@ -1,4 +1,4 @@
-"""The ports: everything the house needs from the world, small enough to have a twin for each.
+"""The ports: everything the system needs from the world, small enough to have a twin for each.
 
 Real ones talk to sockets, SQLite and the system clock; the twins run daemon, edge and simulator in one
 process and one virtual time. Randomness is a `random.Random` handed in, seeded.
@@ -128,7 +128,7 @@ class LogStore(Protocol):
         """Return the newest checkpoint, or the newest before a place; None where there is none."""
 
     async def get(self, key: str) -> str | None:
-        """Return a value of the store's own small table (genesis, ...)."""
+        """Return a value of the store's own small table (instance id, ...)."""
 
     async def put(self, key: str, value: str) -> None:
         """Set a value of the store's own small table, durably."""

@@ -36,7 +36,7 @@ _URGENT = frozenset({Lane.EXIT, Lane.CANCEL})
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaSaid:
+class ReportedQuota:
     """What the headers of a reply say about the quota; None where they say nothing."""
 
     limit: int | None = None
@@ -54,7 +54,7 @@ class RateBudget:
         """Requests let through so far, by lane."""
         self.refused = 0
         """Replies with HTTP 429 so far."""
-        self._told_max = self._max = per_min_max
+        self._listed_max = self._max = per_min_max
         self._window: deque[tuple[int, Lane]] = deque()
         self._counts = dict.fromkeys(Lane, 0)
         self._left: int | None = None
@@ -94,25 +94,25 @@ class RateBudget:
         """Return how much of a minute this lane and all less urgent ones may fill together."""
         return self._max * _NINTHS[lane] // 9
 
-    def hear(self, said: QuotaSaid, now: int) -> None:
+    def handle(self, message: ReportedQuota, now: int) -> None:
         """Learn from a reply what the broker itself counts; others may use the account, too."""
-        if said.limit is not None and said.limit > 0:
-            self._max = max(min(self._told_max, said.limit * 9 // 10), PER_MIN_MIN)
-        if said.remaining is None:
+        if message.limit is not None and message.limit > 0:
+            self._max = max(min(self._listed_max, message.limit * 9 // 10), PER_MIN_MIN)
+        if message.remaining is None:
             return
-        resets_at = now + SPAN_NS if said.resets_at is None else said.resets_at
+        resets_at = now + SPAN_NS if message.resets_at is None else message.resets_at
         resets_at = min(max(resets_at, now), now + SPAN_NS)  # a clock that is off must not lock us
-        left = said.remaining
+        left = message.remaining
         if self._left is not None and abs(resets_at - self._resets_at) < SECOND_NS:
             left = min(left, self._left)  # replies overtake each other: the lowest is the latest
         self._left, self._resets_at = left, resets_at
 
-    def refuse(self, said: QuotaSaid, now: int) -> None:
+    def refuse(self, message: ReportedQuota, now: int) -> None:
         """Learn from HTTP 429: wait for the reset, but let the urgent try again before."""
         self.refused += 1
-        reset = said.resets_at
-        is_told = reset is not None and now < reset <= now + SPAN_NS
-        until = reset if is_told and reset is not None else now + UNSAID_PAUSE_NS
+        reset = message.resets_at
+        is_listed = reset is not None and now < reset <= now + SPAN_NS
+        until = reset if is_listed and reset is not None else now + UNSAID_PAUSE_NS
         for lane in Lane:
             urgent = min(until, now + URGENT_PAUSE_NS)
             self._closed[lane] = max(self._closed[lane], urgent if lane in _URGENT else until)
@@ -142,7 +142,7 @@ class RateBudget:
             self._left = None
 
 
-def quota_said(headers: Mapping[str, str], now: int) -> QuotaSaid:
+def quota_of(headers: Mapping[str, str], now: int) -> ReportedQuota:
     """Return what a reply's headers tell, read leniently; `now` is market time. Each may be missing or nonsense."""
     retry_after = _whole(headers, "retry-after")
     reset = _whole(headers, "x-ratelimit-reset")
@@ -150,7 +150,7 @@ def quota_said(headers: Mapping[str, str], now: int) -> QuotaSaid:
     if retry_after is not None:
         resets_at = now + retry_after * SECOND_NS
     limit, remaining = "x-ratelimit-limit", "x-ratelimit-remaining"
-    return QuotaSaid(_whole(headers, limit), _whole(headers, remaining), resets_at)
+    return ReportedQuota(_whole(headers, limit), _whole(headers, remaining), resets_at)
 
 
 def _whole(headers: Mapping[str, str], name: str) -> int | None:

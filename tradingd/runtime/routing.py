@@ -8,30 +8,30 @@ from typing import Literal
 
 from tradingd.messages import AlertRaised, CancelTimer, Message, SetTimer, TimerFired
 
-ANYONE_SAYS: frozenset[type[Message]] = frozenset({SetTimer, CancelTimer, AlertRaised})
+ANYONE_PUBLISHES: frozenset[type[Message]] = frozenset({SetTimer, CancelTimer, AlertRaised})
 """The declared exceptions to one publisher per type: they carry who published them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ActorRow:
     """One actor of the system."""
 
-    station: str
+    actor: str
     kind: Literal["core", "edge", "wire"]
     """A core decides, an edge does I/O; the wire is the edge that sends orders."""
-    hears: frozenset[type[Message]]
-    says: frozenset[type[Message]]
+    subscribes: frozenset[type[Message]]
+    publishes: frozenset[type[Message]]
 
 
-Wiring = Mapping[str, Row]
+Wiring = Mapping[str, ActorRow]
 """Actor name -> row, in the order of the line."""
 
 
-def is_heard_by(wiring: Wiring, station: str, message: Message) -> bool:
-    """Tell whether `message` is delivered to `station`: the routing that bus, recovery and replay share."""
+def is_delivered_to(wiring: Wiring, actor: str, message: Message) -> bool:
+    """Tell whether `message` is delivered to `actor`: the routing that bus, recovery and replay share."""
     if isinstance(message, TimerFired):
-        return message.owner == station
-    return type(message) in wiring[station].hears
+        return message.owner == actor
+    return type(message) in wiring[actor].subscribes
 
 
 def hops_to_wire(wiring: Wiring) -> dict[str, int]:
@@ -40,7 +40,7 @@ def hops_to_wire(wiring: Wiring) -> dict[str, int]:
     reached = list(hops)
     for name in reached:  # breadth first; the list grows on the way
         for publisher, row in wiring.items():
-            if publisher not in hops and row.says & wiring[name].hears:
+            if publisher not in hops and row.publishes & wiring[name].subscribes:
                 hops[publisher] = hops[name] + 1
                 reached.append(publisher)
     return hops
@@ -53,5 +53,5 @@ def subscribers(wiring: Wiring, kind: type[Message]) -> tuple[str, ...]:
     before anyone is woken, so this order changes nobody's decisions, only who decides first.
     """
     hops = hops_to_wire(wiring)
-    found = (name for name, row in wiring.items() if kind in row.hears)
+    found = (name for name, row in wiring.items() if kind in row.subscribes)
     return tuple(sorted(found, key=lambda name: hops.get(name, len(wiring))))

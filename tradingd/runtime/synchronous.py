@@ -1,4 +1,4 @@
-"""The drained line: the same cores without a loop, always the lowest sequence next.
+"""The synchronous runner: the same cores without a loop, always the lowest sequence next.
 
 A backtest spends its time here, so routes are resolved once, market data gets a number but no envelope
 unless a tape is wanted, and nothing is counted, logged or awaited per event.
@@ -23,7 +23,7 @@ from tradingd.messages import (
     TimerFired,
 )
 from tradingd.runtime.clock import ManualClock
-from tradingd.runtime.routing import ANYONE_SAYS, Wiring, subscribers
+from tradingd.runtime.routing import ANYONE_PUBLISHES, Wiring, subscribers
 from tradingd.runtime.timer_heap import TimerHeap
 
 TURNS_MAX = 100_000
@@ -35,11 +35,11 @@ HASHED_AT_ONCE = 512
 Sink = Callable[[Envelope], object]
 _Handle = Callable[[Any, int], Sequence[Message] | None]
 _Watch = Callable[[Any, int], None]
-"""Called for a kind of message after all stations heard it; it says nothing."""
+"""Called for a kind of message after all actors heard it; it says nothing."""
 _Keep = Callable[[int, str, Message], None]
-_Hearer = tuple[_Handle, str, "_Routes"]
-_Routes = dict[type[Message], tuple[tuple[_Hearer, ...], _Keep | None]]
-"""Where the words of one speaker go, and where they are kept."""
+_Receiver = tuple[_Handle, str, "_Routes"]
+_Routes = dict[type[Message], tuple[tuple[_Receiver, ...], _Keep | None]]
+"""Where the words of one publisher go, and where they are kept."""
 _ENCODE = msgspec.msgpack.Encoder().encode
 
 
@@ -48,11 +48,11 @@ class Tabled(Protocol):
     """A core whose `handle` is a table: the line may look up once what to call for each kind."""
 
     def handler(self, kind: type[Message]) -> _Handle | None:
-        """Return what `handle` calls for `kind`; None where it neither folds nor says anything."""
+        """Return what `handle` calls for `kind`; None where it neither applies nor says anything."""
 
 
-class DrainedHouse:
-    """All stations in one thread and one queue; time is what the events say."""
+class SynchronousRunner:
+    """All actors in one thread and one queue; time is what the events say."""
 
     __slots__ = (
         "_clock",
@@ -88,7 +88,7 @@ class DrainedHouse:
         self._tape = tape
         self._hash = hashlib.sha256()
         self._unhashed: list[bytes] = []
-        self._queue: list[tuple[Message, tuple[_Hearer, ...]]] = []
+        self._queue: list[tuple[Message, tuple[_Receiver, ...]]] = []
         self._routes: dict[str, _Routes] = {name: {} for name in wiring}
         self._owners = self._wire(cores, wiring, watch)
 
@@ -108,14 +108,14 @@ class DrainedHouse:
                     self._clock.set(at)
             else:
                 at = self.at  # noqa: PLW2901 - time never runs backwards
-            hearers, keep = routes_of_source.get(type(message)) or _unwired(source, message)
+            receivers, keep = routes_of_source.get(type(message)) or _unwired(source, message)
             if keep is not None:
                 keep(at, source, message)
             self.seq += 1
-            for handle, name, routes in hearers:
-                said = handle(message, at)
-                if said:
-                    self._say(name, routes, said)
+            for handle, name, routes in receivers:
+                emitted = handle(message, at)
+                if emitted:
+                    self._emit(name, routes, emitted)
             if queue:
                 self._drain()
                 if timers.due <= at:
@@ -148,27 +148,27 @@ class DrainedHouse:
     def _drain(self) -> None:
         queue, now = self._queue, self.at
         last = self.seq + TURNS_MAX
-        for message, hearers in queue:  # a list's iterator sees what is appended on the way
-            for handle, name, routes in hearers:
-                said = handle(message, now)
-                if said:
-                    self._say(name, routes, said)
+        for message, receivers in queue:  # a list's iterator sees what is appended on the way
+            for handle, name, routes in receivers:
+                emitted = handle(message, now)
+                if emitted:
+                    self._emit(name, routes, emitted)
                     assert self.seq < last, f"stations turn in a circle: {message}"
         queue.clear()
 
-    def _say(self, name: str, routes: _Routes, said: Sequence[Message]) -> None:
-        for message in said:
-            hearers, keep = routes.get(type(message)) or _unwired(name, message)
+    def _emit(self, name: str, routes: _Routes, fact: Sequence[Message]) -> None:
+        for message in fact:
+            receivers, keep = routes.get(type(message)) or _unwired(name, message)
             if keep is not None:
                 keep(self.at, name, message)
             self.seq += 1
-            if hearers:
-                self._queue.append((message, hearers))
+            if receivers:
+                self._queue.append((message, receivers))
 
-    def _enqueue(self, source: str, message: Message, hearers: tuple[_Hearer, ...]) -> None:
+    def _enqueue(self, source: str, message: Message, receivers: tuple[_Receiver, ...]) -> None:
         self._keep_in_log(self.at, source, message)
         self.seq += 1
-        self._queue.append((message, hearers))
+        self._queue.append((message, receivers))
 
     def _keep_in_log(self, at: int, source: str, message: Message) -> None:
         envelope = Envelope(self.seq, at, source, message)  # type: ignore[arg-type]  # a closed union
@@ -198,19 +198,23 @@ class DrainedHouse:
         cores: Mapping[str, Core],
         wiring: Wiring,
         watch: Mapping[type[Message], _Watch],
-    ) -> dict[str, _Hearer]:
+    ) -> dict[str, _Receiver]:
         """Resolve who hears what from whom; return how a timer wakes its owner."""
-        for speaker, words in wiring.items():
-            for kind in words.says | ANYONE_SAYS:
-                hearers = [self._hearer(cores, name, kind) for name in subscribers(wiring, kind)]
+        for publisher, values in wiring.items():
+            for kind in values.publishes | ANYONE_PUBLISHES:
+                receivers = [
+                    self._receiver(cores, name, kind) for name in subscribers(wiring, kind)
+                ]
                 if kind in watch:
-                    hearers.append((watch[kind], "watch", {}))
-                to = tuple(hearer for hearer in hearers if hearer is not None)
-                self._routes[speaker][kind] = (to, self._keeper(kind))
-        woken = ((name, self._hearer(cores, name, TimerFired)) for name in cores)
-        return {name: hearer for name, hearer in woken if hearer is not None}
+                    receivers.append((watch[kind], "watch", {}))
+                to = tuple(receiver for receiver in receivers if receiver is not None)
+                self._routes[publisher][kind] = (to, self._keeper(kind))
+        woken = ((name, self._receiver(cores, name, TimerFired)) for name in cores)
+        return {name: receiver for name, receiver in woken if receiver is not None}
 
-    def _hearer(self, cores: Mapping[str, Core], name: str, kind: type[Message]) -> _Hearer | None:
+    def _receiver(
+        self, cores: Mapping[str, Core], name: str, kind: type[Message]
+    ) -> _Receiver | None:
         handle: _Handle | None = None
         if name == "timers":
             handle = self._set_timer if kind is SetTimer else self._cancel_timer
@@ -225,5 +229,5 @@ class DrainedHouse:
         return None if self._tape is None else self._keep_on_tape
 
 
-def _unwired(speaker: str, message: Message) -> NoReturn:
-    raise AssertionError(f"{speaker} may not say {type(message).__name__} (wiring.py)")
+def _unwired(publisher: str, message: Message) -> NoReturn:
+    raise AssertionError(f"{publisher} may not say {type(message).__name__} (wiring.py)")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tradingd.instruments.units import SECOND_NS
 
 
-class Tally:
+class PlainHistogram:
     """Counts spans by upper bound; the last count is of what was longer than every bound."""
 
     __slots__ = ("bounds_ns", "bounds_s", "counts", "sum_ns")

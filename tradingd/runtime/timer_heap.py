@@ -1,4 +1,4 @@
-"""Which timer is due next: the pure half that the live house and the drained line share.
+"""Which timer is due next: the pure half that the live system and the synchronous runner share.
 
 Ties fire in the order in which they were set, so that two runs of one input agree.
 """
@@ -52,7 +52,7 @@ class TimerHeap:
         self._settle()
         return TimerFired(owner, key, fires_at)
 
-    def fold(self, message: Message) -> None:
+    def apply(self, message: Message) -> None:
         """Follow what the log says: set, canceled, fired."""
         if isinstance(message, SetTimer):
             self.set(message.owner, message.key, message.fires_at)

@@ -1,4 +1,4 @@
-"""The timers of a live house: market-time alarms on the loop's own clock.
+"""The timers of a live system: market-time alarms on the loop's own clock.
 
 One alarm is armed for the earliest timer; nothing polls. Real time only says when to look again, the
 clock port says whether a timer is due, so that a clock that was rebased or stepped fires none too early.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tradingd.messages import CancelTimer, Envelope, SetTimer
 from tradingd.runtime.bus import Bus
-from tradingd.runtime.mailbox import heard
+from tradingd.runtime.mailbox import received
 from tradingd.runtime.ports import Clock
 from tradingd.runtime.timer_heap import NEVER, TimerHeap
 
@@ -28,22 +28,22 @@ class Timers:
         self.heap = TimerHeap()
         self._bus = bus
         self._clock = clock
-        self._inbox = bus.inbox("timers")
+        self._mailbox = bus.mailbox("timers")
         self._alarm: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
 
     def restore(self, envelopes: Iterable[Envelope]) -> None:
         """Follow the log of earlier runs: what was set and has not fired is armed again."""
         for envelope in envelopes:
-            self.heap.fold(envelope.message)
+            self.heap.apply(envelope.message)
 
     async def run(self) -> None:
         """Keep the alarms until canceled."""
         self.rearm()
         try:
-            async for envelope in heard(self._inbox):
+            async for envelope in received(self._mailbox):
                 if isinstance(envelope.message, SetTimer | CancelTimer):
-                    self.heap.fold(envelope.message)
+                    self.heap.apply(envelope.message)
                     if self.heap.due != self._armed_for:
                         self.rearm()
         finally:
@@ -57,9 +57,9 @@ class Timers:
         wait = self._clock.real_seconds(self.heap.due - self._clock.now())
         wait = min(max(wait, _WAIT_REAL_S_MIN), WAIT_REAL_S_MAX)
         self._armed_for = self.heap.due
-        self._alarm = asyncio.get_running_loop().call_later(wait, self._ring)
+        self._alarm = asyncio.get_running_loop().call_later(wait, self._fire)
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         now = self._clock.now()
         try:
             while (fired := self.heap.pop(now)) is not None:

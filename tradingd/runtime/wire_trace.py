@@ -1,4 +1,4 @@
-"""The last words between us and the broker, for the post-mortem: bounded, redacted when they are written down.
+"""The last words between us and the broker, for the trace dump: bounded, redacted when they are written down.
 
 Noting costs an append of references; the secrets are struck out only when somebody reads, and only here.
 """
@@ -47,7 +47,7 @@ class Note:
     body: str | bytes
 
 
-class Ring:
+class WireTrace:
     """What crossed the wire lately."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Ring:
 
     def hide(self, *secrets: str) -> None:
         """Strike these words out, too, of what was noted before as well."""
-        self._secrets.update(word for word in secrets if len(word) >= SECRET_CHARS_MIN)
+        self._secrets.update(value for value in secrets if len(value) >= SECRET_CHARS_MIN)
 
     def note(self, mark: str, what: str, body: str | bytes, at: int | None = None) -> None:
         """Remember one request, reply or frame; `at` where the caller has read the clock already."""
@@ -103,18 +103,20 @@ class Ring:
 class TracedSocket:
     """A socket whose frames are noted: all of them, or of a market's all but the flood."""
 
-    __slots__ = ("_is_market", "_path", "_received", "_ring", "_socket")
+    __slots__ = ("_fire", "_is_market", "_path", "_received", "_socket")
 
-    def __init__(self, socket: Socket, ring: Ring, path: str, *, is_market: bool = False) -> None:
+    def __init__(
+        self, socket: Socket, wire_trace: WireTrace, path: str, *, is_market: bool = False
+    ) -> None:
         self._socket = socket
-        self._ring = ring
+        self._fire = wire_trace
         self._path = path
         self._is_market = is_market
         self._received = 0
 
     async def send(self, frame: str | bytes) -> None:
         """Send one frame."""
-        self._ring.note(">", self._path, frame)
+        self._fire.note(">", self._path, frame)
         await self._socket.send(frame)
 
     async def receive(self) -> str | bytes:
@@ -122,10 +124,10 @@ class TracedSocket:
         try:
             frame = await self._socket.receive()
         except SocketClosed as closed:
-            self._ring.note("!", f"{self._path} closed", str(closed))
+            self._fire.note("!", f"{self._path} closed", str(closed))
             raise
         if not self._is_market or self._is_control(frame):
-            self._ring.note("<", self._path, frame)
+            self._fire.note("<", self._path, frame)
         return frame
 
     async def close(self) -> None:

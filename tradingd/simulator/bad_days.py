@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.faults import Faults
 
 FOLDER = Path("config") / "faults"
@@ -18,7 +18,7 @@ class BadDay(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     about: str
     seed: int = 7
-    fault: list[Fault] = msgspec.field(default_factory=list)
+    fault: list[SimulatedFault] = msgspec.field(default_factory=list)
 
 
 class NoSuchDay(ValueError):  # noqa: N818 - it names the state of affairs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from aiohttp import WSMsgType, web
 
-from tradingd.simulator.wire.alpaca import Line, LocalAlpaca, Outlet
+from tradingd.simulator.wire.alpaca import ClientLine, LocalAlpaca, PushOutlet
 from tradingd.simulator.wire.session import Frame
 
 BACKLOG_BYTES_MAX = 1 << 20
@@ -33,9 +33,9 @@ class Connection:
         self._transport: asyncio.Transport | None = None
 
     @property
-    def outlet(self) -> Outlet:
+    def outlet(self) -> PushOutlet:
         """How the local Alpaca reaches this client."""
-        return Outlet(self._push, self.end)
+        return PushOutlet(self._push, self.end)
 
     @property
     def is_lagging(self) -> bool:
@@ -49,7 +49,7 @@ class Connection:
             self.end(1006)
         return self._close_code is None
 
-    async def serve(self, request: web.BaseRequest, line: Line) -> web.WebSocketResponse:
+    async def serve(self, request: web.BaseRequest, line: ClientLine) -> web.WebSocketResponse:
         """Shake hands and exchange frames until either side ends it."""
         await self._socket.prepare(request)
         self._transport = request.transport
@@ -73,7 +73,7 @@ class Connection:
         if code == 1006 and self._transport is not None:
             self._transport.abort()
 
-    async def _read(self, line: Line) -> None:
+    async def _read(self, line: ClientLine) -> None:
         async for message in self._socket:
             if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
                 self._alpaca.receive(line, message.data)

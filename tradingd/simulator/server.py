@@ -17,11 +17,11 @@ from aiohttp import web
 from tradingd.simulator.bad_days import NoSuchDay, begin, names, read_day
 from tradingd.simulator.clock import SimulatorClock
 from tradingd.simulator.connection import Connection
-from tradingd.simulator.settings import SimulatorSettings, Stage, build_stage, build_world
+from tradingd.simulator.settings import ScenarioStage, SimulatorSettings, build_stage, build_world
 from tradingd.simulator.wire.admin import Admin
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.fault import Fault
-from tradingd.simulator.wire.faults import Faults, Plan
+from tradingd.simulator.wire.fault import SimulatedFault
+from tradingd.simulator.wire.faults import FaultPlan, Faults
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response
 from tradingd.simulator.wire.pacing import Pacer
 
@@ -31,9 +31,9 @@ _log = structlog.get_logger(actor="simulator")
 
 __all__ = [
     "HOST",
+    "ScenarioStage",
     "SimulatorServer",
     "SimulatorSettings",
-    "Stage",
     "build_stage",
     "build_world",
     "run",
@@ -43,7 +43,7 @@ __all__ = [
 class SimulatorServer:
     """One simulated broker on one port of loopback."""
 
-    def __init__(self, settings: SimulatorSettings, stage: Stage | None = None) -> None:
+    def __init__(self, settings: SimulatorSettings, stage: ScenarioStage | None = None) -> None:
         """Build the market, unless one is handed in; time begins at `start`."""
         self._settings = settings
         self._stage = stage or build_stage(settings)
@@ -141,7 +141,7 @@ class SimulatorServer:
         return await self._reply(raw, plan, plan.afterwards or response)
 
     async def _reply(
-        self, raw: web.BaseRequest, plan: Plan, response: Response
+        self, raw: web.BaseRequest, plan: FaultPlan, response: Response
     ) -> web.StreamResponse:
         """Send a reply as the faults let it leave."""
         if plan.hang_s:
@@ -169,7 +169,7 @@ class SimulatorServer:
         """Answer the simulator's own routes; the server listens on loopback and nowhere else."""
         match request.method, request.path:
             case "GET", "/sim/clock":
-                return json_response(self._told_clock())
+                return json_response(self._remote_clock())
             case "GET", "/sim/faults":
                 armed = msgspec.to_builtins(self.faults.armed)
                 return json_response({"armed": armed, "fired": self.faults.fired})
@@ -178,7 +178,7 @@ class SimulatorServer:
             case _:
                 return self._admin.answer(request, self.clock.now())
 
-    def _told_clock(self) -> dict[str, object]:
+    def _remote_clock(self) -> dict[str, object]:
         return {
             "origin_ns": self.clock.origin_ns,
             "monotonic_ns": self.clock.monotonic_origin_ns,
@@ -194,7 +194,7 @@ class SimulatorServer:
             if (named := _named_day(request.body)) is not None:
                 begin(read_day(named), self.faults)
                 return json_response({"day": named})
-            fault = msgspec.json.decode(request.body, type=Fault)
+            fault = msgspec.json.decode(request.body, type=SimulatedFault)
         except (msgspec.DecodeError, NoSuchDay) as error:
             return ErrorReply(422, 40010001, f"invalid fault: {error}").response()
         self.faults.arm(fault)

@@ -17,7 +17,7 @@ from tradingd.simulator.exchange.settings import ExchangeSettings
 from tradingd.simulator.market.events import MINUTE, MarketEvent
 from tradingd.simulator.market.generator import GeneratedMarket
 from tradingd.simulator.market.universe import assets
-from tradingd.simulator.tape import Tape
+from tradingd.simulator.tape import RecordedTape
 from tradingd.simulator.wire.settings import WireSettings
 from tradingd.simulator.world import History, World, no_history
 
@@ -53,7 +53,7 @@ class SimulatorSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ScenarioStage:
     """A world with the time it plays in."""
 
     world: World
@@ -73,7 +73,7 @@ class _Market(Protocol):
         """Yield the events, oldest first."""
 
 
-def build_stage(settings: SimulatorSettings) -> Stage:
+def build_stage(settings: SimulatorSettings) -> ScenarioStage:
     """Return the world of a scenario or of tapes, and its time; ValueError for what there is not."""
     history: History = no_history
     market: _Market
@@ -96,7 +96,7 @@ def build_stage(settings: SimulatorSettings) -> Stage:
         history=history,
         follows_splits=not settings.tapes,
     )
-    return Stage(world, market.start_ns, market.end_ns)
+    return ScenarioStage(world, market.start_ns, market.end_ns)
 
 
 def _check_events(exchange: ExchangeSettings, symbols: tuple[str, ...]) -> None:
@@ -118,11 +118,11 @@ def calendar_around(start_ns: int) -> tuple[TradingDay, ...]:
     return session_days((day - span).isoformat(), (day + span).isoformat())
 
 
-def _tape(settings: SimulatorSettings) -> Tape:
+def _tape(settings: SimulatorSettings) -> RecordedTape:
     """Open the recorded files; without a start they play the first session."""
     symbols = settings.symbols or None
-    whole = Tape(settings.tapes, symbols=symbols, start_ns=settings.start)
+    whole = RecordedTape(settings.tapes, symbols=symbols, start_ns=settings.start)
     if settings.minutes is None:
         return whole
     end = whole.start_ns + int(settings.minutes * MINUTE)
-    return Tape(settings.tapes, symbols=symbols, start_ns=whole.start_ns, end_ns=end)
+    return RecordedTape(settings.tapes, symbols=symbols, start_ns=whole.start_ns, end_ns=end)

@@ -104,13 +104,13 @@ def settings_of(tables: _Tables) -> SimulatorSettings:
 
 def event_of(text: str) -> dict[str, str]:
     """Return what an event on the command line says: `kind=deposit,amount=500,at=2024-03-05 09:45`."""
-    said: dict[str, str] = {}
+    emitted: dict[str, str] = {}
     for part in text.split(","):
         key, is_pair, value = part.partition("=")
         if not is_pair:
             raise BadSettings(f"event {text!r}: {part!r} is not KEY=VALUE; {_EVENT_HELP}")
-        said[key.strip()] = value.strip()
-    return said
+        emitted[key.strip()] = value.strip()
+    return emitted
 
 
 def market_time(key: str, value: object) -> int:
@@ -136,18 +136,18 @@ def _list_of_events(tables: _Tables) -> list[Mapping[str, object]]:
     return events
 
 
-def _event(said: Mapping[str, object]) -> DatedEvent:
-    told = ", ".join(f"{key}={value}" for key, value in said.items())
-    values = dict(said)
+def _event(message: Mapping[str, object]) -> DatedEvent:
+    settings = ", ".join(f"{key}={value}" for key, value in message.items())
+    values = dict(message)
     for key in ("at", "paid_at"):
         if key in values:
-            values[key] = market_time(f"event ({told}): {key}", values[key])
+            values[key] = market_time(f"event ({settings}): {key}", values[key])
     try:
         event = msgspec.convert(values, DatedEvent, strict=False)
     except msgspec.ValidationError as error:
-        raise BadSettings(f"event ({told}): {error}; {_EVENT_HELP}") from error
+        raise BadSettings(f"event ({settings}): {error}; {_EVENT_HELP}") from error
     if (wrong := problem(event)) is not None:
-        raise BadSettings(f"event ({told}): {wrong}; {_EVENT_HELP}")
+        raise BadSettings(f"event ({settings}): {wrong}; {_EVENT_HELP}")
     return event
 
 

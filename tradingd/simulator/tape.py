@@ -16,11 +16,11 @@ from pathlib import Path
 from tradingd.instruments.calendar import session_day, trading_day
 from tradingd.instruments.units import DAY_S, HOUR_S, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
-from tradingd.runtime.codec import is_instant, word
+from tradingd.runtime.codec import clean_text, is_instant
 from tradingd.simulator.market.events import MarketEvent, time_of
 from tradingd.simulator.tape_files import Batch, TapeError, columns_of, read_batches, sorted_batches
 
-__all__ = ["Tape", "TapeError", "read_tape"]
+__all__ = ["RecordedTape", "TapeError", "read_tape"]
 
 RUNS_PER_FILE_MAX = 4
 """More ascending runs than this in one file and it is sorted in memory, by column."""
@@ -33,7 +33,7 @@ _Window = tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Run:
+class _TapeRun:
     """An ascending stretch of one file: rows [first, last)."""
 
     path: Path
@@ -50,13 +50,13 @@ class _Run:
 class _Scan:
     """What one pass over the stamps of a file found."""
 
-    runs: list[_Run] = field(default_factory=list)
+    runs: list[_TapeRun] = field(default_factory=list)
     symbols: dict[str, None] = field(default_factory=dict)
     step_ns: int = 0
     """The smallest distance between two rows near the beginning: the span of bars."""
 
 
-class Tape:
+class RecordedTape:
     """Recorded files with a window of time and a choice of symbols.
 
     Without a start or an end the window is the regular session of the first day (coins alone, and bars
@@ -76,7 +76,7 @@ class Tape:
         if not paths:
             raise TapeError("a tape needs at least one file")
         self._wanted = None if symbols is None else frozenset(symbols)
-        self._runs: list[_Run] = []
+        self._runs: list[_TapeRun] = []
         self._spans: dict[Path, int] = {}
         found: dict[str, None] = {}
         for path in map(Path, paths):
@@ -88,7 +88,7 @@ class Tape:
         """What is played, in the order of the files."""
         if not self.symbols:
             raise TapeError(
-                f"nothing to play: the files hold {word(', '.join(found)) or 'no rows'}"
+                f"nothing to play: the files hold {clean_text(', '.join(found)) or 'no rows'}"
             )
         if start_ns is not None or end_ns is not None or is_whole:
             self._window = (start_ns or 0, end_ns or _FOREVER)
@@ -104,7 +104,7 @@ class Tape:
         streams = [self._stream(run) for run in self._runs]
         return streams[0] if len(streams) == 1 else heapq.merge(*streams, key=time_of)
 
-    def _stream(self, run: _Run) -> Iterator[MarketEvent]:
+    def _stream(self, run: _TapeRun) -> Iterator[MarketEvent]:
         first, last = self._window
         make = _MAKERS[run.kind]
         span_s = self._spans[run.path]
@@ -146,8 +146,8 @@ def read_tape(
     end_ns: int | None = None,
     is_whole: bool = False,
 ) -> Iterator[MarketEvent]:
-    """Yield the events of recorded files; see `Tape` for the window."""
-    tape = Tape(paths, symbols=symbols, start_ns=start_ns, end_ns=end_ns, is_whole=is_whole)
+    """Yield the events of recorded files; see `RecordedTape` for the window."""
+    tape = RecordedTape(paths, symbols=symbols, start_ns=start_ns, end_ns=end_ns, is_whole=is_whole)
     return tape.events()
 
 
@@ -160,7 +160,7 @@ def _scan(path: Path) -> _Scan:
         _check_stamps(path, batch["ts"])
         for ts in batch["ts"]:
             if ts < before or not scan.runs:
-                scan.runs.append(_Run(path, kind, row, ts))
+                scan.runs.append(_TapeRun(path, kind, row, ts))
             elif ts > before and row < _SPAN_ROWS_MAX:
                 step = ts - before
                 scan.step_ns = min(scan.step_ns, step) if scan.step_ns else step
@@ -170,7 +170,7 @@ def _scan(path: Path) -> _Scan:
     if len(scan.runs) > RUNS_PER_FILE_MAX:
         first = min(run.first_ts for run in scan.runs)
         latest = max(run.last_ts for run in scan.runs)
-        scan.runs = [_Run(path, kind, 0, first, row, latest, is_sorted=False)]
+        scan.runs = [_TapeRun(path, kind, 0, first, row, latest, is_sorted=False)]
     return scan
 
 
@@ -181,7 +181,7 @@ def _check_stamps(path: Path, stamps: Sequence[object]) -> None:
 
 def _check_symbols(path: Path, symbols: Collection[object]) -> None:
     for symbol in symbols:
-        if not isinstance(symbol, str) or not symbol or word(symbol) != symbol:
+        if not isinstance(symbol, str) or not symbol or clean_text(symbol) != symbol:
             raise TapeError(f"{path}: column symbol holds {str(symbol)[:40]!a}, which is none")
 
 
@@ -194,7 +194,9 @@ def _kind_of(path: Path, columns: Collection[str]) -> str:
             return "bars"
         if {"price", "size"} <= names and "side" not in names:
             return "trades"
-    raise TapeError(f"{path}: no quotes, trades or bars in columns {word(', '.join(columns))}")
+    raise TapeError(
+        f"{path}: no quotes, trades or bars in columns {clean_text(', '.join(columns))}"
+    )
 
 
 def _span_of(step_ns: int) -> int:
@@ -202,7 +204,7 @@ def _span_of(step_ns: int) -> int:
     return DAY_S if _SHORTEST_DAY_S <= step_s <= 4 * DAY_S else step_s
 
 
-def _rows(run: _Run) -> Iterator[Batch]:
+def _rows(run: _TapeRun) -> Iterator[Batch]:
     """Yield the batches of a run, cut to its rows."""
     offset = 0
     for batch in read_batches(run.path, _COLUMNS[run.kind]):

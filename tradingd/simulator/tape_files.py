@@ -14,7 +14,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from tradingd.runtime.codec import word
+from tradingd.runtime.codec import clean_text
 
 ROWS_PER_BATCH = 1024
 _CSV_ROWS_PER_BATCH = 64
@@ -93,7 +93,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (csv.Error, UnicodeError) as error:
-        raise TapeError(f"{path}: not a readable CSV file ({word(str(error))})") from None
+        raise TapeError(f"{path}: not a readable CSV file ({clean_text(str(error))})") from None
 
 
 def _values(path: Path, name: str, texts: Sequence[str | None]) -> list[Any]:
@@ -104,7 +104,7 @@ def _values(path: Path, name: str, texts: Sequence[str | None]) -> list[Any]:
             return [int(text) if text else None for text in texts]
         return [float(text) if text else None for text in texts]
     except ValueError as error:
-        wrong = word(str(error).rpartition(": ")[2])
+        wrong = clean_text(str(error).rpartition(": ")[2])
         raise TapeError(f"{path}: column {name} holds {wrong}, not a number") from None
 
 

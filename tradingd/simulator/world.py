@@ -131,8 +131,8 @@ class World:
 
     def symbols(self) -> list[str]:
         """Return every symbol the market has spoken of."""
-        said = [*self._quotes, *self._trades, *self._minutes, *(s for s, _ in self._longer)]
-        return list(dict.fromkeys(said))
+        emitted = [*self._quotes, *self._trades, *self._minutes, *(s for s, _ in self._longer)]
+        return list(dict.fromkeys(emitted))
 
     def latest_quote(self, symbol: str) -> Quote | None:
         """Return the latest quote as it was said."""

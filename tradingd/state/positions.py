@@ -23,8 +23,8 @@ from tradingd.instruments.money import SHARE_STEP, after_split, signed, trimmed
 from tradingd.instruments.units import ZERO
 from tradingd.messages import (
     BookAdopted,
+    BreakExplained,
     CorporateAction,
-    DifferenceExplained,
     FeeCharged,
     Message,
     OrderFilled,
@@ -40,14 +40,14 @@ CASH_KINDS = frozenset({"fee", "cash"})
 USD = "USD"
 _COST_STEP = Decimal("0.000000000001")
 
-KINDS = (OrderFilled, TradeBusted, FeeCharged, CorporateAction, DifferenceExplained, BookAdopted)
+KINDS = (OrderFilled, TradeBusted, FeeCharged, CorporateAction, BreakExplained, BookAdopted)
 """The messages that may change a position."""
 
 Key = tuple[str, str]
 """(strategy, symbol)."""
 
 
-def is_in_dollars(difference: DifferenceExplained) -> bool:
+def is_in_dollars(difference: BreakExplained) -> bool:
     """Tell whether an explained difference moves cash; else it moves a position."""
     return difference.kind in CASH_KINDS or difference.symbol in {"", USD}
 
@@ -178,7 +178,7 @@ class Positions:
             TradeBusted: self._bust,
             FeeCharged: self._charge,
             CorporateAction: self._split,
-            DifferenceExplained: self._explain,
+            BreakExplained: self._explain,
             BookAdopted: self._adopt,
         }
 
@@ -245,7 +245,7 @@ class Positions:
             self._put((owner, action.symbol), quantity, position.cost)
         return tuple((owner, action.symbol) for owner in sorted(after))
 
-    def _explain(self, difference: DifferenceExplained) -> tuple[Key, ...]:
+    def _explain(self, difference: BreakExplained) -> tuple[Key, ...]:
         if is_in_dollars(difference):
             return ()
         key = (heir_of(self.holders(difference.symbol)), difference.symbol)

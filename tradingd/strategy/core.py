@@ -36,20 +36,20 @@ from tradingd.messages import (
 from tradingd.state.ids import Origin, intent_id
 from tradingd.state.permissions import Action
 from tradingd.strategy import STRATEGIES
+from tradingd.strategy.instance import StrategyInstance, SymbolSubscribers
 from tradingd.strategy.positions import reduces
-from tradingd.strategy.protocol import Strategy, StrategyKind, Wish
-from tradingd.strategy.seat import Desk, Seat
+from tradingd.strategy.protocol import Signal, Strategy, StrategyKind
 from tradingd.strategy.settings import StrategySettings
 from tradingd.strategy.state import HostState
 
 __all__ = ["StrategyCore", "StrategySettings"]
 
-STATION = "strategy"
-_NO_DESK = Desk()
+ACTOR = "strategy"
+_NO_SUBSCRIBERS = SymbolSubscribers()
 
 
 class StrategyCore:
-    """The strategy station (`messages.Core`); raises ValueError for a strategy that cannot be made."""
+    """The strategy actor (`messages.Core`); raises ValueError for a strategy that cannot be made."""
 
     def __init__(
         self,
@@ -59,15 +59,15 @@ class StrategyCore:
         self._state = HostState()
         self._kinds = kinds
         self._around: Callable[[str, Strategy], Strategy] | None = None
-        self._seats: dict[str, tuple[Seat, ...]] = {}
+        self._instances: dict[str, tuple[StrategyInstance, ...]] = {}
         for settings in strategies:
             if settings.kind not in kinds:
                 raise ValueError(f"strategy {settings.name}: no kind {settings.kind!r}")
-            if settings.name in self._seats:
+            if settings.name in self._instances:
                 raise ValueError(f"two strategies are named {settings.name}")
-            self._seats[settings.name] = self._seated(settings)
-        self._desks: dict[str, Desk] = {}
-        self._bars: dict[tuple[str, int], tuple[Seat, ...]] = {}
+            self._instances[settings.name] = self._seated(settings)
+        self._desks: dict[str, SymbolSubscribers] = {}
+        self._bars: dict[tuple[str, int], tuple[StrategyInstance, ...]] = {}
         self._place()
         self._on: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             Quote: self._on_quote,
@@ -87,7 +87,7 @@ class StrategyCore:
         decide = self._on.get(type(message))
         if decide is not None:
             return decide(message, now)
-        self._state.fold(message)
+        self._state.apply(message)
         return NOTHING
 
     def handler(self, kind: type[Message]) -> Callable[[Any, int], Sequence[Message]]:
@@ -97,13 +97,13 @@ class StrategyCore:
     def surround(self, around: Callable[[str, Strategy], Strategy]) -> None:
         """Let each instance be stood in for by one that watches it; called once, before the first message."""
         self._around = around
-        for seats in self._seats.values():
-            for seat in seats:
-                seat.mind = around(seat.settings.name, seat.mind)
+        for instances in self._instances.values():
+            for instance in instances:
+                instance.strategy = around(instance.settings.name, instance.strategy)
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one journaled message, heard or said, without deciding."""
-        self._state.fold(message)
+        """Apply one journaled message, heard or said, without deciding."""
+        self._state.apply(message)
 
     def save(self) -> bytes:
         """Return the durable state."""
@@ -116,250 +116,262 @@ class StrategyCore:
     # What the market says
 
     def _on_quote(self, quote: Quote, now: int) -> Sequence[Message]:
-        desk = self._desks.get(quote.symbol, _NO_DESK)
-        for view in desk.kept:
+        subscribers = self._desks.get(quote.symbol, _NO_SUBSCRIBERS)
+        for view in subscribers.kept:
             view.quote = quote
-        said: Sequence[Message] = NOTHING
-        for seat in desk.by_quote:
+        emitted: Sequence[Message] = NOTHING
+        for instance in subscribers.by_quote:
             try:
-                wish = seat.mind.on_quote(quote, seat.view)
-                if wish is not None or seat.cold:
-                    said = (*said, *self._heed(seat, wish, quote, now))
-                elif seat.retry_at:
-                    seat.retry_at = 0
+                signal = instance.strategy.on_quote(quote, instance.view)
+                if signal is not None or instance.cold:
+                    emitted = (*emitted, *self._heed(instance, signal, quote, now))
+                elif instance.retry_at:
+                    instance.retry_at = 0
             except Exception as error:  # noqa: BLE001 - a strategy's fault ends that strategy alone
-                said = (*said, *self._switch_off(seat, error))
-        return said
+                emitted = (*emitted, *self._switch_off(instance, error))
+        return emitted
 
     def _on_bar(self, bar: Bar, now: int) -> Sequence[Message]:
-        said: Sequence[Message] = NOTHING
-        for seat in self._bars.get((bar.symbol, bar.span_s), ()):
+        emitted: Sequence[Message] = NOTHING
+        for instance in self._bars.get((bar.symbol, bar.span_s), ()):
             try:
-                wish = seat.mind.on_bar(bar, seat.view)
-                if wish is not None or seat.cold:
-                    said = (*said, *self._heed(seat, wish, bar, now))
-                elif seat.retry_at:
-                    seat.retry_at = 0
+                signal = instance.strategy.on_bar(bar, instance.view)
+                if signal is not None or instance.cold:
+                    emitted = (*emitted, *self._heed(instance, signal, bar, now))
+                elif instance.retry_at:
+                    instance.retry_at = 0
             except Exception as error:  # noqa: BLE001 - a strategy's fault ends that strategy alone
-                said = (*said, *self._switch_off(seat, error))
-        return said
+                emitted = (*emitted, *self._switch_off(instance, error))
+        return emitted
 
     def _on_timer(self, timer: TimerFired, now: int) -> Sequence[Message]:
-        said: list[Message] = []
+        emitted: list[Message] = []
         name = timer.key.partition(":")[2]
-        for seat in self._seats.get(name, ()):
-            quote = seat.view.quote
-            if seat.is_broken or quote is None or not self._state.permissions.is_open(seat.market):
+        for instance in self._instances.get(name, ()):
+            quote = instance.view.quote
+            if (
+                instance.is_broken
+                or quote is None
+                or not self._state.permissions.is_open(instance.market)
+            ):
                 continue
             try:
-                wish = seat.mind.on_timer(now, seat.view)
-                said += self._heed(seat, wish, quote, now)
+                signal = instance.strategy.on_timer(now, instance.view)
+                emitted += self._heed(instance, signal, quote, now)
             except Exception as error:  # noqa: BLE001 - a strategy's fault ends that strategy alone
-                said += self._switch_off(seat, error)
-        if name in self._seats:
-            said.append(_next_tick(self._seats[name][0].settings, now))
-        return said
+                emitted += self._switch_off(instance, error)
+        if name in self._instances:
+            emitted.append(_next_tick(self._instances[name][0].settings, now))
+        return emitted
 
     def _heed(
-        self, seat: Seat, wish: Wish | None, seen: Quote | Bar, now: int
+        self, instance: StrategyInstance, signal: Signal | None, seen: Quote | Bar, now: int
     ) -> Sequence[Message]:
         """Count the input toward warm-up, then make an intent of the wish if it may be one."""
-        if not seat.cold and wish is None:
-            seat.retry_at = 0
+        if not instance.cold and signal is None:
+            instance.retry_at = 0
             return NOTHING
-        said = self._warm(seat) if seat.cold else NOTHING
-        if seat.cold or wish is None or (type(seen) is Bar and seen.is_history):
-            return said
-        return (*said, *self._intend(seat, wish, seen, now))
+        emitted = self._warm(instance) if instance.cold else NOTHING
+        if instance.cold or signal is None or (type(seen) is Bar and seen.is_history):
+            return emitted
+        return (*emitted, *self._intend(instance, signal, seen, now))
 
     # From a wish to an intent
 
-    def _intend(self, seat: Seat, wish: Wish, seen: Quote | Bar, now: int) -> Sequence[Message]:
-        if not isinstance(wish, Wish):
-            raise TypeError(f"a strategy returns a Wish or None, not {wish!r}")
-        wish.check()
-        held = seat.view.quantity
-        role = Role.EXIT if reduces(wish.side, held) else Role.ENTRY
-        if not self._may(seat, wish, role, now):
+    def _intend(
+        self, instance: StrategyInstance, signal: Signal, seen: Quote | Bar, now: int
+    ) -> Sequence[Message]:
+        if not isinstance(signal, Signal):
+            raise TypeError(f"a strategy returns a Signal or None, not {signal!r}")
+        signal.check()
+        held = instance.view.quantity
+        role = Role.EXIT if reduces(signal.side, held) else Role.ENTRY
+        if not self._may(instance, signal, role, now):
             return NOTHING
-        quantity = wish.quantity
+        quantity = signal.quantity
         if role is Role.EXIT:
             quantity = abs(held) if quantity is None else min(quantity, abs(held))
-        name = seat.settings.name
+        name = instance.settings.name
         number = self._state.counters.get(name, 0) + 1
         bid, ask, quoted_at = _price(seen)
         intent = Intent(
-            intent_id=intent_id(self._state.genesis, Origin.STRATEGY, name, number),
+            intent_id=intent_id(self._state.instance_id, Origin.STRATEGY, name, number),
             strategy=name,
-            symbol=seat.symbol,
-            side=wish.side,
+            symbol=instance.symbol,
+            side=signal.side,
             role=role,
             quantity=quantity,
-            reason=wish.reason,
-            confidence=wish.confidence,
+            reason=signal.reason,
+            confidence=signal.confidence,
             bid=bid,
             ask=ask,
             quoted_at=quoted_at,
-            stop_price=wish.stop,
-            target_price=wish.target,
-            algorithm=wish.algorithm,
+            stop_price=signal.stop,
+            target_price=signal.target,
+            algorithm=signal.algorithm,
         )
-        self._state.fold(intent)
-        seat.remember(wish.side, is_exit=role is Role.EXIT)
+        self._state.apply(intent)
+        instance.remember(signal.side, is_exit=role is Role.EXIT)
         return (intent,)
 
-    def _may(self, seat: Seat, wish: Wish, role: Role, now: int) -> bool:
+    def _may(self, instance: StrategyInstance, signal: Signal, role: Role, now: int) -> bool:
         permissions = self._state.permissions
         return (
-            not seat.view.is_waiting
-            and self._state.genesis != ""
+            not instance.view.is_waiting
+            and self._state.instance_id != ""
             and permissions.may(Action.ENTER if role is Role.ENTRY else Action.STRATEGY_EXIT)
-            and permissions.is_open(seat.market)
-            and seat.symbol not in permissions.stale
-            and seat.settings.name not in permissions.stopped
-            and not seat.is_held_back(wish.side, now)
+            and permissions.is_open(instance.market)
+            and instance.symbol not in permissions.stale
+            and instance.settings.name not in permissions.stopped
+            and not instance.is_held_back(signal.side, now)
         )
 
     # What became of it
 
     def _on_fill(self, fill: OrderFilled, now: int) -> Sequence[Message]:
-        self._state.fold(fill)
-        for seat in self._seats.get(fill.strategy, ()):
-            if seat.symbol == fill.symbol and not seat.is_broken:
+        self._state.apply(fill)
+        for instance in self._instances.get(fill.strategy, ()):
+            if instance.symbol == fill.symbol and not instance.is_broken:
                 try:
-                    seat.mind.on_fill(fill, seat.view)
+                    instance.strategy.on_fill(fill, instance.view)
                 except Exception as error:  # noqa: BLE001 - a strategy's fault ends that strategy alone
-                    return self._switch_off(seat, error)
+                    return self._switch_off(instance, error)
         return NOTHING
 
     def _on_refused(self, refused: IntentRefused, now: int) -> Sequence[Message]:
         self._turned_down(refused.intent_id, now)
-        self._state.fold(refused)
+        self._state.apply(refused)
         return NOTHING
 
     def _on_closed(self, closed: IntentClosed, now: int) -> Sequence[Message]:
         if not closed.filled:
             self._turned_down(closed.intent_id, now)
-        self._state.fold(closed)
+        self._state.apply(closed)
         return NOTHING
 
     def _turned_down(self, intent_id: str, now: int) -> None:
         strategy, symbol = self._state.waiting.get(intent_id, ("", ""))
-        for seat in self._seats.get(strategy, ()):
-            if seat.symbol == symbol:
-                seat.back_off(now)
+        for instance in self._instances.get(strategy, ()):
+            if instance.symbol == symbol:
+                instance.back_off(now)
 
     # Start and stop
 
     def _on_recovered(self, recovered: FeedRecovered, now: int) -> Sequence[Message]:
         """Mark the gap in the views of those that look at the symbol."""
-        self._state.fold(recovered)
-        for seats in self._seats.values():
-            for seat in seats:
-                if seat.symbol == recovered.symbol:
-                    seat.view.heard_since = now
+        self._state.apply(recovered)
+        for instances in self._instances.values():
+            for instance in instances:
+                if instance.symbol == recovered.symbol:
+                    instance.view.received_since = now
         return NOTHING
 
     def _on_run(self, run: RunStarted, now: int) -> Sequence[Message]:
-        self._state.fold(run)
-        said: list[Message] = []
-        for seats in self._seats.values():
-            for seat in seats:
-                seat.view.heard_since = now
-            settings = seats[0].settings
+        self._state.apply(run)
+        emitted: list[Message] = []
+        for instances in self._instances.values():
+            for instance in instances:
+                instance.view.received_since = now
+            settings = instances[0].settings
             if settings.when == "every":
-                said.append(_next_tick(settings, now))
-            said += self._announce(settings.name)
-        return said
+                emitted.append(_next_tick(settings, now))
+            emitted += self._announce(settings.name)
+        return emitted
 
     def _on_asked(self, asked: OperatorAsked, now: int) -> Sequence[Message]:
         name = asked.target
-        if name not in self._seats:
+        if name not in self._instances:
             return NOTHING
         why = f"{asked.who}: {asked.reason}"
         if asked.ask in {Ask.STOP_STRATEGY, Ask.PAUSE}:
-            return self._say(StrategyStopped(name, why))
+            return self._emit(StrategyStopped(name, why))
         if (
             asked.ask in {Ask.START_STRATEGY, Ask.RESUME}
             and name in self._state.permissions.stopped
         ):
             self._repair(name)
-            return self._say(StrategyStarted(name, why))
+            return self._emit(StrategyStarted(name, why))
         return NOTHING
 
-    def _on_suspended(self, said: StrategySuspended, now: int) -> Sequence[Message]:
+    def _on_suspended(self, message: StrategySuspended, now: int) -> Sequence[Message]:
         """Look away from a strategy as if it had raised; one that overruns would do so at each look."""
-        if said.strategy not in self._seats:
+        if message.strategy not in self._instances:
             return NOTHING
-        self._break(said.strategy)
-        if said.strategy in self._state.permissions.stopped:
+        self._break(message.strategy)
+        if message.strategy in self._state.permissions.stopped:
             return NOTHING
-        return self._say(StrategyStopped(said.strategy, f"suspended: {said.reason}"))
+        return self._emit(StrategyStopped(message.strategy, f"suspended: {message.reason}"))
 
     def _repair(self, name: str) -> None:
-        for seat in self._seats[name]:
-            if seat.is_broken:
-                self._sit(seat)
+        for instance in self._instances[name]:
+            if instance.is_broken:
+                self._sit(instance)
         self._place()
 
-    def _warm(self, seat: Seat) -> Sequence[Message]:
-        seat.cold -= 1
-        return NOTHING if seat.cold else self._announce(seat.settings.name)
+    def _warm(self, instance: StrategyInstance) -> Sequence[Message]:
+        instance.cold -= 1
+        return NOTHING if instance.cold else self._announce(instance.settings.name)
 
     def _announce(self, name: str) -> Sequence[Message]:
-        if name in self._state.permissions.stopped or any(seat.cold for seat in self._seats[name]):
+        if name in self._state.permissions.stopped or any(
+            instance.cold for instance in self._instances[name]
+        ):
             return NOTHING
-        return self._say(StrategyStarted(name, "warm"))
+        return self._emit(StrategyStarted(name, "warm"))
 
-    def _switch_off(self, seat: Seat, error: Exception) -> Sequence[Message]:
-        name = seat.settings.name
+    def _switch_off(self, instance: StrategyInstance, error: Exception) -> Sequence[Message]:
+        name = instance.settings.name
         self._break(name)
         text = f"{type(error).__name__}: {error}"
-        alert = AlertRaised(STATION, Severity.CRITICAL, "strategy_raised", f"{name}: {text}")
+        alert = AlertRaised(ACTOR, Severity.CRITICAL, "strategy_raised", f"{name}: {text}")
         stopped = StrategyStopped(name, "raised", f"{_where(error.__traceback__)}{text}")
-        return (*self._say(stopped), alert)
+        return (*self._emit(stopped), alert)
 
     def _break(self, name: str) -> None:
-        for each in self._seats[name]:
+        for each in self._instances[name]:
             each.is_broken = True
         self._place()
 
-    def _say(self, message: Message) -> Sequence[Message]:
-        self._state.fold(message)
+    def _emit(self, message: Message) -> Sequence[Message]:
+        self._state.apply(message)
         return (message,)
 
     # Seats
 
-    def _seated(self, settings: StrategySettings) -> tuple[Seat, ...]:
-        seats = []
+    def _seated(self, settings: StrategySettings) -> tuple[StrategyInstance, ...]:
+        instances = []
         for symbol in settings.symbols:
-            seat = Seat(settings, symbol, self._state.book.view(settings.name, symbol))
-            self._sit(seat)
-            seats.append(seat)
-        return tuple(seats)
+            instance = StrategyInstance(
+                settings, symbol, self._state.book.view(settings.name, symbol)
+            )
+            self._sit(instance)
+            instances.append(instance)
+        return tuple(instances)
 
-    def _sit(self, seat: Seat) -> None:
-        seat.sit(self._kinds[seat.settings.kind])
+    def _sit(self, instance: StrategyInstance) -> None:
+        instance.sit(self._kinds[instance.settings.kind])
         if self._around is not None:
-            seat.mind = self._around(seat.settings.name, seat.mind)
+            instance.strategy = self._around(instance.settings.name, instance.strategy)
 
     def _place(self) -> None:
         """Build the tables of who looks at what; strategies that raised are left out."""
         self._desks = {}
         self._bars = {}
-        for seat in (seat for seats in self._seats.values() for seat in seats):
-            if seat.is_broken:
+        for instance in (
+            instance for instances in self._instances.values() for instance in instances
+        ):
+            if instance.is_broken:
                 continue
-            settings = seat.settings
+            settings = instance.settings
             if settings.when == "bar":
-                key = (seat.symbol, settings.span_s)
-                self._bars[key] = (*self._bars.get(key, ()), seat)
+                key = (instance.symbol, settings.span_s)
+                self._bars[key] = (*self._bars.get(key, ()), instance)
                 continue
-            desk = self._desks.setdefault(seat.symbol, Desk())
+            subscribers = self._desks.setdefault(instance.symbol, SymbolSubscribers())
             if settings.when == "quote":
-                desk.by_quote = (*desk.by_quote, seat)
+                subscribers.by_quote = (*subscribers.by_quote, instance)
             else:
-                desk.kept = (*desk.kept, seat.view)
+                subscribers.kept = (*subscribers.kept, instance.view)
 
 
 def _price(seen: Quote | Bar) -> tuple[float, float, int]:
@@ -371,11 +383,11 @@ def _price(seen: Quote | Bar) -> tuple[float, float, int]:
 
 def _next_tick(settings: StrategySettings, now: int) -> SetTimer:
     span = settings.span_s * SECOND_NS
-    return SetTimer(STATION, f"every:{settings.name}", (now // span + 1) * span)
+    return SetTimer(ACTOR, f"every:{settings.name}", (now // span + 1) * span)
 
 
 def _where(trace: TracebackType | None) -> str:
-    """Return the traceback in base file names: the log does not tell where the house is installed."""
+    """Return the traceback in base file names: the log does not tell where the system is installed."""
     lines = []
     while trace is not None:
         code = trace.tb_frame.f_code

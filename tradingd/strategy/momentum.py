@@ -12,7 +12,7 @@ from collections import deque
 
 from tradingd.messages import Bar, Quote, Side
 from tradingd.strategy.parameters import Confidence, number, quantity_of, whole
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 
 
 class Momentum(Strategy):
@@ -46,31 +46,31 @@ class Momentum(Strategy):
         """The lookback and the price it is compared with."""
         return self._prices.maxlen or 0
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         """Decide on the mid."""
         return self._decide((quote.bid + quote.ask) / 2, view)
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
         """Decide on the close."""
         return self._decide(bar.close, view)
 
-    def on_timer(self, now: int, view: PositionView) -> Wish | None:
+    def on_timer(self, now: int, view: PositionView) -> Signal | None:
         """Decide on the mid of the latest quote."""
         quote = view.quote
         return None if quote is None else self._decide((quote.bid + quote.ask) / 2, view)
 
-    def _decide(self, price: float, view: PositionView) -> Wish | None:
+    def _decide(self, price: float, view: PositionView) -> Signal | None:
         prices = self._prices
         prices.append(price)
         if view.is_waiting or len(prices) < self.warmup:
             return None
         if view.is_flat and price >= prices[0] * self._up:
-            return self._wish(Side.BUY)
+            return self._signal(Side.BUY)
         if view.is_long and price <= prices[0] * self._down:
-            return self._wish(Side.SELL)
+            return self._signal(Side.SELL)
         return None
 
-    def _wish(self, side: Side) -> Wish | None:
+    def _signal(self, side: Side) -> Signal | None:
         prices = self._prices
         move = prices[-1] - prices[0]
         stdev = 0.0 if self._confidence.is_full else statistics.pstdev(prices)
@@ -78,7 +78,7 @@ class Momentum(Strategy):
         is_purchase = side is Side.BUY
         if is_purchase and not self._confidence.is_enough(confidence):
             return None
-        return Wish(
+        return Signal(
             side=side,
             reason=f"{move / prices[0]:+.2%} over {len(prices) - 1} steps",
             confidence=confidence,

@@ -42,7 +42,7 @@ class Confidence:
     """`min(1, gap / (k * stdev))`: how far a signal stands out of the symbol's own noise.
 
     `mode = "full"` says 1 always, for benches and tests. Without any noise a gap is certain: 1. A purchase
-    is not wished for below `at_least`, so a signal at its very beginning does not knock at the gate. Raises ValueError for a value out of its range.
+    is not asked for below `at_least`, so a signal at its very beginning does not knock at the gate. Raises ValueError for a value out of its range.
     """
 
     __slots__ = ("_at_least", "_is_full", "_k")
@@ -70,5 +70,5 @@ class Confidence:
         return min(1.0, abs(gap) / (self._k * stdev))
 
     def is_enough(self, confidence: float) -> bool:
-        """Tell whether a purchase may be wished for."""
+        """Tell whether a purchase may be asked for."""
         return confidence >= self._at_least

@@ -1,4 +1,4 @@
-"""What a strategy is: a class that looks at the market and wishes; the host makes intents of wishes.
+"""What a strategy is: a class that looks at the market and wishes; the host makes intents of signals.
 
 A strategy sees one symbol and its own position in it, nothing else: what another strategy holds, what
 the account is worth and whether an order may be sent are not its business, so it cannot depend on them.
@@ -15,7 +15,7 @@ from tradingd.messages import Bar, OrderFilled, Quote, Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Signal:
     """A strategy would like to trade, now. A sale with `quantity` None sells all it holds."""
 
     side: Side
@@ -46,7 +46,13 @@ class PositionView:
     """What one strategy holds in one symbol, by fills. The host writes it; strategies only read."""
 
     __slots__ = (
-        "average_price", "heard_since", "is_flat", "is_long", "is_waiting", "quantity", "quote",
+        "average_price",
+        "is_flat",
+        "is_long",
+        "is_waiting",
+        "quantity",
+        "quote",
+        "received_since",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,7 +64,7 @@ class PositionView:
         """True while an intent of this strategy and symbol is open: a wish would not be heard."""
         self.quote: Quote | None = None
         """The latest quote, kept for strategies that are asked by the timer."""
-        self.heard_since = 0
+        self.received_since = 0
         """Market time since which the symbol has been heard without a silence. It moves after a lost feed or a late
         opening: what a strategy gathered before may have a hole, unless it came as history (`Bar.is_history`)."""
 
@@ -71,15 +77,15 @@ class Strategy(Protocol):
         """How many quotes, bars or timer ticks it must have seen before its wishes count."""
         return 0
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         """Look at a quote (`when = "quote"`)."""
         return None
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
         """Look at a finished bar (`when = "bar"`), history included."""
         return None
 
-    def on_timer(self, now: int, view: PositionView) -> Wish | None:
+    def on_timer(self, now: int, view: PositionView) -> Signal | None:
         """Look at the latest quote in the view, every so many seconds (`when = "every"`)."""
         return None
 

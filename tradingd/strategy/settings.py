@@ -39,7 +39,7 @@ class StrategySettings:
     span_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Length of its bars, or of its interval under `every`, in market time."""
     refusal_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 60
-    """A refused or unfilled entry is not wished for again for so long, unless the signal changes."""
+    """A refused or unfilled entry is not asked for again for so long, unless the signal changes."""
     exit_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 5
     """The same for exits."""
     params: Annotated[dict[str, Param], Field(max_length=64)] = Field(default_factory=dict)

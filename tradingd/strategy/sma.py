@@ -10,7 +10,7 @@ from __future__ import annotations
 from tradingd.messages import Bar, Quote, Side
 from tradingd.strategy.indicators import GRID, Crossing, units
 from tradingd.strategy.parameters import Confidence, quantity_of, whole
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 
 _HALF_GRID = GRID / 2
 
@@ -37,7 +37,7 @@ class SmaCrossover(Strategy):
         """The slow window."""
         return self._crossing.slow
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         """Decide on the mid."""
         gap = self._crossing.update(int((quote.bid + quote.ask) * _HALF_GRID + 0.5))
         if gap > 0:
@@ -46,7 +46,7 @@ class SmaCrossover(Strategy):
             return self._sell(gap)
         return None
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
         """Decide on the close."""
         gap = self._crossing.update(int(bar.close * GRID + 0.5))
         if gap > 0:
@@ -55,7 +55,7 @@ class SmaCrossover(Strategy):
             return self._sell(gap)
         return None
 
-    def on_timer(self, now: int, view: PositionView) -> Wish | None:
+    def on_timer(self, now: int, view: PositionView) -> Signal | None:
         """Decide on the mid of the latest quote."""
         quote = view.quote
         if quote is None:
@@ -63,26 +63,26 @@ class SmaCrossover(Strategy):
         mid = (quote.bid + quote.ask) / 2
         return self._decide(self._crossing.update(units(mid)), view)
 
-    def _decide(self, gap: int, view: PositionView) -> Wish | None:
+    def _decide(self, gap: int, view: PositionView) -> Signal | None:
         if view.is_waiting:
             return None
         if gap > 0 and view.is_flat:
             return self._buy(gap)
         return self._sell(gap) if gap < 0 and view.is_long else None
 
-    def _buy(self, gap: int) -> Wish | None:
+    def _buy(self, gap: int) -> Signal | None:
         confidence = self._sureness(gap)
         if not self._confidence.is_enough(confidence):
             return None
-        return Wish(
+        return Signal(
             side=Side.BUY,
             reason=f"SMA({self._crossing.fast}) rose above SMA({self._crossing.slow})",
             confidence=confidence,
             quantity=self._quantity,
         )
 
-    def _sell(self, gap: int) -> Wish:
-        return Wish(
+    def _sell(self, gap: int) -> Signal:
+        return Signal(
             side=Side.SELL,
             reason=f"SMA({self._crossing.fast}) fell below SMA({self._crossing.slow})",
             confidence=self._sureness(gap),

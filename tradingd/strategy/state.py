@@ -27,7 +27,7 @@ from tradingd.strategy.positions import PositionViews
 class Saved(msgspec.Struct, frozen=True):
     """The checkpoint, every table in a fixed order."""
 
-    genesis: str
+    instance_id: str
     counters: list[tuple[str, int]]
     waiting: list[tuple[str, str, str]]
     permissions: Permissions
@@ -35,28 +35,28 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 class HostState:
-    """Positions, open intents, levels and sessions, folded from journaled messages."""
+    """Positions, open intents, levels and sessions, applied from journaled messages."""
 
     def __init__(self) -> None:
-        self.genesis = ""
+        self.instance_id = ""
         self.permissions = Permissions()
         self.book = PositionViews()
         self.counters: dict[str, int] = {}
         self.waiting: dict[str, tuple[str, str]] = {}
         """Open intent -> (strategy, symbol)."""
-        self._folds = self._fold_table()
+        self._handlers = self._handler_table()
 
-    def fold(self, message: Message) -> None:
-        """Fold one journaled message, heard or said."""
-        fold = self._folds.get(type(message))
-        if fold is not None:
-            fold(message)
+    def apply(self, message: Message) -> None:
+        """Apply one journaled message, heard or said."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
 
     def save(self) -> bytes:
         """Return the state as bytes; equal states give equal bytes."""
         return msgspec.json.encode(
             Saved(
-                self.genesis,
+                self.instance_id,
                 sorted(self.counters.items()),
                 sorted((intent, *owner) for intent, owner in self.waiting.items()),
                 self.permissions,
@@ -68,7 +68,7 @@ class HostState:
     def load(self, state: bytes) -> None:
         """Replace the state by a saved one."""
         saved = msgspec.json.decode(state, type=Saved)
-        self.genesis = saved.genesis
+        self.instance_id = saved.instance_id
         self.permissions = saved.permissions
         self.counters = dict(saved.counters)
         self.book.load(saved.positions)
@@ -78,7 +78,7 @@ class HostState:
         for intent_id, strategy, symbol in saved.waiting:
             self._wait(intent_id, strategy, symbol)
 
-    def _fold_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
+    def _handler_table(self) -> Mapping[type[Message], Callable[[Any], None]]:
         return {
             **dict.fromkeys(POSITION_KINDS, self.book.apply),
             Intent: self._ask,
@@ -92,8 +92,8 @@ class HostState:
         self.counters[intent.strategy] = number_of(intent.intent_id)
         self._wait(intent.intent_id, intent.strategy, intent.symbol)
 
-    def _end(self, said: IntentRefused | IntentClosed) -> None:
-        owner = self.waiting.pop(said.intent_id, None)
+    def _end(self, message: IntentRefused | IntentClosed) -> None:
+        owner = self.waiting.pop(message.intent_id, None)
         if owner is not None:
             self.book.view(*owner).is_waiting = False
 
@@ -102,9 +102,9 @@ class HostState:
             message
         )  # the instance that stands there now, not the one before `load`
 
-    def _start(self, said: RunStarted) -> None:
-        self.genesis = said.genesis
-        self.permissions.apply(said)
+    def _start(self, message: RunStarted) -> None:
+        self.instance_id = message.instance_id
+        self.permissions.apply(message)
 
     def _wait(self, intent_id: str, strategy: str, symbol: str) -> None:
         self.waiting[intent_id] = (strategy, symbol)

@@ -1,6 +1,6 @@
 """A strategy under a stopwatch: tells when one call took longer than it may, and changes nothing else.
 
-Only a live house has real time to lose, and hands in its clock; a backtest runs the bare strategy. What the
+Only a live system has real time to lose, and hands in its clock; a backtest runs the bare strategy. What the
 strategy wishes is passed on as it is, so decisions are the same with and without.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tradingd.messages import Bar, OrderFilled, Quote
-from tradingd.strategy.protocol import PositionView, Strategy, Wish
+from tradingd.strategy.protocol import PositionView, Signal, Strategy
 
 ReadClock = Callable[[], int]
 """Real time, ns from an arbitrary start."""
 
-Tell = Callable[[str, int], None]
+Report = Callable[[str, int], None]
 """Hears the strategy's name and how many ns its call took."""
 
 
@@ -22,45 +22,45 @@ class Timed(Strategy):
     """Stands in for one instance of a strategy. The calls of its warm-up are not held against it."""
 
     def __init__(
-        self, mind: Strategy, name: str, budget_ns: int, read: ReadClock, tell: Tell
+        self, strategy: Strategy, name: str, budget_ns: int, read: ReadClock, report: Report
     ) -> None:
-        self._mind = mind
+        self._strategy = strategy
         self._name = name
         self._budget_ns = budget_ns
         self._read = read
-        self._tell = tell
-        self._free = mind.warmup
+        self._report = report
+        self._free = strategy.warmup
 
     @property
     def warmup(self) -> int:
         """What the strategy itself says."""
-        return self._mind.warmup
+        return self._strategy.warmup
 
-    def on_quote(self, quote: Quote, view: PositionView) -> Wish | None:
+    def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
         """Pass on, and look at the clock."""
         began = self._read()
-        wish = self._mind.on_quote(quote, view)
+        signal = self._strategy.on_quote(quote, view)
         self._look(began)
-        return wish
+        return signal
 
-    def on_bar(self, bar: Bar, view: PositionView) -> Wish | None:
+    def on_bar(self, bar: Bar, view: PositionView) -> Signal | None:
         """Pass on, and look at the clock."""
         began = self._read()
-        wish = self._mind.on_bar(bar, view)
+        signal = self._strategy.on_bar(bar, view)
         self._look(began)
-        return wish
+        return signal
 
-    def on_timer(self, now: int, view: PositionView) -> Wish | None:
+    def on_timer(self, now: int, view: PositionView) -> Signal | None:
         """Pass on, and look at the clock."""
         began = self._read()
-        wish = self._mind.on_timer(now, view)
+        signal = self._strategy.on_timer(now, view)
         self._look(began)
-        return wish
+        return signal
 
     def on_fill(self, fill: OrderFilled, view: PositionView) -> None:
         """Pass on, and look at the clock."""
         began = self._read()
-        self._mind.on_fill(fill, view)
+        self._strategy.on_fill(fill, view)
         self._look(began)
 
     def _look(self, began: int) -> None:
@@ -69,4 +69,4 @@ class Timed(Strategy):
             return
         took = self._read() - began
         if took > self._budget_ns:
-            self._tell(self._name, took)
+            self._report(self._name, took)

@@ -1,4 +1,4 @@
-"""Over all: folds every cause of concern into one level, asks for books, and ends days and runs.
+"""Over all: applies every cause of concern into one level, asks for books, and ends days and runs.
 
 The supervisor never trades. It says how far the others may go, and only when those who flatten in order are
 dead does it open the emergency lane at the broker's edge.
@@ -17,69 +17,71 @@ from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import NOTHING, Ask, Level, Message, Severity
 from tradingd.supervisor.levels import EMERGENCY, ORDER, level_of
 from tradingd.supervisor.settings import SupervisorSettings
-from tradingd.supervisor.state import Ledger, State
+from tradingd.supervisor.state import State, SupervisorState
 
 OWNER = "supervisor"
 ANSWER_S_MAX = 10.0
 """How long a snapshot may take before it is asked for again."""
 
 QUIET: frozenset[type[Message]] = frozenset({m.SessionChanged, m.FeedStale, m.FeedRecovered})
-"""What changes no cause and asks for nothing: folded, and that is all."""
+"""What changes no cause and asks for nothing: applied, and that is all."""
 
 Said = tuple[Level, tuple[str, ...]]
 
 
 class SupervisorCore:
-    """The decisions of station `supervisor`."""
+    """The decisions of actor `supervisor`."""
 
     def __init__(self, settings: SupervisorSettings) -> None:
         self._settings = settings
-        self._ledger = Ledger(settings)
+        self._ledger = SupervisorState(settings)
         self._decide: Mapping[type[Message], Callable[[Any, int], list[Message]]] = {
             m.RunStarted: self._on_start,
             m.BooksAgreed: self._on_agreed,
-            m.DifferenceUnexplained: self._on_difference,
-            m.StationFailed: self._on_failure,
-            m.LoopLagged: lambda _said, now: [_timer("lag", now, self._settings.lag_clear_s)],
-            m.ClockStepped: lambda _said, now: [_timer("clock", now, self._settings.clock_clear_s)],
+            m.BreakOpened: self._on_difference,
+            m.ActorFailed: self._on_failure,
+            m.LoopLagged: lambda _published, now: [_timer("lag", now, self._settings.lag_clear_s)],
+            m.ClockStepped: lambda _published, now: [
+                _timer("clock", now, self._settings.clock_clear_s)
+            ],
             m.StrategyStopped: self._on_strategy,
             m.OperatorAsked: self._on_operator,
             m.TimerFired: self._on_timer,
         }
 
     def handle(self, message: Message, now: int) -> Sequence[Message]:
-        """Fold, and say what changed: the level first, so that it outruns everything that follows."""
+        """Apply, and say what changed: the level first, so that it outruns everything that follows."""
         # Every fill and mark of the account comes here; almost none of them changes anything.
         if type(message) is m.EquityMarked and self._ledger.is_far(message, now):
             return NOTHING
         if type(message) is m.PositionChanged:
             return self._on_position(message, now)
         if type(message) in QUIET:
-            self._ledger.fold(message, now)
+            self._ledger.apply(message, now)
             return NOTHING
-        before, was_flattening = self.said, self._state.flattening
+        before, was_flattening = self.published, self._state.flattening
         was_near, was_blind = self._state.loss.is_near, self._is_blind
         refusal = self._refusal(message)
-        self._ledger.fold(message, now)
-        said: list[Message] = []
-        if self.said != before or isinstance(message, m.RunStarted):
-            said += self._level_changed(before)
+        self._ledger.apply(message, now)
+        emitted: list[Message] = []
+        if self.published != before or isinstance(message, m.RunStarted):
+            emitted += self._level_changed(before)
         if self._state.flattening and self._state.flattening != was_flattening:
-            said += self._begin_flattening(now)
+            emitted += self._begin_flattening(now)
         if self._state.loss.is_near and not was_near:
-            said.append(self._alert_near())
+            emitted.append(self._alert_near())
         if "loss" in self._state.causes and "loss" not in before[1]:
-            said += self._ask_theirs(now)
+            emitted += self._ask_broker(now)
         if self._is_blind and not was_blind:
             text = f"{self._loss_text()}, by marks that are old"
-            said.append(_alert(Severity.WARNING, "daily_loss_unproven", text))
-        said += self._suspend()
+            emitted.append(_alert(Severity.WARNING, "daily_loss_unproven", text))
+        emitted += self._suspend()
         decide = self._decide.get(type(message))
-        return [*said, *refusal, *(decide(message, now) if decide else ())]
+        return [*emitted, *refusal, *(decide(message, now) if decide else ())]
 
     def apply(self, message: Message, now: int) -> None:
-        """Fold one message of the log; what was said follows from what was heard."""
-        self._ledger.fold(message, now)
+        """Apply one message of the log; what was said follows from what was heard."""
+        self._ledger.apply(message, now)
         self._ledger.suspensions.clear()
 
     def save(self) -> bytes:
@@ -91,7 +93,7 @@ class SupervisorCore:
         self._ledger.state = msgspec.json.decode(state, type=State)
 
     @property
-    def said(self) -> Said:
+    def published(self) -> Said:
         """The level and its causes, as `LevelChanged` says them."""
         state = self._state
         level = level_of(state.causes, is_flattening=bool(state.flattening))
@@ -102,30 +104,32 @@ class SupervisorCore:
         return self._ledger.state
 
     def _level_changed(self, before: Said) -> list[Message]:
-        level, causes = self.said
-        said: list[Message] = [m.LevelChanged(level=level, causes=causes)]
+        level, causes = self.published
+        emitted: list[Message] = [m.LevelChanged(level=level, causes=causes)]
         is_worse = ORDER[level] > ORDER[before[0]]
         if is_worse and ORDER[level] >= ORDER[Level.REDUCE_ONLY]:
             is_stop = {"stop", "stopped"} & set(causes)
             severity = Severity.INFO if is_stop else Severity.CRITICAL
-            said.append(_alert(severity, "level", f"{level}: {', '.join(causes)}"))
-        return said
+            emitted.append(_alert(severity, "level", f"{level}: {', '.join(causes)}"))
+        return emitted
 
     def _begin_flattening(self, now: int) -> list[Message]:
         settings = self._settings
-        said: list[Message] = [
+        emitted: list[Message] = [
             m.SnapshotAsked(why="flatten"),
             _timer("flatten", now, ANSWER_S_MAX),
             _timer("flatten_alert", now, settings.flatten_alert_s),
         ]
         if self._state.flattening == "daily_loss":
-            said.append(_alert(Severity.CRITICAL, "daily_loss", self._loss_text()))
+            emitted.append(_alert(Severity.CRITICAL, "daily_loss", self._loss_text()))
         waiting = self._waiting()
         if waiting:
-            said.append(_alert(Severity.WARNING, "flatten_waits", _waiting_text(waiting)))
-        if dead := EMERGENCY & self._state.failed:
-            said.append(m.EmergencyClose(reason=f"flatten without {', '.join(sorted(dead))}"))
-        return said
+            emitted.append(_alert(Severity.WARNING, "flatten_waits", _waiting_text(waiting)))
+        if stopped_dead := EMERGENCY & self._state.failed:
+            emitted.append(
+                m.EmergencyClose(reason=f"flatten without {', '.join(sorted(stopped_dead))}")
+            )
+        return emitted
 
     def _alert_near(self) -> Message:
         return _alert(Severity.WARNING, "daily_loss_near", self._loss_text())
@@ -137,22 +141,22 @@ class SupervisorCore:
     def _is_blind(self) -> bool:
         return "loss" in self._state.causes and self._state.loss.is_stale
 
-    def _ask_theirs(self, now: int) -> list[Message]:
+    def _ask_broker(self, now: int) -> list[Message]:
         """Ask the broker what our marks cannot tell."""
         return [m.SnapshotAsked(why="loss"), _timer("loss", now, self._settings.blind_check_s)]
 
     def _suspend(self) -> list[Message]:
-        """Say whom the latest fold switched off."""
-        said: list[Message] = []
+        """Say whom the latest apply switched off."""
+        emitted: list[Message] = []
         for each in self._ledger.suspensions:
             text = f"{each.strategy}: {each.reason}"
-            said += [each, _alert(Severity.CRITICAL, "strategy_suspended", text)]
+            emitted += [each, _alert(Severity.CRITICAL, "strategy_suspended", text)]
         self._ledger.suspensions.clear()
-        return said
+        return emitted
 
-    def _on_position(self, said: m.PositionChanged, now: int) -> Sequence[Message]:
+    def _on_position(self, message: m.PositionChanged, now: int) -> Sequence[Message]:
         state = self._state
-        self._ledger.fold(said, now)
+        self._ledger.apply(message, now)
         if state.flattening and not state.positions and "timers" in state.failed:
             return [m.SnapshotAsked(why="flatten")]  # no timer will ever ask
         return self._suspend() if self._ledger.suspensions else NOTHING
@@ -163,38 +167,38 @@ class SupervisorCore:
         closed = {each for each in permissions.sessions if not permissions.is_open(each)}
         return [each for each in positions if market_of(each.partition(" ")[2]) in closed]
 
-    def _on_start(self, _said: m.RunStarted, now: int) -> list[Message]:
-        said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
+    def _on_start(self, _published: m.RunStarted, now: int) -> list[Message]:
+        emitted: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
         if self._state.flattening:
-            said += self._begin_flattening(now)  # a crash in the middle of it: go on
-        return said
+            emitted += self._begin_flattening(now)  # a crash in the middle of it: go on
+        return emitted
 
-    def _on_agreed(self, said: m.BooksAgreed, now: int) -> list[Message]:
-        if said.why == "flatten" and self._state.flattening:
+    def _on_agreed(self, message: m.BooksAgreed, now: int) -> list[Message]:
+        if message.why == "flatten" and self._state.flattening:
             return [_timer("flatten", now, self._settings.flatten_check_s)]
-        if said.why == "stop" and "stop" in self._state.causes:
+        if message.why == "stop" and "stop" in self._state.causes:
             return [_timer("stop", now, self._settings.flatten_check_s)]
         return []
 
-    def _on_difference(self, said: m.DifferenceUnexplained, _now: int) -> list[Message]:
-        text = f"{said.kind} {said.symbol}: ours {said.ours}, theirs {said.theirs}"
+    def _on_difference(self, message: m.BreakOpened, _now: int) -> list[Message]:
+        text = f"{message.kind} {message.symbol}: ours {message.local}, theirs {message.reported}"
         return [_alert(Severity.CRITICAL, "mismatch", text)]
 
-    def _on_failure(self, said: m.StationFailed, _now: int) -> list[Message]:
-        alert = _alert(Severity.CRITICAL, "station_failed", f"{said.station}: {said.error}")
-        if said.station not in EMERGENCY:
+    def _on_failure(self, message: m.ActorFailed, _now: int) -> list[Message]:
+        alert = _alert(Severity.CRITICAL, "station_failed", f"{message.actor}: {message.error}")
+        if message.actor not in EMERGENCY:
             return [alert]
         # Also while we know of no position: working orders could still make one, and nobody watches.
-        return [m.EmergencyClose(reason=f"station {said.station} failed"), alert]
+        return [m.EmergencyClose(reason=f"station {message.actor} failed"), alert]
 
-    def _on_strategy(self, said: m.StrategyStopped, _now: int) -> list[Message]:
-        if not said.error:
+    def _on_strategy(self, message: m.StrategyStopped, _now: int) -> list[Message]:
+        if not message.error:
             return []
-        text = f"{said.strategy}: {said.reason}"
+        text = f"{message.strategy}: {message.reason}"
         return [_alert(Severity.WARNING, "strategy_failed", text)]
 
-    def _on_operator(self, said: m.OperatorAsked, now: int) -> list[Message]:
-        is_stop = said.ask in (Ask.STOP, Ask.STOP_KEEP)
+    def _on_operator(self, message: m.OperatorAsked, now: int) -> list[Message]:
+        is_stop = message.ask in (Ask.STOP, Ask.STOP_KEEP)
         if is_stop and "stop" in self._state.causes and not self._state.flattening:
             return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
         return []
@@ -210,16 +214,16 @@ class SupervisorCore:
     def _on_timer(self, fired: m.TimerFired, now: int) -> list[Message]:
         state = self._state
         if fired.key == "reconcile":
-            said: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
+            emitted: list[Message] = [_timer("reconcile", now, self._settings.reconcile_interval_s)]
             if state.is_connected and not {"broker", "broker_refused"} & state.causes:
-                said.append(m.SnapshotAsked(why="period"))
-            return said
+                emitted.append(m.SnapshotAsked(why="period"))
+            return emitted
         if fired.key == "flatten" and state.flattening:
             return [m.SnapshotAsked(why="flatten"), _timer("flatten", now, ANSWER_S_MAX)]
         if fired.key == "stop" and "stop" in state.causes:
             return [m.SnapshotAsked(why="stop"), _timer("stop", now, ANSWER_S_MAX)]
         if fired.key == "loss" and "loss" in state.causes:
-            return self._ask_theirs(now)
+            return self._ask_broker(now)
         if fired.key == "flatten_alert" and state.flattening:
             return self._alert_not_flat(now)
         return []
@@ -244,4 +248,4 @@ def _timer(key: str, now: int, seconds: float) -> m.SetTimer:
 
 
 def _alert(severity: Severity, kind: str, text: str) -> m.AlertRaised:
-    return m.AlertRaised(speaker=OWNER, severity=severity, kind=kind, text=text)
+    return m.AlertRaised(publisher=OWNER, severity=severity, kind=kind, text=text)

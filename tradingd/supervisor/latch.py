@@ -28,7 +28,7 @@ _LOG = structlog.get_logger()
 
 
 class HaltLatch:
-    """Keeps the file and the house's latched causes in step; the house's word wins, except at its start."""
+    """Keeps the file and the system's latched causes in step; the system's word wins, except at its start."""
 
     def __init__(self, path: Path, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.fault = ""
@@ -42,11 +42,11 @@ class HaltLatch:
 
     def attach(self, bus: Bus) -> None:
         """Follow what is asked and what the supervisor says."""
-        bus.on(OperatorAsked, self._hear_ask)
-        bus.on(LevelChanged, self._hear_level)
+        bus.on(OperatorAsked, self._on_asked)
+        bus.on(LevelChanged, self._on_level)
 
     def look(self) -> str | None:
-        """Mend the file if need be; return a note that halts the house, when one lies there unheard."""
+        """Mend the file if need be; return a note that halts the system, when one lies there unheard."""
         is_there = self._path.exists()
         if self._is_latched or self._is_asked:
             if not is_there:
@@ -57,14 +57,14 @@ class HaltLatch:
             return None
         return f"{self._path.name}: {self._read() or 'touched'}"
 
-    def _hear_ask(self, message: Message) -> None:
+    def _on_asked(self, message: Message) -> None:
         assert isinstance(message, OperatorAsked)
         if message.ask not in _HALTS or message.target or self._is_latched:
             return
         self._is_asked = True
         self.put(message.who, f"{message.ask.value}: {message.reason}")
 
-    def _hear_level(self, message: Message) -> None:
+    def _on_level(self, message: Message) -> None:
         assert isinstance(message, LevelChanged)
         was_latched = self._is_latched
         latched = [each for each in message.causes if cause_of(each).is_latched]

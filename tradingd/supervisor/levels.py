@@ -1,7 +1,7 @@
-"""The causes that hold the house at a level: how high each one, what clears it, and what survives.
+"""The causes that hold the system at a level: how high each one, what clears it, and what survives.
 
 The level is the maximum over all causes, with one exception. FLATTENING goes before HALTED while it is
-under way: it is a halt that is still selling, and a house that was halted must be able to get flat.
+under way: it is a halt that is still selling, and a system that was halted must be able to get flat.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CAUSES: Mapping[str, Cause] = {
     "broker_refused": Cause(Level.HALTED),  # BrokerConnected
     "mismatch": Cause(Level.NO_ENTRIES, survives=True),  # BooksAgreed, or a person accepts
     "loss": Cause(Level.NO_ENTRIES),  # a mark of the account that is fresh and shows less
-    "stalled": Cause(Level.NO_ENTRIES),  # StationRecovered
+    "stalled": Cause(Level.NO_ENTRIES),  # ActorRecovered
     "lag": Cause(Level.NO_ENTRIES),  # a quiet while
     "clock": Cause(Level.NO_ENTRIES),  # a quiet while
     "skew": Cause(Level.REDUCE_ONLY),  # ClockSkewed: the broker's clock is near again
@@ -64,10 +64,10 @@ FAILURES: Mapping[str, str] = {
     "feed": "station",
     "pulse": "station",
 }
-"""What the failure of a station is; others only raise an alert."""
+"""What the failure of an actor is; others only raise an alert."""
 
 EMERGENCY: frozenset[str] = frozenset({"risk", "router", "portfolio", "reconciler", "journal"})
-"""Without these the house cannot flatten in order: the emergency lane must."""
+"""Without these the system cannot flatten in order: the emergency lane must."""
 
 
 def cause_of(name: str) -> Cause:
@@ -76,7 +76,7 @@ def cause_of(name: str) -> Cause:
 
 
 def level_of(causes: Iterable[str], *, is_flattening: bool) -> Level:
-    """Return the level these causes hold the house at."""
+    """Return the level these causes hold the system at."""
     if is_flattening:
         return Level.FLATTENING
     return max(

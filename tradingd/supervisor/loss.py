@@ -18,17 +18,17 @@ from tradingd.messages import BrokerSnapshot, DayStarted, EquityMarked
 NEAR = Decimal("0.8")
 """From this share of the daily loss on, the owner is warned and old marks stop entries."""
 
-THEIRS_MIN = 2
+BROKER_READINGS_MIN = 2
 """Snapshots in a row that must show the loss where our own marks cannot."""
 
 
-class Verdict(Enum):
+class LossVerdict(Enum):
     """What a mark of the account says of the day."""
 
     FINE = "fine"
-    FEARED = "feared"
+    SUSPECTED = "feared"
     """Over the limit by marks seen once, or near it by old ones: no entries until it is known."""
-    PROVEN = "proven"
+    CONFIRMED = "proven"
 
 
 class Loss(msgspec.Struct):
@@ -45,7 +45,7 @@ class Loss(msgspec.Struct):
     is_stale: bool = False
     fresh_at: int = 0
     """When the account was last marked by marks that were all fresh."""
-    theirs: int = 0
+    reported: int = 0
     """Snapshots in a row that showed the loss while our marks were old."""
 
     @property
@@ -58,13 +58,13 @@ class Loss(msgspec.Struct):
         self.base_usd = self.equity_usd = day.equity_usd
         self.pnl_usd = self.accepted_usd = ZERO
         self.is_near = False
-        self.theirs = 0
+        self.reported = 0
 
     def accept(self) -> None:
         """Count from here: a person has looked at the loss and goes on."""
         self.accepted_usd += self.loss_usd
         self.is_near = False
-        self.theirs = 0
+        self.reported = 0
 
     def limit_usd(self, pct: Decimal, usd: Decimal | None) -> Decimal | None:
         """Return the loss that ends the day, the tighter of two; None before the day has a base."""
@@ -73,34 +73,36 @@ class Loss(msgspec.Struct):
         limit = (self.base_usd - self.accepted_usd) * pct / 100
         return limit if usd is None else min(limit, usd)
 
-    def note(self, said: EquityMarked, now: int) -> None:
+    def note(self, message: EquityMarked, now: int) -> None:
         """Take a mark of the account."""
-        self.equity_usd, self.pnl_usd = said.equity_usd, said.day_pnl_usd
-        self.is_stale = said.is_stale
-        if not said.is_stale:
+        self.equity_usd, self.pnl_usd = message.equity_usd, message.day_pnl_usd
+        self.is_stale = message.is_stale
+        if not message.is_stale:
             self.fresh_at = now
-            self.theirs = 0
+            self.reported = 0
 
-    def judge(self, said: EquityMarked, limit: Decimal, now: int) -> Verdict:
+    def judge(self, message: EquityMarked, limit: Decimal, now: int) -> LossVerdict:
         """Take a mark of the account, and say what it means."""
-        self.note(said, now)
+        self.note(message, now)
         is_near = self.loss_usd >= limit * NEAR
         self.is_near = self.is_near or is_near
-        if self.loss_usd - said.doubt_usd >= limit:
-            return Verdict.PROVEN
-        if self.loss_usd >= limit or (is_near and said.is_stale):
-            return Verdict.FEARED
-        return Verdict.FINE
+        if self.loss_usd - message.unconfirmed_usd >= limit:
+            return LossVerdict.CONFIRMED
+        if self.loss_usd >= limit or (is_near and message.is_stale):
+            return LossVerdict.SUSPECTED
+        return LossVerdict.FINE
 
-    def judge_theirs(
-        self, said: BrokerSnapshot, limit: Decimal, now: int, blind_ns: int
-    ) -> Verdict | None:
+    def judge_broker(
+        self, message: BrokerSnapshot, limit: Decimal, now: int, blind_ns: int
+    ) -> LossVerdict | None:
         """Say what the broker's equity means while our own marks are old; None while they are not."""
         if not self.is_stale and now - self.fresh_at <= blind_ns:
             return None
-        loss = self.loss_usd + self.equity_usd - said.equity
+        loss = self.loss_usd + self.equity_usd - message.equity
         if loss < limit:
-            self.theirs = 0
-            return Verdict.FEARED if loss >= limit * NEAR else None
-        self.theirs += 1
-        return Verdict.PROVEN if self.theirs >= THEIRS_MIN else Verdict.FEARED
+            self.reported = 0
+            return LossVerdict.SUSPECTED if loss >= limit * NEAR else None
+        self.reported += 1
+        return (
+            LossVerdict.CONFIRMED if self.reported >= BROKER_READINGS_MIN else LossVerdict.SUSPECTED
+        )

@@ -23,7 +23,7 @@ class SupervisorSettings:
     """If given, the tighter of the two holds."""
     reconcile_interval_s: Annotated[float, Field(ge=5, le=3600)] = 60
     """Seconds here are market time."""
-    foreign: Literal["halt", "adopt", "ignore"] = "halt"
+    external: Literal["halt", "adopt", "ignore"] = "halt"
     """The reconciler's: what to make of orders and trades that are not ours."""
     flatten_check_s: Annotated[float, Field(ge=1, le=60)] = 1
     strategy_executions_max: Annotated[int, Field(ge=1, le=100_000)] = 200

@@ -1,7 +1,7 @@
 """What the supervisor knows, and how each heard message changes it.
 
 Only heard messages change the state, and in the order they were heard: so applying the log gives exactly
-the state of the live station, whatever it said in between.
+the state of the live actor, whatever it said in between.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tradingd.messages import Ask, Message
 from tradingd.state.permissions import Permissions
 from tradingd.state.positions import EXTERNAL
 from tradingd.supervisor.levels import EMERGENCY, FAILURES, cause_of
-from tradingd.supervisor.loss import NEAR, Loss, Verdict
+from tradingd.supervisor.loss import NEAR, Loss, LossVerdict
 from tradingd.supervisor.settings import SupervisorSettings
-from tradingd.supervisor.throttle import Counts, Throttle, strategy_of
+from tradingd.supervisor.throttle import RejectionCounts, RejectionThrottle, strategy_of
 
 NOT_STRATEGIES = frozenset({EXTERNAL, "operator"})
 """Who holds positions and is not switched off for what it does."""
@@ -34,7 +34,7 @@ class State(msgspec.Struct):
     positions: set[str] = set()
     """`strategy symbol` of all that is not flat."""
     failed: set[str] = set()
-    """Stations dead in this run; resume cannot revive them."""
+    """Actors dead in this run; resume cannot revive them."""
     is_connected: bool = False
     has_agreed: bool = False
     is_loose: bool = False
@@ -42,44 +42,44 @@ class State(msgspec.Struct):
     permissions: Permissions = msgspec.field(default_factory=Permissions)
     """Of these the sessions are kept here; the level is what we decide."""
     loss: Loss = msgspec.field(default_factory=Loss)
-    counts: dict[str, Counts] = {}
+    counts: dict[str, RejectionCounts] = {}
     """What each strategy did lately, for the throttle."""
     suspended: set[str] = set()
     """Strategies we switched off; only a person starts one again."""
 
 
-class Ledger:
-    """The state and its folds."""
+class SupervisorState:
+    """The state and its applies."""
 
     def __init__(self, settings: SupervisorSettings) -> None:
         self._settings = settings
-        self._throttle = Throttle(settings)
+        self._throttle = RejectionThrottle(settings)
         self.state = State()
         self.suspensions: list[m.StrategySuspended] = []
-        """Found by the latest fold, and to be said by whoever called for it."""
+        """Found by the latest apply, and to be said by whoever called for it."""
         self._far: tuple[Decimal | None, Decimal] = (None, Decimal(0))
         """The base of the day, and the profit of the day above which no loss of it is near."""
-        self._folds: Mapping[type[Message], Callable[[Any, int], None]] = {
+        self._handlers: Mapping[type[Message], Callable[[Any, int], None]] = {
             m.RunStarted: self._start,
-            m.FeedConnected: lambda said, _: self.clear(f"feed:{said.market}"),
-            m.FeedLost: lambda said, _: self.add(f"feed:{said.market}"),
+            m.FeedConnected: lambda message, _: self.clear(f"feed:{message.market}"),
+            m.FeedLost: lambda message, _: self.add(f"feed:{message.market}"),
             m.BrokerConnected: self._connect,
             m.BrokerLost: self._disconnect,
             m.PositionChanged: self._position,
-            m.SessionChanged: lambda said, _: self.state.permissions.apply(said),
+            m.SessionChanged: lambda message, _: self.state.permissions.apply(message),
             m.EquityMarked: self._equity,
             m.BrokerSnapshot: self._snapshot,
             m.DayStarted: self._day,
             m.CashMoved: self._cash,
             m.BookAdopted: self._adopt,
             m.BooksAgreed: self._agree,
-            m.DifferenceUnexplained: self._mismatch,
-            m.StationFailed: self._fail,
-            m.StationStalled: lambda said, _: self.add(f"stalled:{said.station}"),
-            m.StationRecovered: lambda said, _: self.clear(f"stalled:{said.station}"),
-            m.LoopLagged: lambda _said, _: self.add("lag"),
-            m.ClockStepped: lambda _said, _: self.add("clock"),
-            m.ClockSkewed: lambda said, _: (self.add if said.is_far else self.clear)("skew"),
+            m.BreakOpened: self._mismatch,
+            m.ActorFailed: self._fail,
+            m.ActorStalled: lambda message, _: self.add(f"stalled:{message.actor}"),
+            m.ActorRecovered: lambda message, _: self.clear(f"stalled:{message.actor}"),
+            m.LoopLagged: lambda _published, _: self.add("lag"),
+            m.ClockStepped: lambda _published, _: self.add("clock"),
+            m.ClockSkewed: lambda message, _: (self.add if message.is_far else self.clear)("skew"),
             m.StrategyOverran: self._overrun,
             m.OrderRejected: self._reject,
             m.OrderRefused: self._reject,
@@ -87,14 +87,14 @@ class Ledger:
             m.TimerFired: self._timer,
         }
 
-    def fold(self, message: Message, now: int) -> None:
+    def apply(self, message: Message, now: int) -> None:
         """Take one heard message."""
-        fold = self._folds.get(type(message))
-        if fold is not None:
-            fold(message, now)
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message, now)
 
     def add(self, cause: str) -> None:
-        """Hold the house by one more cause."""
+        """Hold the system by one more cause."""
         cause_of(cause)  # KeyError for a cause without a row
         self.state.causes.add(cause)
 
@@ -108,33 +108,33 @@ class Ledger:
         settings = self._settings
         return self.state.loss.limit_usd(settings.daily_loss_pct, settings.daily_loss_usd)
 
-    def _start(self, _said: m.RunStarted, _now: int) -> None:
+    def _start(self, _published: m.RunStarted, _now: int) -> None:
         state = self.state
         state.causes = {each for each in state.causes if _survives(each)}
         if state.flattening == "stop":
             state.flattening = ""  # that stop ended with its run
         state.failed = set()
         state.is_connected = state.has_agreed = False
-        state.loss.theirs = 0
+        state.loss.reported = 0
         self.add("starting")
         for market in self._settings.markets:
             self.add(f"feed:{market}")
 
-    def _connect(self, _said: m.BrokerConnected, _now: int) -> None:
+    def _connect(self, _published: m.BrokerConnected, _now: int) -> None:
         self.clear("broker")
         self.clear("broker_refused")
         self.state.is_connected = self.state.is_loose = True
         self._finish_start()
 
-    def _disconnect(self, said: m.BrokerLost, _now: int) -> None:
-        self.add("broker_refused" if said.is_fatal else "broker")
+    def _disconnect(self, message: m.BrokerLost, _now: int) -> None:
+        self.add("broker_refused" if message.is_fatal else "broker")
 
-    def _agree(self, said: m.BooksAgreed, _now: int) -> None:
+    def _agree(self, message: m.BooksAgreed, _now: int) -> None:
         state = self.state
         self.clear("mismatch")
         state.has_agreed = True
         self._finish_start()
-        self._is_down(said.why, is_flat=said.is_flat, has_orders=bool(said.open_orders))
+        self._is_down(message.why, is_flat=message.is_flat, has_orders=bool(message.open_orders))
 
     def _is_down(self, why: str, *, is_flat: bool, has_orders: bool) -> None:
         """End a flatten or a stop when the broker has said that nothing is left of it."""
@@ -152,85 +152,85 @@ class Ledger:
         if self.state.is_connected and self.state.has_agreed:
             self.clear("starting")
 
-    def _position(self, said: m.PositionChanged, now: int) -> None:
+    def _position(self, message: m.PositionChanged, now: int) -> None:
         state = self.state
-        key = f"{said.strategy} {said.symbol}"
-        (state.positions.add if said.quantity else state.positions.discard)(key)
-        if said.reason == "fill" and not state.flattening:
-            self._count(said.strategy, self._throttle.executed, now)
+        key = f"{message.strategy} {message.symbol}"
+        (state.positions.add if message.quantity else state.positions.discard)(key)
+        if message.reason == "fill" and not state.flattening:
+            self._count(message.strategy, self._throttle.executed, now)
 
-    def _day(self, said: m.DayStarted, _now: int) -> None:
-        self.state.loss.begin(said)
+    def _day(self, message: m.DayStarted, _now: int) -> None:
+        self.state.loss.begin(message)
 
-    def _cash(self, said: m.CashMoved, _now: int) -> None:
+    def _cash(self, message: m.CashMoved, _now: int) -> None:
         loss = self.state.loss
         if loss.base_usd is not None:
-            loss.base_usd += said.amount
-            loss.equity_usd += said.amount
+            loss.base_usd += message.amount
+            loss.equity_usd += message.amount
 
-    def _adopt(self, _said: m.BookAdopted, now: int) -> None:
+    def _adopt(self, _published: m.BookAdopted, now: int) -> None:
         self.clear("mismatch")
         self.state.loss.fresh_at = now  # our equity is about to be that of another book
-        self.state.loss.theirs = 0
+        self.state.loss.reported = 0
 
-    def _mismatch(self, _said: m.DifferenceUnexplained, _now: int) -> None:
+    def _mismatch(self, _published: m.BreakOpened, _now: int) -> None:
         self.add("mismatch")
-        self.state.loss.theirs = 0  # what differs is not known to be a loss
+        self.state.loss.reported = 0  # what differs is not known to be a loss
 
-    def _equity(self, said: m.EquityMarked, now: int) -> None:
+    def _equity(self, message: m.EquityMarked, now: int) -> None:
         limit = self.loss_usd_max
         if limit is not None:
-            self._heed(self.state.loss.judge(said, limit, now))
+            self._heed(self.state.loss.judge(message, limit, now))
 
-    def is_far(self, said: m.EquityMarked, now: int) -> bool:
-        """Fold a mark of the account if it is far from the daily loss; else leave it to `fold`."""
+    def is_far(self, message: m.EquityMarked, now: int) -> bool:
+        """Apply a mark of the account if it is far from the daily loss; else leave it to `apply`."""
         state = self.state
         base = state.loss.base_usd
-        if base is None or said.is_stale or "loss" in state.causes:
+        if base is None or message.is_stale or "loss" in state.causes:
             return False
         if base is not self._far[0]:  # a new day, or cash moved
             near = (self.loss_usd_max or Decimal(0)) * NEAR
             self._far = (base, -near - state.loss.accepted_usd)
-        if said.day_pnl_usd <= self._far[1]:
+        if message.day_pnl_usd <= self._far[1]:
             return False
-        state.loss.note(said, now)
+        state.loss.note(message, now)
         return True
 
-    def _snapshot(self, said: m.BrokerSnapshot, now: int) -> None:
+    def _snapshot(self, message: m.BrokerSnapshot, now: int) -> None:
         state, limit = self.state, self.loss_usd_max
         is_known = not {"mismatch", "starting"} & state.causes
         if limit is not None and state.positions and is_known:
             blind_ns = int(self._settings.blind_after_s * 1_000_000_000)
-            verdict = state.loss.judge_theirs(said, limit, now, blind_ns)
+            verdict = state.loss.judge_broker(message, limit, now, blind_ns)
             if verdict is not None:
                 self._heed(verdict)
         if "mismatch" in state.causes or EMERGENCY & state.failed:
             # The books will not agree, and need not: flat is what the broker says is flat.
-            is_flat = not any(each.quantity for each in said.positions)
-            self._is_down(said.why, is_flat=is_flat, has_orders=bool(said.orders))
+            is_flat = not any(each.quantity for each in message.positions)
+            self._is_down(message.why, is_flat=is_flat, has_orders=bool(message.orders))
 
-    def _heed(self, verdict: Verdict) -> None:
-        if verdict is Verdict.PROVEN and "daily_loss" not in self.state.causes:
+    def _heed(self, verdict: LossVerdict) -> None:
+        if verdict is LossVerdict.CONFIRMED and "daily_loss" not in self.state.causes:
             self.begin_flattening("daily_loss")
-        (self.add if verdict is Verdict.FEARED else self.clear)("loss")
+        (self.add if verdict is LossVerdict.SUSPECTED else self.clear)("loss")
 
-    def _reject(self, said: m.OrderRejected | m.OrderRefused, now: int) -> None:
-        strategy = strategy_of(said.order_id)
+    def _reject(self, message: m.OrderRejected | m.OrderRefused, now: int) -> None:
+        strategy = strategy_of(message.order_id)
         if strategy and not self.state.flattening:
             self._count(strategy, self._throttle.rejected, now)
 
-    def _count(self, strategy: str, count: Callable[[Counts, int], str], now: int) -> None:
+    def _count(self, strategy: str, count: Callable[[RejectionCounts, int], str], now: int) -> None:
         if strategy in self.state.suspended or strategy in NOT_STRATEGIES:
             return
         counts = self.state.counts.get(strategy)
         if counts is None:
-            counts = self.state.counts[strategy] = Counts()
+            counts = self.state.counts[strategy] = RejectionCounts()
         why = count(counts, now)
         if why:
             self._suspend(strategy, why)
 
-    def _overrun(self, said: m.StrategyOverran, _now: int) -> None:
-        self._suspend(said.strategy, f"held the loop for {said.took_ms} ms")
+    def _overrun(self, message: m.StrategyOverran, _now: int) -> None:
+        self._suspend(message.strategy, f"held the loop for {message.took_ms} ms")
 
     def _suspend(self, strategy: str, why: str) -> None:
         self.state.suspended.add(strategy)
@@ -243,26 +243,26 @@ class Ledger:
         if not self.state.flattening:
             self.state.flattening = cause
 
-    def _fail(self, said: m.StationFailed, _now: int) -> None:
-        self.state.failed.add(said.station)
-        kind = FAILURES.get(said.station)
+    def _fail(self, message: m.ActorFailed, _now: int) -> None:
+        self.state.failed.add(message.actor)
+        kind = FAILURES.get(message.actor)
         if kind is not None:
-            self.add(f"{kind}:{said.station}")
+            self.add(f"{kind}:{message.actor}")
 
-    def _operator(self, said: m.OperatorAsked, _now: int) -> None:
-        if said.target:  # one strategy, symbol or order: the business of other stations
-            if said.ask in (Ask.START_STRATEGY, Ask.RESUME):
-                self.state.suspended.discard(said.target)
+    def _operator(self, message: m.OperatorAsked, _now: int) -> None:
+        if message.target:  # one strategy, symbol or order: the business of other actors
+            if message.ask in (Ask.START_STRATEGY, Ask.RESUME):
+                self.state.suspended.discard(message.target)
             return
-        if said.ask is Ask.PAUSE:
+        if message.ask is Ask.PAUSE:
             self.add("operator")
-        elif said.ask is Ask.HALT:
+        elif message.ask is Ask.HALT:
             self.add("halt")
-        elif said.ask is Ask.FLATTEN:
+        elif message.ask is Ask.FLATTEN:
             self.begin_flattening("flatten")
-        elif said.ask in (Ask.STOP, Ask.STOP_KEEP):
-            self._stop(keep=said.ask is Ask.STOP_KEEP)
-        elif said.ask is Ask.RESUME and not self.why_no_resume(said):
+        elif message.ask in (Ask.STOP, Ask.STOP_KEEP):
+            self._stop(keep=message.ask is Ask.STOP_KEEP)
+        elif message.ask is Ask.RESUME and not self.why_no_resume(message):
             self._resume()
 
     def _stop(self, *, keep: bool) -> None:
@@ -277,10 +277,10 @@ class Ledger:
         if self._settings.on_stop != "keep" and not keep:
             self.begin_flattening("stop")
 
-    def why_no_resume(self, said: m.OperatorAsked) -> str:
+    def why_no_resume(self, message: m.OperatorAsked) -> str:
         """Return why a resume is not granted; empty if it is."""
         state = self.state
-        if not said.reason.strip():
+        if not message.reason.strip():
             return "a resume needs a reason"
         if "mismatch" in state.causes:
             return "our books and the broker's differ: accept or mend that first"
@@ -288,8 +288,8 @@ class Ledger:
             return f"flattening ({state.flattening}) is under way"
         if {"stop", "stopped"} & state.causes:
             return "the house is stopping"
-        dead = sorted(each for each in state.failed if FAILURES.get(each) == "failure")
-        return f"failed, restart first: {', '.join(dead)}" if dead else ""
+        stopped_dead = sorted(each for each in state.failed if FAILURES.get(each) == "failure")
+        return f"failed, restart first: {', '.join(stopped_dead)}" if stopped_dead else ""
 
     def _resume(self) -> None:
         if "daily_loss" in self.state.causes:

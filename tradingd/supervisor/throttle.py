@@ -16,14 +16,14 @@ _CAUSED_BY_STRATEGY = (Origin.STRATEGY, Origin.EXIT)
 """A flatten or a person's order says nothing about a strategy."""
 
 
-class Counts(msgspec.Struct):
+class RejectionCounts(msgspec.Struct):
     """What one strategy did lately, oldest first; no longer than the limits."""
 
     executions: list[int] = []
     rejects: list[int] = []
 
 
-class Throttle:
+class RejectionThrottle:
     """Counts by strategy in a sliding window of market time."""
 
     def __init__(self, settings: SupervisorSettings) -> None:
@@ -32,13 +32,13 @@ class Throttle:
         self._minutes = settings.strategy_window_min
         self._window_ns = int(self._minutes * MINUTE_NS)
 
-    def executed(self, counts: Counts, now: int) -> str:
+    def executed(self, counts: RejectionCounts, now: int) -> str:
         """Count an execution; return why the strategy must stop, or nothing."""
         if not self._is_full(counts.executions, self._executions_max, now):
             return ""
         return f"{self._executions_max} executions within {self._minutes:g} min"
 
-    def rejected(self, counts: Counts, now: int) -> str:
+    def rejected(self, counts: RejectionCounts, now: int) -> str:
         """Count a rejected order; return why the strategy must stop, or nothing."""
         if not self._is_full(counts.rejects, self._rejects_max, now):
             return ""

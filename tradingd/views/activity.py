@@ -29,7 +29,7 @@ TRADES_KEPT_MAX = 4096
 
 @dataclass(slots=True)
 class SignalView:
-    """What a strategy or a person wished for, and what the gate said."""
+    """What a strategy or a person asked for, and what the gate said."""
 
     seq: int
     at: int
@@ -83,31 +83,31 @@ class Activity:
         """The highest number an operator's order has used; ids are never used twice."""
         self._seq = -1
         self._at = 0
-        self._fold: dict[type[Message], Callable[[Any], None]] = {
+        self._apply: dict[type[Message], Callable[[Any], None]] = {
             m.Intent: self._intent, m.OperatorOrder: self._operator_order,
             m.IntentApproved: self._approved, m.IntentRefused: self._refused,
             m.IntentClosed: self._closed, m.OrderProposed: lambda _: None,
             m.OrderFilled: self._filled, m.OrderSent: self._sent,
             m.PositionChanged: lambda _: None,
-            m.EquityMarked: lambda said: self.equity.apply(said, self._at),
+            m.EquityMarked: lambda message: self.equity.apply(message, self._at),
             m.StrategyStarted: self._started, m.StrategyStopped: self._stopped,
         }  # fmt: skip
 
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types this wants to hear."""
-        return frozenset(self._fold) | SUMMED
+        return frozenset(self._apply) | SUMMED
 
     def apply(self, message: Message, seq: int, at: int) -> None:
-        """Fold one message; unknown types are passed over."""
+        """Apply one message; unknown types are passed over."""
         kind = type(message)
         if kind in SUMMED:
             self._day(at).apply(message)
-        fold = self._fold.get(kind)
-        if fold is not None:
+        handler = self._apply.get(kind)
+        if handler is not None:
             self._seq, self._at = seq, at
-            fold(message)
-            self.trips.hear(message)
+            handler(message)
+            self.trips.handle(message)
 
     def _day(self, at: int) -> DaySummary:
         date = trading_day(at)
@@ -118,59 +118,63 @@ class Activity:
                 self.days.popitem(last=False)
         return day
 
-    def _intent(self, said: m.Intent) -> None:
-        self._signal(said, said.strategy, said.confidence, said.quantity)
+    def _intent(self, message: m.Intent) -> None:
+        self._signal(message, message.strategy, message.confidence, message.quantity)
 
-    def _operator_order(self, said: m.OperatorOrder) -> None:
-        self._signal(said, "operator", 1.0, said.quantity)
-        self.operator_orders = max(self.operator_orders, number_of(said.intent_id))
+    def _operator_order(self, message: m.OperatorOrder) -> None:
+        self._signal(message, "operator", 1.0, message.quantity)
+        self.operator_orders = max(self.operator_orders, number_of(message.intent_id))
 
     def _signal(
         self,
-        said: m.Intent | m.OperatorOrder,
+        message: m.Intent | m.OperatorOrder,
         strategy: str,
         confidence: float,
         quantity: Decimal | None,
     ) -> None:
-        self.signals[said.intent_id] = SignalView(
+        self.signals[message.intent_id] = SignalView(
             self._seq,
             self._at,
-            said.intent_id,
+            message.intent_id,
             strategy,
-            said.symbol,
-            said.side,
-            said.role,
-            said.reason,
+            message.symbol,
+            message.side,
+            message.role,
+            message.reason,
             confidence,
             quantity,
         )
         if len(self.signals) > SIGNALS_MAX:
             self.signals.popitem(last=False)
 
-    def _approved(self, said: m.IntentApproved) -> None:
-        signal = self.signals.get(said.intent_id)
+    def _approved(self, message: m.IntentApproved) -> None:
+        signal = self.signals.get(message.intent_id)
         if signal is not None:
-            signal.seq, signal.verdict, signal.quantity = self._seq, "approved", said.quantity
+            signal.seq, signal.verdict, signal.quantity = self._seq, "approved", message.quantity
 
-    def _refused(self, said: m.IntentRefused) -> None:
-        signal = self.signals.get(said.intent_id)
+    def _refused(self, message: m.IntentRefused) -> None:
+        signal = self.signals.get(message.intent_id)
         if signal is not None:
-            signal.seq, signal.verdict, signal.rule = self._seq, "refused", said.rule
-            signal.value, signal.limit, signal.why_not = said.value, said.limit, said.reason
+            signal.seq, signal.verdict, signal.rule = self._seq, "refused", message.rule
+            signal.value, signal.limit, signal.why_not = (
+                message.value,
+                message.limit,
+                message.reason,
+            )
 
-    def _closed(self, said: m.IntentClosed) -> None:
-        signal = self.signals.get(said.intent_id)
+    def _closed(self, message: m.IntentClosed) -> None:
+        signal = self.signals.get(message.intent_id)
         if signal is not None:
-            signal.seq, signal.verdict, signal.filled = self._seq, "closed", said.filled
+            signal.seq, signal.verdict, signal.filled = self._seq, "closed", message.filled
 
-    def _filled(self, said: m.OrderFilled) -> None:
-        self.fills.append(FillView(self._seq, self._at, said))
+    def _filled(self, message: m.OrderFilled) -> None:
+        self.fills.append(FillView(self._seq, self._at, message))
 
     def _sent(self, _: m.OrderSent) -> None:
         self.sent.append(self._at)
 
-    def _started(self, said: m.StrategyStarted) -> None:
-        self.strategies[said.strategy] = StrategyView(True, said.reason, self._at)
+    def _started(self, message: m.StrategyStarted) -> None:
+        self.strategies[message.strategy] = StrategyView(True, message.reason, self._at)
 
-    def _stopped(self, said: m.StrategyStopped) -> None:
-        self.strategies[said.strategy] = StrategyView(False, said.reason, self._at)
+    def _stopped(self, message: m.StrategyStopped) -> None:
+        self.strategies[message.strategy] = StrategyView(False, message.reason, self._at)

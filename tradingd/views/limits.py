@@ -1,4 +1,4 @@
-"""Every limit of the house as used over limit: what `/api/risk` answers.
+"""Every limit of the system as used over limit: what `/api/risk` answers.
 
 The gate decides with its own book; this is the reader's copy, counted from the same messages.
 """
@@ -15,7 +15,7 @@ from tradingd.instruments.units import ZERO
 from tradingd.messages import OrderType
 from tradingd.risk.limits import RiskLimits
 from tradingd.supervisor.settings import SupervisorSettings
-from tradingd.views.system_view import HouseView, value_of
+from tradingd.views.system_view import SystemView, value_of
 
 _HUNDRED = Decimal(100)
 _MINUTE_NS = 60 * 10**9
@@ -40,36 +40,36 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     used_pct: str | None
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedCount(msgspec.Struct, frozen=True, kw_only=True):
     """How often a rule refused, in this run."""
 
     rule: str
     count: int
 
 
-class Risk(msgspec.Struct, frozen=True, kw_only=True):
+class RiskReport(msgspec.Struct, frozen=True, kw_only=True):
     """Every limit, and what was refused."""
 
     level: str
     causes: tuple[str, ...]
     limits: tuple[Limit, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedCount, ...]
 
 
-def risk(view: HouseView, limits: Limits) -> Risk:
+def risk(view: SystemView, limits: Limits) -> RiskReport:
     """Return each limit with its use."""
-    return Risk(
+    return RiskReport(
         level=view.permissions.level.value,
         causes=view.permissions.causes,
         limits=(*_of_account(view, limits), *_of_orders(view, limits)),
         refused=tuple(
-            Refused(rule=rule, count=count)
+            RefusedCount(rule=rule, count=count)
             for rule, count in view.counts.refusals_by_count()[:REFUSALS_SHOWN_MAX]
         ),
     )
 
 
-def _of_account(view: HouseView, limits: Limits) -> list[Limit]:
+def _of_account(view: SystemView, limits: Limits) -> list[Limit]:
     equity = view.equity.equity_usd if view.equity else ZERO
     exposure = view.equity.exposure_usd if view.equity else ZERO
     by_symbol: dict[str, Decimal] = {}
@@ -95,7 +95,7 @@ def _of_account(view: HouseView, limits: Limits) -> list[Limit]:
     ]
 
 
-def _of_orders(view: HouseView, limits: Limits) -> list[Limit]:
+def _of_orders(view: SystemView, limits: Limits) -> list[Limit]:
     orders = view.open_orders()
     priced = [o for o in orders if o.order_type is OrderType.LIMIT and o.limit_price is not None]
     value = max(((o.limit_price or ZERO) * o.quantity for o in priced), default=ZERO)

@@ -1,4 +1,4 @@
-"""The read model: what API, metrics and the closing summary show, folded from the messages of the bus.
+"""The read model: what API, metrics and the closing summary show, applied from the messages of the bus.
 
 Pure and bounded. It never touches a core, so no reader can disturb a decision.
 """
@@ -18,7 +18,7 @@ from tradingd.messages import Envelope, Message, OrderType, Role, Side
 from tradingd.portfolio.summary import DaySummary
 from tradingd.state.permissions import Permissions
 from tradingd.views.activity import Activity
-from tradingd.views.differing import Differing
+from tradingd.views.open_breaks import Differing
 
 CLOSED_ORDERS_MAX = 1000
 ALERTS_MAX = 100
@@ -56,7 +56,7 @@ OPEN = frozenset({"approved", "submitted", "accepted", "partially_filled", "unkn
 
 
 @dataclass(slots=True)
-class PositionView:
+class ShownPosition:
     """What one strategy holds of one symbol."""
 
     strategy: str
@@ -67,8 +67,8 @@ class PositionView:
     fees_usd: Decimal = ZERO
 
 
-class HouseView:
-    """Everything a reader may ask, as of the last message folded."""
+class SystemView:
+    """Everything a reader may ask, as of the last message applied."""
 
     def __init__(self) -> None:
         self.permissions = Permissions()
@@ -77,7 +77,7 @@ class HouseView:
         self.equity: m.EquityMarked | None = None
         self.snapshot: m.BrokerSnapshot | None = None
         self.agreed: m.BooksAgreed | None = None
-        self.positions: dict[tuple[str, str], PositionView] = {}
+        self.positions: dict[tuple[str, str], ShownPosition] = {}
         self.marks: dict[str, m.Mark] = {}
         self.orders: dict[str, OrderView] = {}
         self.feeds: dict[str, bool] = {}
@@ -91,7 +91,7 @@ class HouseView:
         self.seq = -1
         self.at = 0
         self._closed: deque[str] = deque()
-        self._fold: dict[type[Message], Callable[[Any], None]] = {
+        self._apply: dict[type[Message], Callable[[Any], None]] = {
             m.RunStarted: self._run_started, m.RunStopped: self._run_stopped,
             m.LevelChanged: self.permissions.apply, m.EquityMarked: self._equity_marked,
             m.BrokerSnapshot: self._snapshot, m.BooksAgreed: self._agreed, m.Mark: self._mark,
@@ -108,23 +108,23 @@ class HouseView:
     @property
     def kinds(self) -> frozenset[type[Message]]:
         """The message types this view wants to hear."""
-        return frozenset(self._fold) | self.activity.kinds | self.differing.kinds
+        return frozenset(self._apply) | self.activity.kinds | self.differing.kinds
 
     def apply(self, envelope: Envelope) -> None:
-        """Fold one message; unknown types are passed over."""
+        """Apply one message; unknown types are passed over."""
         self.seq, self.at = envelope.seq, envelope.at
         self.activity.apply(envelope.message, envelope.seq, envelope.at)
         self.counts.apply(envelope.message)
         self.differing.apply(envelope.message, envelope.at)
-        fold = self._fold.get(type(envelope.message))
-        if fold is not None:
-            fold(envelope.message)
+        handler = self._apply.get(type(envelope.message))
+        if handler is not None:
+            handler(envelope.message)
 
     def open_orders(self) -> list[OrderView]:
         """Return the orders that may still trade, oldest first."""
         return [order for order in self.orders.values() if order.is_open]
 
-    def held(self) -> list[PositionView]:
+    def held(self) -> list[ShownPosition]:
         """Return the positions that are not flat, by strategy and symbol."""
         return [
             self.positions[key] for key in sorted(self.positions) if self.positions[key].quantity
@@ -160,7 +160,7 @@ class HouseView:
 
     def _position(self, message: m.PositionChanged) -> None:
         key = (message.strategy, message.symbol)
-        self.positions[key] = PositionView(
+        self.positions[key] = ShownPosition(
             message.strategy,
             message.symbol,
             message.quantity,
@@ -258,7 +258,7 @@ class HouseView:
                 self.orders.pop(self._closed.popleft(), None)
 
 
-def value_of(position: PositionView, mark: m.Mark | None) -> Decimal:
+def value_of(position: ShownPosition, mark: m.Mark | None) -> Decimal:
     """Return what a position is worth at the mid of its mark, or at cost without one."""
     price = position.average_price
     if mark is not None:

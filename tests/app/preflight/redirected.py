@@ -46,10 +46,10 @@ class Redirected(AiohttpNetwork):
             method, self._led("http", url), headers=headers, body=body, lane=lane,
             deadline_s=deadline_s,
         )  # fmt: skip
-        told = reply.body.replace(
+        settings = reply.body.replace(
             b'"account_number":"PA', f'"account_number":"{LIVE_PREFIX}'.encode()
         )
-        return replace(reply, body=told)
+        return replace(reply, body=settings)
 
     async def connect(
         self, url: str, *, headers: Mapping[str, str], deadline_s: float = 10.0

@@ -50,8 +50,8 @@ class Broker:
     """Path -> what is done to the JSON of its reply."""
 
     def __post_init__(self) -> None:
-        told = SimulatorSettings(start=START, minutes=10, symbols=tuple(SYMBOLS.split(",")))
-        self.alpaca = LocalAlpaca(build_world(told), self.wire)
+        settings = SimulatorSettings(start=START, minutes=10, symbols=tuple(SYMBOLS.split(",")))
+        self.alpaca = LocalAlpaca(build_world(settings), self.wire)
         self.network = SimulatorNetwork(self.alpaca, self.clock, is_paced=False)
 
     async def request(
@@ -106,9 +106,9 @@ async def examined(folder: Path, broker: Broker, **changes: str) -> Report:
     """Examine a paper configuration against a broker."""
     settings = settings_in(folder, PAPER, **changes)
     settings.state_dir.mkdir(mode=0o700, exist_ok=True)
-    ends = replace(ends_module._alpaca(settings, ()), clock=broker.clock)
+    endpoints = replace(ends_module._alpaca(settings, ()), clock=broker.clock)
     subject = Subject(
-        settings=settings, config_file=PAPER, ends=ends, network=broker, wall=lambda: WALL
+        settings=settings, config_file=PAPER, endpoints=endpoints, network=broker, wall=lambda: WALL
     )
     try:
         return await examine(subject)

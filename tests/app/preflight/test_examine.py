@@ -11,7 +11,7 @@ import pytest
 from tests.app.preflight.stage import Broker, examined, of, refusing
 from tradingd.app.preflight import Result
 from tradingd.app.preflight.account import remedy_of_refusal
-from tradingd.simulator.wire.faults import Fault
+from tradingd.simulator.wire.faults import SimulatedFault
 from tradingd.simulator.wire.session import Keys
 from tradingd.simulator.wire.settings import WireSettings
 
@@ -29,19 +29,19 @@ async def test_a_sound_configuration_passes_and_says_what_its_limits_come_to(
     assert report.account.startswith("PA")
 
 
-@pytest.mark.parametrize(("status", "said"), [(401, "unauthorized"), (403, "forbidden")])
+@pytest.mark.parametrize(("status", "message"), [(401, "unauthorized"), (403, "forbidden")])
 async def test_refused_keys_are_named_with_host_and_remedy(
-    tmp_path: Path, status: int, said: str
+    tmp_path: Path, status: int, message: str
 ) -> None:
     broker = Broker()
-    body = f'{{"message": "{said}."}}'
+    body = f'{{"message": "{message}."}}'
     broker.alpaca.faults.arm(
-        Fault(fault="status", path="/v2/account", count=1, status=status, body=body)
+        SimulatedFault(fault="status", path="/v2/account", count=1, status=status, body=body)
     )
     report = await examined(tmp_path, broker)
     keys = of(report, "keys")
     assert keys.result is Result.FAIL
-    assert f"HTTP {status}: {said}" in keys.found
+    assert f"HTTP {status}: {message}" in keys.found
     assert keys.remedy == remedy_of_refusal("paper")
     assert "keys of the live account" in keys.remedy
     assert of(report, "limits").result is Result.SKIP

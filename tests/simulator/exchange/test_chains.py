@@ -9,7 +9,7 @@ import pytest
 from tests.simulator.exchange.venue import CLOSE, MS, NOON, SECOND, D, exchange, new, quote
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import Replacement
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
 def filled_by_four(venue: Exchange, now: int) -> None:
@@ -26,7 +26,7 @@ def test_the_quantity_counts_from_the_first_order_on() -> None:
     second = venue.replace(first.id, Replacement(quantity=D(12)), NOON + 2 * SECOND)
     assert (second.qty, venue.order(second.id).qty) == (D(12), D(8))
     filled_by_four(venue, NOON + 3 * SECOND)
-    with pytest.raises(Refused, match="qty must be > filled_qty") as caught:
+    with pytest.raises(OrderRefusal, match="qty must be > filled_qty") as caught:
         venue.replace(second.id, Replacement(quantity=D(8)), NOON + 4 * SECOND)
     assert (caught.value.http_status, caught.value.code) == (422, 42210000)
     third = venue.replace(second.id, Replacement(quantity=D(9)), NOON + 4 * SECOND)
@@ -81,7 +81,7 @@ def test_each_state_says_whether_it_can_be_replaced(state: str, code: int, messa
     if not code:
         assert venue.replace(order.id, change, now).status == "pending_new"
         return
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(OrderRefusal) as caught:
         venue.replace(order.id, change, now)
     answer = caught.value
     assert (answer.http_status, answer.code, answer.message) == (422, code, message)
@@ -95,9 +95,9 @@ def test_a_replacement_has_a_client_id_of_its_own() -> None:
     assert second.client_order_id not in {"", "one"}
     assert venue.order_by_client_id(second.client_order_id).id == second.id
     for taken in ("one", second.client_order_id):
-        with pytest.raises(Refused, match="client_order_id must be unique"):
+        with pytest.raises(OrderRefusal, match="client_order_id must be unique"):
             venue.replace(second.id, Replacement(client_order_id=taken), NOON)
-    with pytest.raises(Refused, match="no more than 128"):
+    with pytest.raises(OrderRefusal, match="no more than 128"):
         venue.replace(second.id, Replacement(client_order_id="x" * 129), NOON)
 
 
@@ -116,9 +116,9 @@ def test_notionals_and_fractions_keep_their_size() -> None:
     venue = exchange()
     quote(venue)
     worth = venue.submit(new(quantity=None, notional=D(50), limit_price="90"), NOON)
-    with pytest.raises(Refused, match="notional orders cannot be replaced"):
+    with pytest.raises(OrderRefusal, match="notional orders cannot be replaced"):
         venue.replace(worth.id, Replacement(limit_price=D(91)), NOON)
     part = venue.submit(new(quantity="1.5", limit_price="90"), NOON)
-    with pytest.raises(Refused, match="qty of a fractional order cannot change"):
+    with pytest.raises(OrderRefusal, match="qty of a fractional order cannot change"):
         venue.replace(part.id, Replacement(quantity=D(2)), NOON)
     assert venue.replace(part.id, Replacement(limit_price=D(91)), NOON).qty == D("1.5")

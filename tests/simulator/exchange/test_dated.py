@@ -9,7 +9,7 @@ import pytest
 from tests.simulator.exchange.venue import NOON, SECOND, D, bought, exchange, new, quote
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 HOUR = 3600 * SECOND
 
@@ -127,7 +127,7 @@ def test_a_reverse_split_ends_the_orders_of_the_symbol() -> None:
     ],
 )
 def test_events_that_say_too_little_are_refused(event: DatedEvent) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(OrderRefusal):
         exchange().happen(event, NOON)
 
 
@@ -139,14 +139,14 @@ def test_a_busted_trade_never_was(symbol: str) -> None:
     order = venue.submit(new(symbol), NOON)
     venue.stand(NOON)
     (fill,) = [each for each in venue.take_events() if each.event == "fill"]
-    told = venue.bust(fill.execution_id, NOON + SECOND)
-    assert (told.event, told.qty, told.position_qty) == ("trade_bust", D(10), D(0))
-    assert venue.take_events() == [told]
+    settings = venue.bust(fill.execution_id, NOON + SECOND)
+    assert (settings.event, settings.qty, settings.position_qty) == ("trade_bust", D(10), D(0))
+    assert venue.take_events() == [settings]
     assert venue.account(NOON + SECOND).cash == cash
     assert venue.positions() == []
     assert list(venue.activities()) == []
     assert (venue.order(order.id).filled_qty, venue.order(order.id).status) == (D(0), "filled")
-    with pytest.raises(Refused, match="execution not found"):
+    with pytest.raises(OrderRefusal, match="execution not found"):
         venue.bust(fill.execution_id, NOON + SECOND)
 
 

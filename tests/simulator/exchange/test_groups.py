@@ -19,7 +19,7 @@ from tests.simulator.exchange.venue import (
 )  # fmt: skip
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import ExchangeOrder, NewOrder, Replacement
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
 def bracket(**more: Any) -> NewOrder:
@@ -119,7 +119,7 @@ def test_canceling_one_cancels_what_is_open(which: int, is_filled: bool) -> None
         fill(venue)
     ids = [order.id, *order.legs]
     if is_filled and which == 0:
-        with pytest.raises(Refused, match="already in"):
+        with pytest.raises(OrderRefusal, match="already in"):
             venue.cancel(ids[which], NOON + SECOND)
         return
     venue.cancel(ids[which], NOON + SECOND)
@@ -184,10 +184,10 @@ def test_a_short_bracket_is_the_mirror() -> None:
 def test_a_leg_is_replaced_in_its_place() -> None:
     venue = quoted()
     order = venue.submit(bracket(), NOON)
-    with pytest.raises(Refused, match="isn't sent to exchange yet"):
+    with pytest.raises(OrderRefusal, match="isn't sent to exchange yet"):
         venue.replace(order.legs[1], Replacement(stop_price=D(97)), NOON)
     fill(venue)
-    with pytest.raises(Refused, match="qty of an advanced order"):
+    with pytest.raises(OrderRefusal, match="qty of an advanced order"):
         venue.replace(order.legs[1], Replacement(quantity=D(5)), NOON + SECOND)
     fresh = venue.replace(order.legs[1], Replacement(stop_price=D(97)), NOON + SECOND)
     assert venue.order(order.id).legs == (order.legs[0], fresh.id)

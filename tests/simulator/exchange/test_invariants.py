@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.simulator.exchange.venue import MS, NOON, D, exchange, new
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, Replacement, TradeUpdate
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 SYMBOLS = ("ACMX", "BTC/USD")
 LEVELS = 2
@@ -32,7 +32,7 @@ class Step:
     side: str
     size: int
     price: int
-    word: str
+    value: str
     pick: int
 
 
@@ -45,7 +45,7 @@ STEPS = st.builds(
     side=st.sampled_from(["buy", "sell"]),
     size=st.integers(1, 400),
     price=st.integers(95, 105),
-    word=st.sampled_from(WORDS),
+    value=st.sampled_from(WORDS),
     pick=st.integers(0, 9),
 )
 MANNERS = st.fixed_dictionaries(
@@ -69,7 +69,7 @@ class Witness:
         self.filled: dict[str, Decimal] = defaultdict(Decimal)
         self.told_qty: dict[str, Decimal] = {}
 
-    def hear(self, update: TradeUpdate) -> None:
+    def handle(self, update: TradeUpdate) -> None:
         order = update.order
         before = self.status.get(order.id)
         if before is not None and before != order.status:
@@ -119,13 +119,13 @@ def act(venue: Exchange, step: Step, now: int) -> None:
 
 
 def request(step: Step, size: str, *, coin: bool) -> Any:
-    if step.word in {"stop", "trail", "bracket", "oco"}:
+    if step.value in {"stop", "trail", "bracket", "oco"}:
         return new(step.symbol, step.side, size, **advanced(step))
-    more: dict[str, Any] = {"order_type": "market" if step.word == "market" else "limit"}
-    if step.word != "market":
+    more: dict[str, Any] = {"order_type": "market" if step.value == "market" else "limit"}
+    if step.value != "market":
         more["limit_price"] = D(step.price)
-    if step.word in {"ioc", "fok"}:
-        more["time_in_force"] = "ioc" if coin else step.word
+    if step.value in {"ioc", "fok"}:
+        more["time_in_force"] = "ioc" if coin else step.value
     return new(step.symbol, step.side, size, **more)
 
 
@@ -133,24 +133,24 @@ def advanced(step: Step) -> dict[str, Any]:
     away = 1 + step.pick % 3
     up, down = D(step.price + away), D(step.price - away)
     stop = up if step.side == "buy" else down
-    if step.word == "stop" and step.symbol == "BTC/USD":
+    if step.value == "stop" and step.symbol == "BTC/USD":
         return {"order_type": "stop_limit", "stop_price": stop, "limit_price": stop}
-    if step.word == "stop":
+    if step.value == "stop":
         return {"order_type": "stop", "stop_price": stop}
-    if step.word == "trail":
+    if step.value == "trail":
         return {"order_type": "trailing_stop", "trail_price": D(away)}
-    is_long = (step.side == "buy") == (step.word == "bracket")
+    is_long = (step.side == "buy") == (step.value == "bracket")
     target, guard = (up, down) if is_long else (down, up)
     exits: dict[str, Any] = {"take_profit_limit": target, "stop_loss_stop": guard}
-    kind = "limit" if step.word == "oco" or step.pick < 3 else "market"
-    price = {"limit_price": D(step.price)} if kind == "limit" and step.word == "bracket" else {}
-    return {"order_type": kind, "order_class": step.word, **exits, **price}
+    kind = "limit" if step.value == "oco" or step.pick < 3 else "market"
+    price = {"limit_price": D(step.price)} if kind == "limit" and step.value == "bracket" else {}
+    return {"order_type": kind, "order_class": step.value, **exits, **price}
 
 
 def check(venue: Exchange, witness: Witness, now: int) -> None:
     venue.advance(now)
     for update in venue.take_events():
-        witness.hear(update)
+        witness.handle(update)
     account = venue.account(now)
     assert account.cash == witness.cash
     positions = {each.symbol: each for each in venue.positions()}
@@ -176,7 +176,7 @@ def test_books_equal_the_sum_of_what_was_told(
     now = NOON
     for step, pause in steps:
         now += pause * MS
-        with suppress(Refused):
+        with suppress(OrderRefusal):
             act(venue, step, now)
         check(venue, witness, now)
     venue.advance(now + 60_000 * MS)
@@ -190,7 +190,7 @@ def test_books_equal_the_sum_of_what_was_told(
     st.sampled_from(["buy", "sell"]),
 )
 def test_what_is_taken_never_exceeds_what_is_shown_and_stands_behind(
-    wishes: list[int], shown: int, side: str
+    signals: list[int], shown: int, side: str
 ) -> None:
     venue = exchange(
         cash_usd=D(10_000_000),
@@ -200,12 +200,12 @@ def test_what_is_taken_never_exceeds_what_is_shown_and_stands_behind(
         shorting_enabled=True,
     )
     venue.on_quote("ACMX", 100.0, shown, 100.1, shown, NOON)
-    for wish in wishes:
-        venue.submit(new(side=side, quantity=str(wish)), NOON)
+    for signal in signals:
+        venue.submit(new(side=side, quantity=str(signal)), NOON)
         venue.on_quote("ACMX", 100.0, shown, 100.1, shown, NOON)
     taken = sum((u.qty or D(0) for u in venue.take_events()), D(0))
     behind = int(shown * MULTIPLE) * LEVELS
-    assert taken == min(sum(wishes), shown + behind)
+    assert taken == min(sum(signals), shown + behind)
 
 
 @settings(max_examples=40)
@@ -218,7 +218,7 @@ def test_the_same_life_is_told_the_same_way(
         now = NOON
         for step, pause in steps:
             now += pause * MS
-            with suppress(Refused):
+            with suppress(OrderRefusal):
                 act(venue, step, now)
         return venue.take_events()
 

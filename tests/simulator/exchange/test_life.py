@@ -20,10 +20,10 @@ from tests.simulator.exchange.venue import (
 from tradingd.instruments.calendar import ns_of
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, Replacement, Status
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
-def told(venue: Exchange) -> list[tuple[str, str]]:
+def given_settings(venue: Exchange) -> list[tuple[str, str]]:
     return [(update.event, update.order.status) for update in venue.take_events()]
 
 
@@ -41,7 +41,10 @@ def test_a_cancel_takes_effect_after_the_latency() -> None:
     assert venue.order(order.id).status == "pending_cancel"
     assert venue.account(NOON + SECOND).buying_power < D(100_000), "held until it is final"
     venue.advance(NOON + SECOND + 10 * MS)
-    assert told(venue)[-2:] == [("pending_cancel", "pending_cancel"), ("canceled", "canceled")]
+    assert given_settings(venue)[-2:] == [
+        ("pending_cancel", "pending_cancel"),
+        ("canceled", "canceled"),
+    ]
     assert venue.account(NOON + 2 * SECOND).buying_power == D(100_000)
 
 
@@ -53,7 +56,7 @@ def test_a_fill_may_outrun_the_cancel() -> None:
     venue.cancel(order.id, NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS)
     venue.advance(NOON + SECOND)
-    assert told(venue)[-3:] == [
+    assert given_settings(venue)[-3:] == [
         ("pending_cancel", "pending_cancel"),
         ("fill", "filled"),
         ("order_cancel_rejected", "filled"),
@@ -69,7 +72,10 @@ def test_a_partial_fill_keeps_the_cancel_pending() -> None:
     venue.cancel(order.id, NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS, sizes=(5, 4))
     venue.advance(NOON + SECOND)
-    assert told(venue)[-2:] == [("partial_fill", "pending_cancel"), ("canceled", "canceled")]
+    assert given_settings(venue)[-2:] == [
+        ("partial_fill", "pending_cancel"),
+        ("canceled", "canceled"),
+    ]
     assert venue.order(order.id).filled_qty == D(4)
 
 
@@ -78,12 +84,12 @@ def test_what_is_over_cannot_be_canceled() -> None:
     quote(venue)
     order = venue.submit(new(), NOON)
     venue.advance(NOON + SECOND)
-    with pytest.raises(Refused, match='order is already in "filled" state') as caught:
+    with pytest.raises(OrderRefusal, match='order is already in "filled" state') as caught:
         venue.cancel(order.id, NOON + SECOND)
     assert (caught.value.http_status, caught.value.code) == (422, 42210000)
     resting = venue.submit(new(limit_price="90"), NOON + SECOND)
     venue.cancel(resting.id, NOON + SECOND)
-    with pytest.raises(Refused, match="order pending cancel"):
+    with pytest.raises(OrderRefusal, match="order pending cancel"):
         venue.cancel(resting.id, NOON + SECOND)
 
 
@@ -115,7 +121,7 @@ def test_a_replacement_is_a_new_order_for_the_rest() -> None:
     was, now = venue.order(old.id), venue.order_by_client_id("second")
     assert (was.status, was.filled_qty, was.replaced_by) == ("replaced", D(4), now.id)
     assert (now.status, now.qty, now.limit_price) == ("new", D(4), D("99.2"))
-    assert told(venue)[-3:] == [
+    assert given_settings(venue)[-3:] == [
         ("pending_replace", "pending_replace"), ("replaced", "replaced"), ("new", "new"),
     ]  # fmt: skip
     quote(venue, 98.0, 98.5, at + SECOND)
@@ -129,7 +135,7 @@ def test_canceling_an_order_cancels_the_replacement_on_its_way() -> None:
     venue.advance(NOON + SECOND)
     fresh = venue.replace(old.id, Replacement(limit_price=D(91)), NOON + SECOND)
     assert [each.id for each in venue.open_orders()] == [old.id, fresh.id]
-    with pytest.raises(Refused, match="order is not cancelable"):
+    with pytest.raises(OrderRefusal, match="order is not cancelable"):
         venue.cancel(fresh.id, NOON + SECOND)
     venue.cancel_all(NOON + SECOND)
     venue.advance(NOON + 2 * SECOND)
@@ -145,7 +151,7 @@ def test_a_replacement_that_comes_too_late_is_rejected() -> None:
     fresh = venue.replace(old.id, Replacement(limit_price=D("98")), NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS)
     venue.advance(NOON + SECOND)
-    assert told(venue)[-3:] == [
+    assert given_settings(venue)[-3:] == [
         ("fill", "filled"), ("order_replace_rejected", "filled"), ("rejected", "rejected"),
     ]  # fmt: skip
     assert venue.order(fresh.id).failed_at is not None
@@ -168,18 +174,18 @@ def test_what_cannot_be_replaced_says_why() -> None:
     venue = exchange(latency_ms=10)
     quote(venue)
     order = venue.submit(new(limit_price="90"), NOON)
-    with pytest.raises(Refused, match="order isn't sent to exchange yet"):
+    with pytest.raises(OrderRefusal, match="order isn't sent to exchange yet"):
         venue.replace(order.id, Replacement(limit_price=D(91)), NOON)
     venue.advance(NOON + SECOND)
-    with pytest.raises(Refused, match="sub-penny"):
+    with pytest.raises(OrderRefusal, match="sub-penny"):
         venue.replace(order.id, Replacement(limit_price=D("91.001")), NOON + SECOND)
-    with pytest.raises(Refused, match="insufficient buying power"):
+    with pytest.raises(OrderRefusal, match="insufficient buying power"):
         venue.replace(order.id, Replacement(quantity=D(5000)), NOON + SECOND)
     same = Replacement(client_order_id=order.client_order_id)
-    with pytest.raises(Refused, match="client_order_id must be unique"):
+    with pytest.raises(OrderRefusal, match="client_order_id must be unique"):
         venue.replace(order.id, same, NOON + SECOND)
     venue.cancel(order.id, NOON + SECOND)
-    with pytest.raises(Refused, match="order is not open"):
+    with pytest.raises(OrderRefusal, match="order is not open"):
         venue.replace(order.id, Replacement(limit_price=D(91)), NOON + SECOND)
 
 
@@ -190,9 +196,9 @@ def test_an_order_outside_the_session_waits_for_the_open() -> None:
     order = venue.submit(new(), early)
     assert order.status == "accepted"
     quote(venue, 99.0, 99.1, early + SECOND)
-    assert told(venue) == [("accepted", "accepted")]
+    assert given_settings(venue) == [("accepted", "accepted")]
     venue.advance(OPEN)
-    assert told(venue) == [("new", "new")]
+    assert given_settings(venue) == [("new", "new")]
     quote(venue, 98.0, 98.1, OPEN + SECOND)
     assert venue.order(order.id).filled_avg_price == D("98.1")
 

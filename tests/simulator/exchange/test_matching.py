@@ -12,7 +12,7 @@ from tradingd.simulator.exchange.orders import TradeUpdate
 
 
 def fills(venue: Exchange) -> list[tuple[Decimal | None, Decimal | None]]:
-    """Return (price, quantity) of what was executed since the last look."""
+    """Return (price, quantity) of what was executed since the pre-send check."""
     return [(u.price, u.qty) for u in venue.take_events() if u.qty is not None]
 
 
@@ -134,13 +134,13 @@ def test_a_print_through_a_resting_order_fills_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"), [("ioc", ["partial_fill", "canceled"]), ("fok", ["canceled"])]
+    ("value", "settings"), [("ioc", ["partial_fill", "canceled"]), ("fok", ["canceled"])]
 )
-def test_at_once_means_the_rest_is_gone(word: str, told: list[str]) -> None:
+def test_at_once_means_the_rest_is_gone(value: str, settings: list[str]) -> None:
     venue = exchange(fill="same_event", depth_levels=0)
     quote(venue, sizes=(500, 60))
-    order = venue.submit(new(quantity="100", time_in_force=word), NOON)
-    assert events(venue) == ["pending_new", "new", *told]
+    order = venue.submit(new(quantity="100", time_in_force=value), NOON)
+    assert events(venue) == ["pending_new", "new", *settings]
     assert venue.order(order.id).canceled_at == NOON
 
 
@@ -243,8 +243,8 @@ def test_activities_prove_every_execution_and_fee() -> None:
     venue = exchange(fill="same_event")
     quote(venue, 59_990, 60_000, symbol="BTC/USD", sizes=(0.06, 0.06))
     order = venue.submit(new("BTC/USD", quantity="0.1"), NOON)
-    told = [(a.type, a.qty, a.cum_qty, a.leaves_qty) for a in venue.activities()]
-    assert told == [
+    settings = [(a.type, a.qty, a.cum_qty, a.leaves_qty) for a in venue.activities()]
+    assert settings == [
         ("partial_fill", D("0.06"), D("0.06"), D("0.04")),
         ("fill", D("0.04"), D("0.1"), D(0)),
     ]

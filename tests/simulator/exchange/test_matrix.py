@@ -271,7 +271,7 @@ LIMIT_TEXT = "opposite side limit order exists. use complex/limit/stop_limit ord
 
 
 @pytest.mark.parametrize(
-    ("standing", "order", "reason"),
+    ("result", "order", "reason"),
     [
         ({"order_type": "limit", "limit_price": D(101)},
          {"order_type": "limit", "limit_price": D("100.99")}, None),
@@ -292,10 +292,10 @@ LIMIT_TEXT = "opposite side limit order exists. use complex/limit/stop_limit ord
          {"order_type": "market"}, LIMIT_TEXT),
     ],
 )  # fmt: skip
-def test_wash_trades(standing: dict[str, Any], order: dict[str, Any], reason: str | None) -> None:
+def test_wash_trades(result: dict[str, Any], order: dict[str, Any], reason: str | None) -> None:
     venue = ready()
     bought(venue, "ACMX", "10")
-    first = venue.submit(new(side="sell", quantity="5", **standing), NOON)
+    first = venue.submit(new(side="sell", quantity="5", **result), NOON)
     if reason is None:
         assert answer(venue, new(quantity="1", **order)) is None
         return

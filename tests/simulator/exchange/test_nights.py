@@ -136,7 +136,7 @@ RESTS: list[tuple[str, dict[str, Any], str, str]] = [
 def test_done_for_day_from_the_close_to_the_open(
     what: str, asked: dict[str, Any], in_the_evening: str, in_the_morning: str
 ) -> None:
-    venue = exchange(always_open=False, tells_done_for_day=True)
+    venue = exchange(always_open=False, reports_done_for_day=True)
     quote(venue)
     order = venue.submit(new(**asked), NOON)
     venue.take_events()
@@ -144,12 +144,12 @@ def test_done_for_day_from_the_close_to_the_open(
     assert venue.order(order.id).status == in_the_evening, what
     venue.advance(ns_of("2024-03-06", "09:30"))
     assert venue.order(order.id).status == in_the_morning, what
-    told = [each.event for each in venue.take_events()]
-    assert told == (["done_for_day", "new"] if in_the_evening == "done_for_day" else told)
+    settings = [each.event for each in venue.take_events()]
+    assert settings == (["done_for_day", "new"] if in_the_evening == "done_for_day" else settings)
 
 
 def test_a_partial_fill_stays_one_over_the_night() -> None:
-    venue = exchange(always_open=False, tells_done_for_day=True, depth_levels=0)
+    venue = exchange(always_open=False, reports_done_for_day=True, depth_levels=0)
     quote(venue, sizes=(4, 4))
     order = venue.submit(new(limit_price="100.1", time_in_force="gtc"), NOON)
     quote(venue, now=NOON + SECOND, sizes=(5, 4))
@@ -161,7 +161,7 @@ def test_a_partial_fill_stays_one_over_the_night() -> None:
 
 
 def test_what_rests_is_canceled_or_replaced() -> None:
-    venue = exchange(always_open=False, tells_done_for_day=True)
+    venue = exchange(always_open=False, reports_done_for_day=True)
     quote(venue)
     first = venue.submit(new(limit_price="90", time_in_force="gtc"), NOON)
     second = venue.submit(new(limit_price="91", time_in_force="gtc"), NOON)

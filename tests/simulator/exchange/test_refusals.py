@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulator.exchange.venue import NOON, D, bought, exchange, new, quote, refused
 from tradingd.simulator.exchange.core import Exchange
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 from tradingd.simulator.market.universe import assets
 
 
@@ -180,12 +180,12 @@ def test_orders_that_could_meet_our_own_are_refused() -> None:
 
 def test_what_does_not_exist_is_not_found() -> None:
     venue = ready()
-    with pytest.raises(Refused, match="order not found for nothing") as caught:
+    with pytest.raises(OrderRefusal, match="order not found for nothing") as caught:
         venue.order("nothing")
     assert (caught.value.http_status, caught.value.code) == (404, 40410000)
-    with pytest.raises(Refused, match="order not found"):
+    with pytest.raises(OrderRefusal, match="order not found"):
         venue.order_by_client_id("nothing")
-    with pytest.raises(Refused, match="position does not exist"):
+    with pytest.raises(OrderRefusal, match="position does not exist"):
         venue.close_position("ACMX", NOON)
 
 

@@ -29,7 +29,7 @@ from tests.simulator.exchange.venue import (
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import Replacement
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 from tradingd.simulator.exchange.settings import ExchangeSettings, default_asset
 
 Words = tuple[int, int, str] | None
@@ -127,11 +127,11 @@ TICKS: list[tuple[str, dict[str, Any], str, str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "fields", "ours", "price", "is_taken"), TICKS)
+@pytest.mark.parametrize(("name", "fields", "local", "price", "is_taken"), TICKS)
 def test_sub_pennies(
-    name: str, fields: dict[str, Any], ours: str, price: str, is_taken: bool
+    name: str, fields: dict[str, Any], local: str, price: str, is_taken: bool
 ) -> None:
-    got = answer(ready(), new(**fields | {ours: D(price)}))
+    got = answer(ready(), new(**fields | {local: D(price)}))
     assert got == (None if is_taken else (*BUSINESS, SUB_PENNY.format(name, price)))
 
 
@@ -240,19 +240,19 @@ ENDS: list[tuple[str, str, str, dict[str, Any], str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "day", "time", "fields", "ends"), ENDS)
+@pytest.mark.parametrize(("what", "day", "time", "fields", "endpoints"), ENDS)
 def test_when_an_order_ends_by_itself(
-    what: str, day: str, time: str, fields: dict[str, Any], ends: str | None
+    what: str, day: str, time: str, fields: dict[str, Any], endpoints: str | None
 ) -> None:
     now = ns_of(day, time)
     venue = Exchange(ExchangeSettings(), session_days("2024-03-01", "2024-07-31"), seed=7)
     order = venue.submit(new(**{"limit_price": "90", "quantity": "1"} | fields), now)
-    if ends is None:
+    if endpoints is None:
         assert order.expires_at is None
         venue.advance(now + 200 * 86_400 * SECOND)
         assert venue.order(order.id).is_open, what
         return
-    at = ns_of(*ends.split())
+    at = ns_of(*endpoints.split())
     assert order.expires_at == at
     venue.advance(at - 1)
     assert venue.order(order.id).is_open, what
@@ -313,7 +313,7 @@ def test_shares_in_open_orders_are_held(hold: Any) -> None:
     more: dict[str, Any] = {
         "side": "sell", "order_type": "stop_limit", "stop_price": D(85), "limit_price": D(84),
     }  # fmt: skip
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(OrderRefusal) as caught:
         venue.submit(new(quantity="7", **more), now)
     text = "insufficient qty available for order (requested: 7, available: 6)"
     assert (caught.value.http_status, caught.value.code, caught.value.message) == (*FORBIDDEN, text)
@@ -366,7 +366,7 @@ def test_buying_power(
         assert answer(venue, order) is None, what
         assert venue.account(NOON).buying_power == 0
         return
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(OrderRefusal) as caught:
         venue.submit(order, NOON)
     no = caught.value
     assert (no.http_status, no.code, no.message) == (*FORBIDDEN, "insufficient buying power")

@@ -21,7 +21,7 @@ from tests.simulator.exchange.venue import (
 from tradingd.instruments.calendar import ns_of
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import ExchangeOrder, Replacement
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
 def holding(**settings: Any) -> Exchange:
@@ -175,7 +175,7 @@ def test_the_trail_can_be_replaced_until_it_triggers() -> None:
     now = of(venue, fresh)
     assert (now.trail_percent, now.trail_price, now.hwm) == (D(5), None, D("110.0"))
     assert now.stop_price == D("104.5")
-    with pytest.raises(Refused, match="it has no stop price"):
+    with pytest.raises(OrderRefusal, match="it has no stop price"):
         venue.replace(fresh.id, Replacement(stop_price=D(100)), NOON + 2 * SECOND)
     prints(venue, 104.0, NOON + 3 * SECOND)
     assert of(venue, fresh).status == "filled"
@@ -195,7 +195,7 @@ def test_a_triggered_stop_limit_keeps_its_stop() -> None:
     venue = holding()
     order = venue.submit(stop("sell", "95", "stop_limit", limit_price="94.9"), NOON)
     prints(venue, 94.5, NOON + SECOND)
-    with pytest.raises(Refused, match="its stop was triggered"):
+    with pytest.raises(OrderRefusal, match="its stop was triggered"):
         venue.replace(order.id, Replacement(stop_price=D(90)), NOON + 2 * SECOND)
     fresh = venue.replace(order.id, Replacement(limit_price=D("94.4")), NOON + 2 * SECOND)
     quote(venue, 94.44, 94.5, NOON + 3 * SECOND)

@@ -10,7 +10,7 @@ import pytest
 from tradingd.instruments.calendar import ns_of, session_days
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.orders import ExchangeOrder, NewOrder
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
 DAY = "2024-03-05"
@@ -71,9 +71,9 @@ def bought(venue: Exchange, symbol: str, quantity: str, now: int = NOON) -> Exch
     return venue.order(order.id)
 
 
-def refused(venue: Exchange, order: NewOrder, now: int = NOON) -> Refused:
+def refused(venue: Exchange, order: NewOrder, now: int = NOON) -> OrderRefusal:
     """Return the refusal of a request that must be refused."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(OrderRefusal) as caught:
         venue.submit(order, now)
     return caught.value
 
@@ -88,7 +88,7 @@ def ready(now: int = NOON, *, always_open: bool = True, **settings: Any) -> Exch
 def answer(venue: Exchange, order: NewOrder, now: int = NOON) -> tuple[int, int, str] | None:
     try:
         venue.submit(order, now)
-    except Refused as no:
+    except OrderRefusal as no:
         return no.http_status, no.code, no.message
     return None
 

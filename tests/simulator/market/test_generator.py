@@ -46,14 +46,14 @@ def test_every_quote_is_on_its_tick_and_not_crossed(name: str) -> None:
 
 
 def test_every_print_is_at_the_standing_quote_and_within_its_size() -> None:
-    standing: dict[str, Quote] = {}
+    open_breaks: dict[str, Quote] = {}
     prints = 0
     for event in market(minutes=30).events():
         if isinstance(event, Quote):
-            standing[event.symbol] = event
+            open_breaks[event.symbol] = event
             continue
         assert isinstance(event, Trade)
-        quote = standing[event.symbol]
+        quote = open_breaks[event.symbol]
         shown = {quote.bid: quote.bid_size, quote.ask: quote.ask_size}
         assert 0 < event.size <= shown[event.price]
         prints += 1

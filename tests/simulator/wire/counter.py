@@ -14,7 +14,7 @@ from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.exchange.core import Exchange
 from tradingd.simulator.exchange.settings import ExchangeSettings, default_asset
 from tradingd.simulator.market.spans import aggregate
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.http import Response, request_of
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest
@@ -43,8 +43,8 @@ class Counter:
         )
         self.bars: list[BarReceived] = []
         self.record = MarketRecord(100, self._finished)
-        self.desk = Desk(self.exchange, self.record, settings or WireSettings())
-        self.rest = Rest(self.desk)
+        self.context = RouteContext(self.exchange, self.record, settings or WireSettings())
+        self.rest = Rest(self.context)
         self.now = NOW
         for symbol in SYMBOLS:
             self.quote(symbol, 100.0, 100.1)
@@ -92,7 +92,7 @@ class Counter:
         return self.rest.handle(request_of(method, url, headers, raw), self.now)
 
 
-def told(response: Response) -> Any:
+def given_settings(response: Response) -> Any:
     """Return the JSON of a response."""
     return msgspec.json.decode(response.body)
 
@@ -103,7 +103,7 @@ MARKET = {"symbol": "AAA", "side": "buy", "type": "market", "time_in_force": "da
 def submit(counter: Counter, order: dict[str, Any], **fields: object) -> Any:
     response = counter.ask("POST", "/v2/orders", {**order, **fields})
     assert response.status == 200, response.body
-    return told(response)
+    return given_settings(response)
 
 
 def hold(counter: Counter, symbol: str = "AAA", qty: str = "10") -> None:

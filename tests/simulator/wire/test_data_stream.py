@@ -12,7 +12,7 @@ import pytest
 from tests.simulator.wire.counter import KEY_HEADERS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.wire.data_stream import CRYPTO_ENDPOINT, DataStream, FeedRules
-from tradingd.simulator.wire.points import Point
+from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.record import MarketRecord
 from tradingd.simulator.wire.session import Connections, Frame
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS
@@ -50,12 +50,12 @@ class Client:
         assert isinstance(frame, str)
         return msgspec.json.decode(frame, type=list[Any])
 
-    def say(self, message: object) -> list[Any]:
+    def publish(self, message: object) -> list[Any]:
         encode = msgspec.msgpack.encode if self.is_msgpack else msgspec.json.encode
         return self.read(self.stream.receive(encode(message)))
 
     def codes(self, message: object) -> list[int]:
-        return [answer.get("code", 0) for answer in self.say(message)]
+        return [answer.get("code", 0) for answer in self.publish(message)]
 
 
 def points() -> list[Point]:
@@ -72,9 +72,9 @@ def points() -> list[Point]:
 def test_welcome_authenticate_subscribe_receive(headers: dict[str, str]) -> None:
     client = Client(headers=headers)
     assert client.greeting == [{"T": "success", "msg": "connected"}]
-    assert client.say(AUTH) == [{"T": "success", "msg": "authenticated"}]
+    assert client.publish(AUTH) == [{"T": "success", "msg": "authenticated"}]
     wanted = {"action": "subscribe", "quotes": ["AAA"], "trades": ["AAA"], "bars": ["*"]}
-    acknowledged = client.say(wanted)[0]
+    acknowledged = client.publish(wanted)[0]
     assert (acknowledged["T"], acknowledged["quotes"]) == ("subscription", ["AAA"])
     assert (acknowledged["bars"], acknowledged["dailyBars"]) == (["*"], [])
     assert acknowledged["corrections"] == acknowledged["cancelErrors"] == ["AAA"]
@@ -103,20 +103,22 @@ def test_keys_in_the_headers_authenticate_at_once() -> None:
 
 def test_subscriptions_add_up_and_come_off_one_by_one() -> None:
     client = Client(headers=IN_HEADERS)
-    client.say({"action": "subscribe", "quotes": ["AAA"], "trades": ["AAA"]})
-    more = client.say({"action": "subscribe", "quotes": ["BBB", "AAA"]})[0]
+    client.publish({"action": "subscribe", "quotes": ["AAA"], "trades": ["AAA"]})
+    more = client.publish({"action": "subscribe", "quotes": ["BBB", "AAA"]})[0]
     assert (more["quotes"], more["trades"]) == (["AAA", "BBB"], ["AAA"])
-    less = client.say({"action": "unsubscribe", "quotes": ["AAA", "NOPE"], "corrections": ["AAA"]})
+    less = client.publish(
+        {"action": "unsubscribe", "quotes": ["AAA", "NOPE"], "corrections": ["AAA"]}
+    )
     assert (less[0]["quotes"], less[0]["trades"]) == (["BBB"], ["AAA"])
 
 
 def test_a_star_takes_only_what_the_feed_carries() -> None:
     client = Client(headers=IN_HEADERS)
-    client.say({"action": "subscribe", "quotes": ["*"], "dailyBars": ["*"]})
+    client.publish({"action": "subscribe", "quotes": ["*"], "dailyBars": ["*"]})
     found = client.read(client.stream.publish(points()))
     assert [(each["T"], each["S"]) for each in found] == [("q", "AAA"), ("d", "AAA")]
     crypto = Client(CRYPTO_ENDPOINT, IN_HEADERS)
-    answer = crypto.say({"action": "subscribe", "quotes": ["*"], "orderbooks": []})[0]
+    answer = crypto.publish({"action": "subscribe", "quotes": ["*"], "orderbooks": []})[0]
     assert "corrections" not in answer
     found = crypto.read(crypto.stream.publish(points()))
     assert [each["S"] for each in found] == ["BTC/USD"]
@@ -153,9 +155,9 @@ def test_strangers_are_told_what_is_wrong(
 )
 def test_bad_requests_change_nothing(message: object, code: int) -> None:
     client = Client(headers=IN_HEADERS)
-    client.say({"action": "subscribe", "quotes": ["AAA"]})
+    client.publish({"action": "subscribe", "quotes": ["AAA"]})
     assert client.codes(message) == [code]
-    assert client.say({"action": "subscribe"})[0]["quotes"] == ["AAA"]
+    assert client.publish({"action": "subscribe"})[0]["quotes"] == ["AAA"]
     assert client.stream.close_code is None
 
 
@@ -164,7 +166,7 @@ def test_the_symbol_limit_counts_symbols_over_trades_and_quotes() -> None:
     everything = {"action": "subscribe", "quotes": ["A", "B"], "trades": ["A"], "bars": ["*"]}
     assert client.codes(everything) == [0]
     assert client.codes({"action": "subscribe", "trades": ["C"]}) == [405]
-    assert client.say({"action": "subscribe"})[0]["trades"] == ["A"]
+    assert client.publish({"action": "subscribe"})[0]["trades"] == ["A"]
 
 
 def test_one_connection_per_endpoint() -> None:
@@ -191,7 +193,7 @@ def test_a_feed_outside_the_plan_is_409_and_silence_404() -> None:
 
 def test_many_points_are_cut_into_frames() -> None:
     client = Client(headers={**IN_HEADERS, **MSGPACK})
-    client.say({"action": "subscribe", "quotes": ["AAA"]})
+    client.publish({"action": "subscribe", "quotes": ["AAA"]})
     record = MarketRecord(10)
     many = [record.quote(Quote("AAA", 1.0, 1.0, 2.0, 1.0, n)) for n in range(1200)]
     frames = client.stream.publish(many)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.wire.counter import NOW, Counter, told
+from tests.simulator.wire.counter import NOW, Counter, given_settings
 from tradingd.instruments.calendar import ns_of
 from tradingd.simulator.exchange.dated import DatedEvent
 from tradingd.simulator.wire.news import NewsItem
@@ -18,21 +18,21 @@ MINUTE = 60_000_000_000
 
 
 def asked(counter: Counter, url: str) -> Any:
-    return told(counter.ask("GET", url))
+    return given_settings(counter.ask("GET", url))
 
 
 def test_a_watchlist_lives_and_dies() -> None:
     counter = Counter()
     body = {"name": "mine", "symbols": ["AAA", "BTC/USD"]}
-    made = told(counter.ask("POST", "/v2/watchlists", body))
+    made = given_settings(counter.ask("POST", "/v2/watchlists", body))
     path = f"/v2/watchlists/{made['id']}"
     assert [each["symbol"] for each in made["assets"]] == ["AAA", "BTC/USD"]
     assert "assets" not in asked(counter, "/v2/watchlists")[0]
-    added = told(counter.ask("POST", path, {"symbol": "BBB"}))
+    added = given_settings(counter.ask("POST", path, {"symbol": "BBB"}))
     assert [each["symbol"] for each in added["assets"]] == ["AAA", "BTC/USD", "BBB"]
-    left = told(counter.ask("DELETE", f"{path}/BTC/USD"))
+    left = given_settings(counter.ask("DELETE", f"{path}/BTC/USD"))
     assert [each["symbol"] for each in left["assets"]] == ["AAA", "BBB"]
-    changed = told(counter.ask("PUT", path, {"name": "ours", "symbols": ["BBB"]}))
+    changed = given_settings(counter.ask("PUT", path, {"name": "ours", "symbols": ["BBB"]}))
     assert (changed["name"], len(changed["assets"])) == ("ours", 1)
     assert asked(counter, path)["name"] == "ours"
     assert counter.ask("DELETE", path).status == 204
@@ -54,7 +54,9 @@ def test_a_watchlist_lives_and_dies() -> None:
 )
 def test_watchlists_refuse(method: str, tail: str, body: Any, status: int) -> None:
     counter = Counter()
-    mine = told(counter.ask("POST", "/v2/watchlists", {"name": "mine", "symbols": ["AAA"]}))
+    mine = given_settings(
+        counter.ask("POST", "/v2/watchlists", {"name": "mine", "symbols": ["AAA"]})
+    )
     url = f"/v2/watchlists{tail.format(id=mine['id'])}"
     assert counter.ask(method, url, body).status == status
 
@@ -176,9 +178,9 @@ def test_the_curve_refuses_what_it_does_not_know(query: str) -> None:
 
 def test_news_are_what_was_published() -> None:
     counter = Counter()
-    desk = counter.desk.news
+    context = counter.context.news
     for n, symbols in enumerate((("AAA",), ("BBB",), ("AAA", "BBB"))):
-        desk.add(NewsItem(headline=f"news {n}", symbols=symbols, content="all", at=NOW + n))
+        context.add(NewsItem(headline=f"news {n}", symbols=symbols, content="all", at=NOW + n))
     counter.now += 10
     rows = asked(counter, "/v1beta1/news?symbols=AAA&include_content=true")["news"]
     assert [row["headline"] for row in rows] == ["news 2", "news 0"]
@@ -224,7 +226,7 @@ def test_groups_are_listed_flat_or_nested() -> None:
         "limit_price": "99", "order_class": "bracket",
         "take_profit": {"limit_price": "110"}, "stop_loss": {"stop_price": "90", "limit_price": None},
     }  # fmt: skip
-    made = told(counter.ask("POST", "/v2/orders", body))
+    made = given_settings(counter.ask("POST", "/v2/orders", body))
     assert [leg["status"] for leg in made["legs"]] == ["held", "held"]
     flat = asked(counter, "/v2/orders?direction=asc")
     assert [row["type"] for row in flat] == ["limit", "limit", "stop"]

@@ -16,7 +16,7 @@ from tradingd.runtime.clock import ManualClock
 from tradingd.runtime.ports import Network, NetworkError, Reply, SocketClosed
 from tradingd.simulator.clock import SimulatorClock
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.faults import Fault
+from tradingd.simulator.wire.faults import SimulatedFault
 from tradingd.simulator.wire.network import SimulatorNetwork, SimulatorSocket
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS, WireSettings
 
@@ -75,9 +75,9 @@ async def test_an_order_lives_without_a_socket() -> None:
         stream = await each.updates()
         order = await each.order("101")
         each.pass_seconds(1)
-        told = [msgspec.json.decode(await stream.receive())["data"] for _ in range(3)]
-        assert [update["event"] for update in told] == ["pending_new", "new", "fill"]
-        assert {update["order"]["id"] for update in told} == {order["id"]}
+        settings = [msgspec.json.decode(await stream.receive())["data"] for _ in range(3)]
+        assert [update["event"] for update in settings] == ["pending_new", "new", "fill"]
+        assert {update["order"]["id"] for update in settings} == {order["id"]}
         reply = await each.ask("GET", "/v2/positions/ACMX")
         assert msgspec.json.decode(reply.body)["qty"] == "1"
         assert reply.headers["x-ratelimit-limit"] == "200"
@@ -88,8 +88,8 @@ async def test_an_acceptance_needs_no_time_to_pass() -> None:
         stream = await each.updates()
         await each.order("50")
         each.pass_seconds(0)
-        told = [msgspec.json.decode(await stream.receive())["data"] for _ in range(2)]
-        assert [update["event"] for update in told] == ["pending_new", "new"]
+        settings = [msgspec.json.decode(await stream.receive())["data"] for _ in range(2)]
+        assert [update["event"] for update in settings] == ["pending_new", "new"]
 
 
 async def test_quotes_arrive_when_time_passes_and_not_before() -> None:
@@ -115,7 +115,7 @@ async def test_both_ends_learn_that_a_socket_is_closed() -> None:
         await first.close()
         second = await each.updates()
         for ended, code in ((first, 1000), (second, 1011)):
-            each.alpaca.faults.arm(Fault(fault="close", code=1011))
+            each.alpaca.faults.arm(SimulatedFault(fault="close", code=1011))
             with pytest.raises(SocketClosed) as closed:
                 await ended.receive()
             assert closed.value.code == code
@@ -136,13 +136,13 @@ async def test_a_silent_client_is_turned_away() -> None:
 @pytest.mark.parametrize(
     ("fault", "was_sent", "orders"),
     [
-        (Fault(fault="refuse", count=1), False, 0),
-        (Fault(fault="drop_reply", count=1), True, 1),
-        (Fault(fault="delay", seconds=0.05, count=1), True, 1),  # it arrives all the same
+        (SimulatedFault(fault="refuse", count=1), False, 0),
+        (SimulatedFault(fault="drop_reply", count=1), True, 1),
+        (SimulatedFault(fault="delay", seconds=0.05, count=1), True, 1),  # it arrives all the same
     ],
 )
 async def test_a_failed_request_says_whether_it_was_sent(
-    fault: Fault, was_sent: bool, orders: int
+    fault: SimulatedFault, was_sent: bool, orders: int
 ) -> None:
     async with wire() as each:
         each.alpaca.faults.arm(msgspec.structs.replace(fault))
@@ -158,7 +158,7 @@ async def test_a_failed_request_says_whether_it_was_sent(
 @pytest.mark.parametrize("is_processed", [True, False])
 async def test_a_status_hides_what_happened(is_processed: bool) -> None:
     async with wire() as each:
-        fault = Fault(fault="status", status=504, is_processed=is_processed, count=1)
+        fault = SimulatedFault(fault="status", status=504, is_processed=is_processed, count=1)
         each.alpaca.faults.arm(fault)
         assert (await each.ask("POST", "/v2/orders", {**ORDER, "limit_price": "50"})).status == 504
         listed = msgspec.json.decode((await each.ask("GET", "/v2/orders")).body)
@@ -168,9 +168,9 @@ async def test_a_status_hides_what_happened(is_processed: bool) -> None:
 async def test_handshakes_meet_faults_too() -> None:
     async with wire() as each:
         for fault, text in (
-            (Fault(fault="refuse", count=1), "refused"),
-            (Fault(fault="status", status=503, count=1), "HTTP 503"),
-            (Fault(fault="delay", seconds=5.0, count=1), "no handshake"),
+            (SimulatedFault(fault="refuse", count=1), "refused"),
+            (SimulatedFault(fault="status", status=503, count=1), "HTTP 503"),
+            (SimulatedFault(fault="delay", seconds=5.0, count=1), "no handshake"),
         ):
             each.alpaca.faults.arm(fault)
             with pytest.raises(NetworkError, match=text):

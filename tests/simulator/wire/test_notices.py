@@ -11,8 +11,8 @@ import pytest
 from tests.simulator.stage import START, scripted_stage
 from tests.simulator.wire.counter import KEY_HEADERS
 from tradingd.simulator.wire.admin import Admin
-from tradingd.simulator.wire.alpaca import LocalAlpaca, Outlet
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.alpaca import LocalAlpaca, PushOutlet
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.http import request_of
 from tradingd.simulator.wire.session import Frame
 
@@ -30,15 +30,15 @@ class Room:
 
     def client(self, path: str, **channels: list[str]) -> list[dict[str, Any]]:
         """Connect and subscribe; return the list that its messages go to."""
-        heard: list[dict[str, Any]] = []
+        received: list[dict[str, Any]] = []
 
-        def hear(frames: Sequence[Frame]) -> None:
+        def handle(frames: Sequence[Frame]) -> None:
             for frame in frames:
-                heard.extend(msgspec.json.decode(frame))
+                received.extend(msgspec.json.decode(frame))
 
-        line = self.alpaca.connect(path, HEADERS, Outlet(hear, lambda code: None))
+        line = self.alpaca.connect(path, HEADERS, PushOutlet(handle, lambda code: None))
         self.alpaca.receive(line, msgspec.json.encode({"action": "subscribe", **channels}))
-        return heard
+        return received
 
     def do(self, path: str, **fields: object) -> tuple[int, Any]:
         """Ask an admin route."""
@@ -56,8 +56,8 @@ class Room:
         self.alpaca.step(self.now)
 
 
-def of(heard: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [each for each in heard if each["T"] == kind]
+def of(received: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [each for each in received if each["T"] == kind]
 
 
 NOTICES: list[tuple[str, str, dict[str, Any]]] = [
@@ -78,9 +78,9 @@ def test_a_notice_reaches_who_subscribed(channel: str, kind: str, fields: dict[s
     others = room.client("/v2/sip", **{channel: ["ZORB"]})
     status, _ = room.do("/sim/market", T=kind, S="ACMX", **fields)
     assert status == 200
-    (told,) = of(mine, kind)
-    assert told["t"].startswith("2026-03-04T15:00:00")
-    assert {name: told[name] for name in fields if name != "t"} == {
+    (settings,) = of(mine, kind)
+    assert settings["t"].startswith("2026-03-04T15:00:00")
+    assert {name: settings[name] for name in fields if name != "t"} == {
         name: value for name, value in fields.items() if name != "t"
     }
     assert of(others, kind) == []
@@ -111,7 +111,7 @@ def test_imbalances_are_listed_where_somebody_asked_for_them() -> None:
 
 def test_a_halt_told_by_the_admin_route_stops_matching_until_trading_resumes() -> None:
     room = Room()
-    heard = room.client("/v2/iex", statuses=["*"], quotes=["ACMX"])
+    received = room.client("/v2/iex", statuses=["*"], quotes=["ACMX"])
     room.do("/sim/market", T="s", S="ACMX", sc="H", sm="Trading Halt")
     order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     halted = room.rest("POST", "/v2/orders", symbol="ACMX", **order)
@@ -119,21 +119,21 @@ def test_a_halt_told_by_the_admin_route_stops_matching_until_trading_resumes() -
     room.pass_seconds(10)
     assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "new"
     assert room.rest("GET", f"/v2/orders/{other['id']}")["status"] == "filled"
-    assert of(heard, "q"), "the venue goes on quoting"
+    assert of(received, "q"), "the venue goes on quoting"
     room.do("/sim/market", T="s", S="ACMX", sc="Q", sm="Quotation Resumption")
     room.pass_seconds(1)
     assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "new"
     room.do("/sim/market", T="s", S="ACMX", sc="T", sm="Trading Resumption")
     room.pass_seconds(1)
     assert room.rest("GET", f"/v2/orders/{halted['id']}")["status"] == "filled"
-    assert [each["sc"] for each in of(heard, "s")] == ["H", "Q", "T"]
+    assert [each["sc"] for each in of(received, "s")] == ["H", "Q", "T"]
 
 
 def test_a_halt_of_a_bad_day_stops_quotes_and_matching_for_its_time() -> None:
     room = Room()
     mine = room.client("/v2/iex", statuses=["ACMX"], quotes=["*"])
     others = room.client("/v2/sip", statuses=["ZORB"])
-    room.alpaca.faults.arm(Fault(fault="halt", symbols=("ACMX", "NONE"), at_s=2, for_s=5))
+    room.alpaca.faults.arm(SimulatedFault(fault="halt", symbols=("ACMX", "NONE"), at_s=2, for_s=5))
     room.pass_seconds(3)
     order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     placed = room.rest("POST", "/v2/orders", symbol="ACMX", **order)
@@ -151,35 +151,37 @@ def test_a_halt_of_a_bad_day_stops_quotes_and_matching_for_its_time() -> None:
 @pytest.mark.parametrize(
     ("fault", "statuses"),
     [
-        (Fault(fault="reject", count=1), ["rejected", "filled"]),
-        (Fault(fault="reject", symbols=("ZORB",)), ["filled", "rejected"]),
-        (Fault(fault="reject"), ["rejected", "rejected"]),
-        (Fault(fault="reject", probability=0.0), ["filled", "filled"]),
+        (SimulatedFault(fault="reject", count=1), ["rejected", "filled"]),
+        (SimulatedFault(fault="reject", symbols=("ZORB",)), ["filled", "rejected"]),
+        (SimulatedFault(fault="reject"), ["rejected", "rejected"]),
+        (SimulatedFault(fault="reject", probability=0.0), ["filled", "filled"]),
     ],
 )
-def test_the_venue_turns_away_what_the_broker_accepted(fault: Fault, statuses: list[str]) -> None:
+def test_the_venue_turns_away_what_the_broker_accepted(
+    fault: SimulatedFault, statuses: list[str]
+) -> None:
     room = Room()
     room.alpaca.faults.arm(fault)
     order = {"qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     made = [room.rest("POST", "/v2/orders", symbol=name, **order) for name in ("ACMX", "ZORB")]
     assert [each["status"] for each in made] == ["pending_new", "pending_new"]
     room.pass_seconds(1)
-    told = [room.rest("GET", f"/v2/orders/{each['id']}") for each in made]
-    assert [each["status"] for each in told] == statuses
-    for each in told:
+    settings = [room.rest("GET", f"/v2/orders/{each['id']}") for each in made]
+    assert [each["status"] for each in settings] == statuses
+    for each in settings:
         assert (each["failed_at"] is not None) == (each["status"] == "rejected")
     assert room.alpaca.faults.fired.get("reject", 0) == statuses.count("rejected")
 
 
 def test_a_bracket_that_is_turned_away_leaves_no_leg() -> None:
     room = Room()
-    room.alpaca.faults.arm(Fault(fault="reject", count=1))
+    room.alpaca.faults.arm(SimulatedFault(fault="reject", count=1))
     made = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
                      time_in_force="day", order_class="bracket", take_profit={"limit_price": "120"},
                      stop_loss={"stop_price": "80"})  # fmt: skip
-    told = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
-    assert told["status"] == "rejected"
-    assert [leg["status"] for leg in told["legs"]] == ["canceled", "canceled"]
+    settings = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
+    assert settings["status"] == "rejected"
+    assert [leg["status"] for leg in settings["legs"]] == ["canceled", "canceled"]
     assert room.rest("GET", "/v2/orders") == []
 
 
@@ -188,16 +190,16 @@ def test_a_leg_that_wakes_is_no_new_order() -> None:
     made = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
                      time_in_force="day", order_class="bracket", take_profit={"limit_price": "120"},
                      stop_loss={"stop_price": "80"})  # fmt: skip
-    room.alpaca.faults.arm(Fault(fault="reject"))
+    room.alpaca.faults.arm(SimulatedFault(fault="reject"))
     room.pass_seconds(1)
-    told = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
-    assert told["status"] == "filled"
-    assert [leg["status"] for leg in told["legs"]] == ["new", "new"]
+    settings = room.rest("GET", f"/v2/orders/{made['id']}?nested=true")
+    assert settings["status"] == "filled"
+    assert [leg["status"] for leg in settings["legs"]] == ["new", "new"]
 
 
 def test_a_band_told_by_the_admin_route_binds_executions() -> None:
     room = Room()
-    heard = room.client("/v2/iex", lulds=["ACMX"])
+    received = room.client("/v2/iex", lulds=["ACMX"])
     assert room.do("/sim/market", T="l", S="ACMX", u=100.0, d=95.0)[0] == 200
     placed = room.rest("POST", "/v2/orders", symbol="ACMX", qty="1", side="buy", type="market",
                        time_in_force="day")  # fmt: skip
@@ -206,19 +208,19 @@ def test_a_band_told_by_the_admin_route_binds_executions() -> None:
     assert room.do("/sim/market", T="l", S="ACMX", u=0, d=0)[0] == 200
     room.pass_seconds(1)
     assert room.rest("GET", f"/v2/orders/{placed['id']}")["status"] == "filled"
-    assert [(each["d"], each["u"]) for each in of(heard, "l")] == [(95.0, 100.0), (0.0, 0.0)]
+    assert [(each["d"], each["u"]) for each in of(received, "l")] == [(95.0, 100.0), (0.0, 0.0)]
 
 
 def test_a_book_comes_whole_and_then_in_changes() -> None:
     room = Room()
     room.pass_seconds(1)
-    heard = room.client("/v1beta3/crypto/us", orderbooks=["BTC/USD"])
-    (whole,) = of(heard, "o")
+    received = room.client("/v1beta3/crypto/us", orderbooks=["BTC/USD"])
+    (whole,) = of(received, "o")
     assert whole["r"] is True
     assert [level["p"] for level in whole["b"]] == [100.0, 99.99, 99.98, 99.97, 99.96, 99.95]
     book = {level["p"]: level["s"] for level in whole["b"]}
     room.pass_seconds(1)
-    changes = of(heard, "o")[1:]
+    changes = of(received, "o")[1:]
     assert changes
     assert all("r" not in change for change in changes)
     for change in changes:
@@ -230,22 +232,22 @@ def test_a_book_comes_whole_and_then_in_changes() -> None:
 
 def test_the_test_stream_beats_at_any_hour() -> None:
     room = Room()
-    heard = room.client("/v2/test", quotes=["FAKEPACA"], trades=["*"], bars=["FAKEPACA"])
+    received = room.client("/v2/test", quotes=["FAKEPACA"], trades=["*"], bars=["FAKEPACA"])
     other = room.client("/v2/iex", quotes=["*"])
     room.pass_seconds(125)
-    assert (len(of(heard, "q")), len(of(heard, "t")), len(of(heard, "b"))) == (125, 125, 2)
-    assert {each["S"] for each in heard if "S" in each} == {"FAKEPACA"}
+    assert (len(of(received, "q")), len(of(received, "t")), len(of(received, "b"))) == (125, 125, 2)
+    assert {each["S"] for each in received if "S" in each} == {"FAKEPACA"}
     assert "FAKEPACA" not in {each["S"] for each in of(other, "q")}
     assert room.alpaca.next_due() is not None
 
 
 def test_news_reach_the_socket_and_the_list() -> None:
     room = Room()
-    heard = room.client("/v1beta1/news", news=["ACMX"])
-    assert heard[-1] == {"T": "subscription", "news": ["ACMX"]}
+    received = room.client("/v1beta1/news", news=["ACMX"])
+    assert received[-1] == {"T": "subscription", "news": ["ACMX"]}
     room.do("/sim/news", headline="Up", symbols=["ACMX", "ZORB"])
     room.do("/sim/news", headline="Down", symbols=["ZORB"])
-    assert [each["headline"] for each in of(heard, "n")] == ["Up"]
+    assert [each["headline"] for each in of(received, "n")] == ["Up"]
     assert [each["headline"] for each in room.rest("GET", "/v1beta1/news")["news"]] == [
         "Down",
         "Up",

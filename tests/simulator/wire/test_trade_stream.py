@@ -16,7 +16,7 @@ AUTH = {"action": "authenticate", "data": KEYS}
 LISTEN = {"action": "listen", "data": {"streams": ["trade_updates", "unknown"]}}
 
 
-def say(stream: TradeStream, message: object) -> list[Any]:
+def publish(stream: TradeStream, message: object) -> list[Any]:
     return [msgspec.json.decode(frame) for frame in stream.receive(msgspec.json.encode(message))]
 
 
@@ -35,9 +35,9 @@ def test_who_says_msgpack_in_the_header_speaks_and_hears_it() -> None:
     (listening,) = stream.receive(msgspec.json.encode(LISTEN).decode())  # text is JSON all the same
     assert isinstance(listening, bytes)
     assert msgspec.msgpack.decode(listening)["stream"] == "listening"
-    (told,) = stream.publish([{"event": "new"}])
-    assert isinstance(told, bytes)
-    assert msgspec.msgpack.decode(told) == {"stream": "trade_updates", "data": {"event": "new"}}
+    (settings,) = stream.publish([{"event": "new"}])
+    assert isinstance(settings, bytes)
+    assert msgspec.msgpack.decode(settings) == {"stream": "trade_updates", "data": {"event": "new"}}
     (wrong,) = stream.receive(b"\xc1")
     assert isinstance(wrong, bytes)
     assert "error" in msgspec.msgpack.decode(wrong)["data"]
@@ -47,33 +47,35 @@ def test_the_server_is_silent_until_the_client_speaks() -> None:
     stream = TradeStream(SIMULATOR_KEYS, Connections())
     assert stream.open() == []
     assert stream.publish([{"event": "new"}]) == []
-    assert say(stream, AUTH) == [
+    assert publish(stream, AUTH) == [
         {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
     ]
     assert stream.publish([{"event": "new"}]) == []
-    assert say(stream, LISTEN) == [{"stream": "listening", "data": {"streams": ["trade_updates"]}}]
-    told = [msgspec.json.decode(frame) for frame in stream.publish([{"event": "new"}, {}])]
-    assert told[0] == {"stream": "trade_updates", "data": {"event": "new"}}
-    assert len(told) == 2
+    assert publish(stream, LISTEN) == [
+        {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+    ]
+    settings = [msgspec.json.decode(frame) for frame in stream.publish([{"event": "new"}, {}])]
+    assert settings[0] == {"stream": "trade_updates", "data": {"event": "new"}}
+    assert len(settings) == 2
 
 
 def test_listen_replaces_the_set_and_an_empty_one_stops() -> None:
     stream = TradeStream(SIMULATOR_KEYS, Connections())
-    say(stream, AUTH)
-    say(stream, LISTEN)
-    answer = say(stream, {"action": "listen", "data": {"streams": []}})
+    publish(stream, AUTH)
+    publish(stream, LISTEN)
+    answer = publish(stream, {"action": "listen", "data": {"streams": []}})
     assert answer[0]["data"] == {"streams": []}
     assert stream.publish([{}]) == []
 
 
 def test_strangers_hear_unauthorized() -> None:
     stream = TradeStream(SIMULATOR_KEYS, Connections())
-    early = say(stream, LISTEN)[0]["data"]
+    early = publish(stream, LISTEN)[0]["data"]
     assert early == {"status": "unauthorized", "action": "listen"}
-    wrong = say(stream, {"action": "auth", "key": "x", "secret": "y"})[0]["data"]
+    wrong = publish(stream, {"action": "auth", "key": "x", "secret": "y"})[0]["data"]
     assert wrong == {"status": "unauthorized", "action": "authenticate"}
-    assert say(stream, "nonsense")[0]["data"]["error"]
-    assert say(stream, {"action": "dance"})[0]["data"]["error"]
+    assert publish(stream, "nonsense")[0]["data"]["error"]
+    assert publish(stream, {"action": "dance"})[0]["data"]["error"]
     stream.expire()
     assert stream.close_code == 1000
 

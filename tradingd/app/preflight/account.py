@@ -77,8 +77,8 @@ def check_keys(
 def refusal(reply: Reply, settings: AlpacaSettings) -> str:
     """Return in words that a host does not take the keys."""
     _, message = error_text(reply)
-    said = f": {message.rstrip('.')}" if message else ""
-    return f"{host_of(settings)} refuses the keys (HTTP {reply.status}{said})"
+    emitted = f": {message.rstrip('.')}" if message else ""
+    return f"{host_of(settings)} refuses the keys (HTTP {reply.status}{emitted})"
 
 
 def remedy_of_refusal(mode: str) -> str:

@@ -1,7 +1,7 @@
 """Whether a run may begin: asked by the daemon at its start, and answered with one sentence when it may not.
 
 Only what a retry cannot cure stops the start. A broker that does not answer is waited for by the running
-house itself, at a level that opens nothing: it never trades on what it remembers.
+system itself, at a level that opens nothing: it never trades on what it remembers.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _admit_examined(settings: Settings, files: StateFiles) -> None:
 async def check_account(settings: Settings, broker: AlpacaBroker) -> None:
     """Ask whose account the keys open, before anything else is sent there; raises `NotAdmitted`.
 
-    A broker that does not answer is no refusal: the edge asks again for as long as the house lives, and
+    A broker that does not answer is no refusal: the edge asks again for as long as the system lives, and
     opens nothing before it knows.
     """
     mode = settings.run.mode

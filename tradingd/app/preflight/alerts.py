@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from tradingd.app.preflight.check import Check, fail, ok, warn
 from tradingd.messages import Severity
 from tradingd.notify import (
-    Alert,
+    Notification,
     NotifyRefused,
     NotifySettings,
     Sink,
@@ -37,12 +37,14 @@ async def check_alerts(settings: NotifySettings, mode: str, run_id: str) -> Chec
     return ok(NAME, f"delivered by {names}")
 
 
-async def _send_all(sinks: Mapping[str, Sink], alert: Alert, deadline_s: float) -> dict[str, str]:
+async def _send_all(
+    sinks: Mapping[str, Sink], alert: Notification, deadline_s: float
+) -> dict[str, str]:
     found = await asyncio.gather(*(_send(sink, alert, deadline_s) for sink in sinks.values()))
     return {name: why for name, why in zip(sinks, found, strict=True) if why}
 
 
-async def _send(sink: Sink, alert: Alert, deadline_s: float) -> str:
+async def _send(sink: Sink, alert: Notification, deadline_s: float) -> str:
     try:
         async with asyncio.timeout(deadline_s):
             await sink.send(alert)
@@ -53,12 +55,12 @@ async def _send(sink: Sink, alert: Alert, deadline_s: float) -> str:
     return ""
 
 
-def _test(mode: str, run_id: str) -> Alert:
-    return Alert(
+def _test(mode: str, run_id: str) -> Notification:
+    return Notification(
         alert_id=f"{run_id}-doctor",
         severity=Severity.INFO,
         kind="doctor_test",
-        speaker="doctor",
+        publisher="doctor",
         text="This is a test by `tradingd doctor`. Nothing is wrong.",
         at=time.time_ns(),
         raised_at=time.monotonic_ns(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradingd.app.preflight.check import Check, fail, ok, warn
-from tradingd.broker.alpaca_wire import OrderView
+from tradingd.broker.alpaca_wire import BrokerOrderView
 from tradingd.state.ids import belongs_to
 
 REQUESTS_PER_MINUTE = 200
@@ -16,27 +16,27 @@ POLLS = 3
 """Readings of the account while flattening: before, between, and the one that proves it."""
 
 
-def check_foreign(
-    orders: Sequence[OrderView],
+def check_external(
+    orders: Sequence[BrokerOrderView],
     positions: Mapping[str, Decimal],
-    ours: Mapping[str, Decimal] | None,
-    genesis: str,
+    local: Mapping[str, Decimal] | None,
+    instance_id: str,
     *,
     is_live: bool,
 ) -> Check:
-    """Return what is on the account and not ours. `ours`: symbol -> quantity in our books; None without a log."""
+    """Return what is on the account and not ours. `local`: symbol -> quantity in our books; None without a log."""
     name = "orders and positions"
-    foreign = [o for o in orders if not belongs_to(genesis, o.order_id)]
-    if foreign:
-        listed = ", ".join(f"{o.side} {o.quantity:f} {o.symbol}" for o in foreign[:5])
-        found = f"{len(foreign)} open orders are not ours: {listed}"
+    external = [o for o in orders if not belongs_to(instance_id, o.order_id)]
+    if external:
+        listed = ", ".join(f"{o.side} {o.quantity:f} {o.symbol}" for o in external[:5])
+        found = f"{len(external)} open orders are not ours: {listed}"
         remedy = "Cancel them at the broker, and give this daemon an account of its own"
         return (fail if is_live else warn)(name, found, remedy)
-    if ours is None and positions:
+    if local is None and positions:
         found = f"first start, and the account holds {_listed(positions)}"
         remedy = "They would be adopted and protected by the stop from today's price; use an account of its own if they are not meant"
         return warn(name, found, remedy)
-    held = ours or {}
+    held = local or {}
     symbols = held.keys() | positions.keys()
     zero = Decimal(0)
     differ = {

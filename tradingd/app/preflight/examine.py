@@ -9,17 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from tradingd.app.endpoints import Ends
+from tradingd.app.endpoints import Endpoints
 from tradingd.app.identity import build, new_run_id
 from tradingd.app.preflight import account as broker
 from tradingd.app.preflight import machine
 from tradingd.app.preflight.alerts import check_alerts
-from tradingd.app.preflight.books import check_flatten, check_foreign
+from tradingd.app.preflight.books import check_external, check_flatten
 from tradingd.app.preflight.check import Check, Report, fail, ok, skip
 from tradingd.app.preflight.feed import check_feed, check_order_stream, markets_of
 from tradingd.app.preflight.limits import check_limits
 from tradingd.app.state_directory import StateFiles
-from tradingd.broker.alpaca_wire import WireAccount, house_symbol, number
+from tradingd.broker.alpaca_wire import WireAccount, local_symbol, number
 from tradingd.broker.rest import AlpacaRest, CallFailed, identity_of
 from tradingd.config import Settings, config_hash
 from tradingd.config.mapping import core_settings, notify_settings
@@ -30,7 +30,7 @@ from tradingd.log.sqlite_store import SqliteStore, StoreError
 from tradingd.messages import Market
 from tradingd.portfolio.core import PortfolioCore
 from tradingd.quotes.history import History
-from tradingd.quotes.sessions import Sessions
+from tradingd.quotes.sessions import MarketSessions
 from tradingd.runtime.ports import Network, NetworkError
 from tradingd.wiring import WIRING, CoreSettings, build_cores
 
@@ -44,7 +44,7 @@ class Subject:
 
     settings: Settings
     config_file: Path
-    ends: Ends
+    endpoints: Endpoints
     network: Network
     with_alerts: bool = True
     wall: broker.Wall = time.time
@@ -53,7 +53,7 @@ class Subject:
 async def examine(subject: Subject) -> Report:
     """Ask everything; sends no order."""
     settings = subject.settings
-    told = core_settings(settings)
+    given = core_settings(settings)
     mode = settings.run.mode
     checks = [
         ok("configuration", f"{subject.config_file}, mode {mode}, {config_hash(settings)}"),
@@ -66,8 +66,8 @@ async def examine(subject: Subject) -> Report:
         checks += [skip(name, _NO_ACCOUNT) for name in ("limits", "orders and positions")]
     else:
         equity = number(account.equity) or ZERO
-        checks.append(check_limits(told.risk, told.supervisor, equity))
-        checks += await _holdings(subject, told)
+        checks.append(check_limits(given.risk, given.supervisor, equity))
+        checks += await _holdings(subject, given)
     checks.append(await _alerts(subject))
     return Report(
         checks=checks,
@@ -92,14 +92,14 @@ def _machine(subject: Subject) -> list[Check]:
 
 
 async def _account(subject: Subject) -> tuple[WireAccount | None, list[Check]]:
-    settings, ends = subject.settings, subject.ends
-    rest = AlpacaRest(subject.network, ends.clock, ends.broker)
+    settings, endpoints = subject.settings, subject.endpoints
+    rest = AlpacaRest(subject.network, endpoints.clock, endpoints.broker)
     try:
         answered = await broker.ask(rest, subject.wall)
     except NetworkError as error:
-        return None, [broker.unreached(error, ends.broker), skip("account", _NO_ACCOUNT)]
+        return None, [broker.unreached(error, endpoints.broker), skip("account", _NO_ACCOUNT)]
     mode = settings.run.mode
-    keys, account = broker.check_keys(answered, ends.broker, mode)
+    keys, account = broker.check_keys(answered, endpoints.broker, mode)
     checks = [keys, broker.check_skew(answered)]
     if account is not None:
         identity = identity_of(account)
@@ -109,47 +109,51 @@ async def _account(subject: Subject) -> tuple[WireAccount | None, list[Check]]:
 
 
 async def _market(subject: Subject) -> list[Check]:
-    ends, network = subject.ends, subject.network
-    history = History(network, ends.clock, ends.feed)
+    endpoints, network = subject.endpoints, subject.network
+    history = History(network, endpoints.clock, endpoints.feed)
     checks = [await broker.check_calendar(history)]
-    checks += [await check_feed(network, ends.feed, market) for market in markets_of(ends.feed)]
-    return [*checks, await check_order_stream(network, ends.broker)]
+    checks += [
+        await check_feed(network, endpoints.feed, market) for market in markets_of(endpoints.feed)
+    ]
+    return [*checks, await check_order_stream(network, endpoints.broker)]
 
 
-async def _holdings(subject: Subject, told: CoreSettings) -> list[Check]:
-    ends = subject.ends
-    rest = AlpacaRest(subject.network, ends.clock, ends.broker)
+async def _holdings(subject: Subject, settings: CoreSettings) -> list[Check]:
+    endpoints = subject.endpoints
+    rest = AlpacaRest(subject.network, endpoints.clock, endpoints.broker)
     try:
         orders, rows = await rest.open_orders(), await rest.positions()
     except CallFailed as failure:
         name = "orders and positions"
         return [fail(name, str(failure), "Wait until the broker is well, and ask again")]
     positions = {
-        house_symbol(row.symbol or "", row.asset_class): number(row.qty) or ZERO for row in rows
+        local_symbol(row.symbol or "", row.asset_class): number(row.qty) or ZERO for row in rows
     }
     is_live = subject.settings.run.mode == "live"
     try:
-        genesis, ours = await _own_books(subject, told)
+        instance_id, local = await _own_books(subject, settings)
     except (StoreError, sqlite3.Error) as error:
         remedy = "Restore it from a backup, or move it away: the account would be adopted anew"
         return [fail("order log", str(error), remedy)]
     closed = [symbol for symbol in positions if market_of(symbol) is Market.US_EQUITY]
-    is_open = Sessions().regular_since(Market.US_EQUITY, ends.clock.now()) is not None
+    is_open = MarketSessions().regular_since(Market.US_EQUITY, endpoints.clock.now()) is not None
     return [
-        check_foreign(orders, positions, ours, genesis, is_live=is_live),
+        check_external(orders, positions, local, instance_id, is_live=is_live),
         check_flatten(len(orders), positions, is_open=is_open, markets_closed=len(closed)),
     ]
 
 
-async def _own_books(subject: Subject, told: CoreSettings) -> tuple[str, dict[str, Decimal] | None]:
-    """Return the genesis and what our log says we hold; None where there is no log to continue."""
+async def _own_books(
+    subject: Subject, settings: CoreSettings
+) -> tuple[str, dict[str, Decimal] | None]:
+    """Return the instance id and what our log says we hold; None where there is no log to continue."""
     files = StateFiles(subject.settings.state_dir)
-    if subject.ends.server is not None or not files.log.exists():
+    if subject.endpoints.server is not None or not files.log.exists():
         return "", None  # an embedded simulator's account is as new as its log will be
     store = SqliteStore(files.log, is_read_only=True)
     try:
         await store.open()
-        cores = build_cores(told)
+        cores = build_cores(settings)
         recovered = await recover(store, cores, WIRING, Random(0))
     finally:
         await store.close()
@@ -158,7 +162,7 @@ async def _own_books(subject: Subject, told: CoreSettings) -> tuple[str, dict[st
     held: dict[str, Decimal] = {}
     for (_, symbol), holding in portfolio.ledger.positions.open.items():
         held[symbol] = held.get(symbol, ZERO) + holding.quantity
-    return recovered.genesis, held
+    return recovered.instance_id, held
 
 
 async def _alerts(subject: Subject) -> Check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 
 
 class SinkFailed(Exception):  # noqa: N818 - it names the state of affairs
@@ -18,7 +18,7 @@ class SinkFailed(Exception):  # noqa: N818 - it names the state of affairs
 class Sink(Protocol):
     """Sends one alert."""
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         """Return once it is delivered; raise if it is not. May be canceled at any await."""
 
 

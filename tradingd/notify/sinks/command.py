@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import orjson
 
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 from tradingd.notify.sinks import SinkFailed
 
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
@@ -25,7 +25,7 @@ class CommandSink:
         assert argv, "a command has at least its program"
         self._argv = argv
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         """Run the program to its end; raises SinkFailed unless it ends with 0."""
         line = orjson.dumps(alert.record(), option=orjson.OPT_APPEND_NEWLINE)
         process = await asyncio.create_subprocess_exec(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 from tradingd.notify.sinks.thread import SinkThread
 
 
@@ -19,7 +19,7 @@ class FileSink:
         self._bytes_max = bytes_max
         self._thread = SinkThread("file")
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         """Append one line."""
         line = orjson.dumps(alert.record(), option=orjson.OPT_APPEND_NEWLINE)
         await self._thread.call(lambda: self._append(line))

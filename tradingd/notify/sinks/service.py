@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tradingd.messages import Severity
-from tradingd.notify.alert import Alert
+from tradingd.notify.alert import Notification
 from tradingd.notify.sinks import SinkFailed
 from tradingd.notify.sinks.thread import SinkThread
 
@@ -38,7 +38,7 @@ class ServiceSink:
             )
         await self._thread.call(self._understand)
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Notification) -> None:
         """Have the service take it; raises SinkFailed when it does not."""
         if not await self._thread.call(lambda: self._notify(alert)):
             raise SinkFailed("the service did not take it (apprise's own line in the log says why)")
@@ -53,7 +53,7 @@ class ServiceSink:
         if self._plugin is None:
             raise SinkFailed(f"the address of channel {self._name} is none that apprise knows")
 
-    def _notify(self, alert: Alert) -> bool:
+    def _notify(self, alert: Notification) -> bool:
         from apprise import NotifyType  # noqa: PLC0415 - see above
 
         if self._plugin is None:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from tradingd.instruments.money import cents
 from tradingd.instruments.units import MINUTE_NS
 from tradingd.messages import Role
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
 from tradingd.risk.rules import amount, conflict, exits, market, permission
+from tradingd.risk.state import RiskState
 
-Rule = Callable[[Case, Book, RiskLimits], Seen]
+Rule = Callable[[Case, RiskState, RiskLimits], Seen]
 
 ENTRY_RULES: Mapping[str, Rule] = {
     "finite": amount.finite,
@@ -96,7 +96,7 @@ def rules_of_order(case: Case) -> Mapping[str, Rule]:
 
 
 def judge(
-    rules: Mapping[str, Rule], case: Case, book: Book, limits: RiskLimits
+    rules: Mapping[str, Rule], case: Case, book: RiskState, limits: RiskLimits
 ) -> tuple[str, Refusal] | None:
     """Return the first refusal with the name of its rule, or None: nobody objects."""
     for name, rule in rules.items():
@@ -117,7 +117,7 @@ class Answer(NamedTuple):
 
 
 def answers(
-    rules: Mapping[str, Rule], case: Case, book: Book, limits: RiskLimits
+    rules: Mapping[str, Rule], case: Case, book: RiskState, limits: RiskLimits
 ) -> Iterator[Answer]:
     """Ask rules as the gate does, up to the first refusal, and yield what each saw."""
     for name, rule in rules.items():

@@ -7,9 +7,9 @@ from decimal import Decimal
 from tradingd.instruments.money import cents, round_quantity
 from tradingd.instruments.symbols import instrument
 from tradingd.messages import Market
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import RiskState
 
 
 def value_of(case: Case) -> Decimal:
@@ -18,7 +18,7 @@ def value_of(case: Case) -> Decimal:
     return case.quantity * case.limit_price
 
 
-def finite(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
+def finite(case: Case, _book: RiskState, _limits: RiskLimits) -> Seen:
     """Numbers that are none are refused before anything is compared with them."""
     for number in (case.quantity, case.limit_price, case.stop_price):
         if number is not None and not number.is_finite():
@@ -26,7 +26,7 @@ def finite(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
     return case.quantity, "a finite number"
 
 
-def lots(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
+def lots(case: Case, _book: RiskState, _limits: RiskLimits) -> Seen:
     """Quantities are positive and whole lots: fractions of a share are refused."""
     lot = instrument(case.symbol).lot
     if case.quantity <= 0:
@@ -36,7 +36,7 @@ def lots(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
     return case.quantity, lot
 
 
-def order_quantity(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def order_quantity(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """Shares in one equity order."""
     if instrument(case.symbol).market is Market.CRYPTO:
         return case.quantity, "by value"
@@ -45,7 +45,7 @@ def order_quantity(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return case.quantity, limits.order_quantity_max
 
 
-def order_value(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def order_value(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """The worth of one order at its worst price: neither too much nor under the broker's minimum."""
     value = value_of(case)
     if value > limits.order_value_usd_max:
@@ -56,7 +56,7 @@ def order_value(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return value, limits.order_value_usd_max
 
 
-def positions(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def positions(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """How many symbols may be held, approved entries included."""
     assert case.exposure is not None
     symbols = case.exposure.symbols
@@ -66,7 +66,7 @@ def positions(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return count, limits.positions_max
 
 
-def position_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def position_share(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """One symbol's share of equity, counting what approved intents may still add."""
     room = case.exposure
     assert room is not None
@@ -78,7 +78,7 @@ def position_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return after, limit
 
 
-def exposure_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def exposure_share(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """All positions' share of equity, counting what approved intents may still add."""
     room = case.exposure
     assert room is not None
@@ -90,7 +90,7 @@ def exposure_share(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return after, limit
 
 
-def buying_power(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
+def buying_power(case: Case, _book: RiskState, _limits: RiskLimits) -> Seen:
     """Cash that no approved intent has a claim on."""
     assert case.exposure is not None
     value = value_of(case)

@@ -6,19 +6,19 @@ from decimal import Decimal
 
 from tradingd.instruments.units import MINUTE_NS, ZERO
 from tradingd.messages import Role, Side
-from tradingd.risk.book import Book, LiveOrder
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import LiveOrder, RiskState
 
 
-def long_only(case: Case, _book: Book, _limits: RiskLimits) -> Seen:
-    """An entry buys; selling what is not held is refused until the house can short."""
+def long_only(case: Case, _book: RiskState, _limits: RiskLimits) -> Seen:
+    """An entry buys; selling what is not held is refused until the system can short."""
     if case.side is Side.SELL:
         return Refusal("sell", "buy", "short positions are not allowed: an entry must buy")
     return case.side, "buy"
 
 
-def opposite(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def opposite(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """Two strategies may not hold opposite positions in one symbol."""
     sign = 1 if case.side is Side.BUY else -1
     for strategy, quantity in book.positions.get(case.symbol, {}).items():
@@ -32,7 +32,7 @@ def opposite(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     return case.side, "same side"
 
 
-def orders_open(case: Case, book: Book, limits: RiskLimits) -> Seen:
+def orders_open(case: Case, book: RiskState, limits: RiskLimits) -> Seen:
     """How many parents, and how many orders, may be open at once."""
     count = len(book.orders) if case.order_id else len(book.reservations)
     if count >= limits.orders_open_max:
@@ -41,7 +41,7 @@ def orders_open(case: Case, book: Book, limits: RiskLimits) -> Seen:
     return count, limits.orders_open_max
 
 
-def order_rate(case: Case, book: Book, limits: RiskLimits) -> Seen:
+def order_rate(case: Case, book: RiskState, limits: RiskLimits) -> Seen:
     """Orders in the last minute of market time; exits count too, and are never held back."""
     times = book.approved_at
     if len(times) < limits.orders_per_minute_max or case.now - times[0] >= MINUTE_NS:
@@ -50,7 +50,7 @@ def order_rate(case: Case, book: Book, limits: RiskLimits) -> Seen:
     return Refusal(f"{len(times)} a minute", limit, f"the order rate is at its limit of {limit}")
 
 
-def self_cross(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def self_cross(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """An entry may not trade with an order of our own."""
     for order in book.orders.values():
         if order.symbol == case.symbol and order.side is not case.side and _crosses(case, order):
@@ -67,17 +67,17 @@ def _crosses(case: Case, order: LiveOrder) -> bool:
     return case.limit_price <= order.limit_price
 
 
-def reservation(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def reservation(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """An order draws on what its parent reserved: same trade, no worse price, never more in sum."""
     parent = case.reservation
     if parent is None or parent.is_closed:
         return Refusal("none", case.intent_id, "no approved intent stands behind this order")
     if case.order_id in book.orders:
         return Refusal(case.order_id, "new id", "this order was approved before")
-    ours = (case.strategy, case.symbol, case.side, case.role)
-    theirs = (parent.strategy, parent.symbol, parent.side, parent.role)
-    if ours != theirs:
-        return Refusal(" ".join(ours), " ".join(theirs), "the order is not what was approved")
+    local = (case.strategy, case.symbol, case.side, case.role)
+    reported = (parent.strategy, parent.symbol, parent.side, parent.role)
+    if local != reported:
+        return Refusal(" ".join(local), " ".join(reported), "the order is not what was approved")
     worse = _worse_price(case, parent.limit_price)
     if worse is not None:
         return worse

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tradingd.messages import Side
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import RiskState
 
 
-def held(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def held(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """At most what is held and not already on its way out."""
     position = book.held(case.strategy, case.symbol)
     if case.quantity <= 0:
@@ -26,7 +26,7 @@ def held(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     return case.quantity, free
 
 
-def new_id(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def new_id(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """An id is used once."""
     if case.order_id in book.orders or (not case.order_id and case.intent_id in book.reservations):
         return Refusal(case.order_id or case.intent_id, "new id", "this id is in use")

@@ -7,13 +7,13 @@ from decimal import Decimal
 from tradingd.instruments.money import decimal_of
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Side
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.exposure import mid_of
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import RiskState
 
 
-def stale(case: Case, book: Book, limits: RiskLimits) -> Seen:
+def stale(case: Case, book: RiskState, limits: RiskLimits) -> Seen:
     """The mark, and the quote the author decided on, must be young enough in market time.
 
     A connection that is back says nothing of a symbol: the level may be NORMAL again while one that is still
@@ -34,7 +34,7 @@ def _too_old(value: str, reason: str, limits: RiskLimits) -> Refusal:
     return Refusal(value, f"{limits.quote_age_s_max:g} s", reason)
 
 
-def confidence(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def confidence(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """A strategy must be sure enough; an operator is not asked."""
     if case.is_operator:
         return "a person", limits.confidence_min
@@ -47,7 +47,7 @@ def confidence(case: Case, _book: Book, limits: RiskLimits) -> Seen:
     return case.confidence, limits.confidence_min
 
 
-def collar(case: Case, book: Book, limits: RiskLimits) -> Seen:
+def collar(case: Case, book: RiskState, limits: RiskLimits) -> Seen:
     """Prices stay inside the collar around the mark: the limit on both sides, the author's quote on ours."""
     mid = mid_of(book, case.symbol)
     if mid is None:

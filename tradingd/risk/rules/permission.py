@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tradingd.instruments.symbols import market_of
 from tradingd.messages import Level, Role, Session
-from tradingd.risk.book import Book
 from tradingd.risk.case import Case, Refusal, Seen
 from tradingd.risk.limits import RiskLimits
+from tradingd.risk.state import RiskState
 from tradingd.state.permissions import Action
 
 
-def level(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def level(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """Entries need NORMAL; what only reduces is stopped where the level table says so."""
     permissions = book.permissions
     if case.role is Role.ENTRY:
@@ -28,7 +28,7 @@ def level(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     return Refusal(permissions.level, Level.REDUCE_ONLY, reason)
 
 
-def known_book(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def known_book(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """Nothing is entered while cash, positions or the price of a holding are unknown."""
     if book.cash is None:
         return Refusal("unknown", "adopted", "the broker's book has not been read yet")
@@ -38,7 +38,7 @@ def known_book(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     return "adopted", "adopted"
 
 
-def session(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def session(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """Enter in the regular session only."""
     market = market_of(case.symbol)
     if book.permissions.is_open(market, case.now):
@@ -49,14 +49,14 @@ def session(case: Case, book: Book, _limits: RiskLimits) -> Seen:
     return Refusal(session, Session.REGULAR, f"the market of {case.symbol} is {session}")
 
 
-def halted(case: Case, book: Book, _limits: RiskLimits) -> Seen:
+def halted(case: Case, book: RiskState, _limits: RiskLimits) -> Seen:
     """A halted symbol is not entered."""
     if case.symbol in book.permissions.halted:
         return Refusal("halted", "trading", f"{case.symbol} is halted")
     return "trading", "trading"
 
 
-def allowed(case: Case, _book: Book, limits: RiskLimits) -> Seen:
+def allowed(case: Case, _book: RiskState, limits: RiskLimits) -> Seen:
     """Only symbols on the allow-list are entered."""
     if case.symbol not in limits.symbols:
         return Refusal(case.symbol, "allow-list", f"{case.symbol} is not on the allow-list")

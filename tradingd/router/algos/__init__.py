@@ -34,11 +34,11 @@ def algorithm_of(parent: Parent, settings: RouterSettings) -> Algorithm:
     spec = parent.algorithm or _chosen(parent, settings)
     if spec == "immediate":
         return _IMMEDIATE
-    name, *words = spec.split(":")
+    name, *values = spec.split(":")
     make = ALGORITHMS.get(name)
     if make is None:
         raise ValueError(f"unknown algorithm {spec}")
-    return make(words, settings)
+    return make(values, settings)
 
 
 def _chosen(parent: Parent, settings: RouterSettings) -> str:
@@ -56,14 +56,14 @@ def _chosen(parent: Parent, settings: RouterSettings) -> str:
     return "twap" if value > settings.twap_above_usd else "iceberg"
 
 
-def _immediate(words: Sequence[str], _settings: RouterSettings) -> Algorithm:
-    if words:
+def _immediate(values: Sequence[str], _settings: RouterSettings) -> Algorithm:
+    if values:
         raise ValueError("immediate takes no parameters")
     return _IMMEDIATE
 
 
-def _twap(words: Sequence[str], settings: RouterSettings) -> Algorithm:
-    seconds, slices = _numbers("twap", words, 2)
+def _twap(values: Sequence[str], settings: RouterSettings) -> Algorithm:
+    seconds, slices = _numbers("twap", values, 2)
     duration = settings.twap_duration_s if seconds is None else float(seconds)
     count = settings.twap_slices if slices is None else int(slices)
     if not 1 <= duration <= DURATION_S_MAX or not 1 <= count <= SLICES_MAX:
@@ -73,8 +73,8 @@ def _twap(words: Sequence[str], settings: RouterSettings) -> Algorithm:
     return Twap(settings, duration, count)
 
 
-def _iceberg(words: Sequence[str], settings: RouterSettings) -> Algorithm:
-    display, variance = _numbers("iceberg", words, 2)
+def _iceberg(values: Sequence[str], settings: RouterSettings) -> Algorithm:
+    display, variance = _numbers("iceberg", values, 2)
     if display is not None and display <= 0:
         raise ValueError("iceberg shows more than nothing")
     if variance is None:
@@ -84,16 +84,16 @@ def _iceberg(words: Sequence[str], settings: RouterSettings) -> Algorithm:
     return Iceberg(settings, display, variance)
 
 
-def _numbers(name: str, words: Sequence[str], count: int) -> list[Decimal | None]:
-    if len(words) > count:
+def _numbers(name: str, values: Sequence[str], count: int) -> list[Decimal | None]:
+    if len(values) > count:
         raise ValueError(f"{name} takes at most {count} parameters")
     try:
-        numbers: list[Decimal | None] = [Decimal(word) for word in words]
+        numbers: list[Decimal | None] = [Decimal(value) for value in values]
     except InvalidOperation:
-        raise ValueError(f"{name} takes numbers, not {':'.join(words)}") from None
+        raise ValueError(f"{name} takes numbers, not {':'.join(values)}") from None
     if any(number is not None and not number.is_finite() for number in numbers):
         raise ValueError(f"{name} takes finite numbers")
-    return numbers + [None] * (count - len(words))
+    return numbers + [None] * (count - len(values))
 
 
 ALGORITHMS: Mapping[str, _Make] = {

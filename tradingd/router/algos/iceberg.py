@@ -14,7 +14,7 @@ from tradingd.instruments.money import round_quantity
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Mark
 from tradingd.router.algos.pricing import OVER, Slicer, is_too_little
-from tradingd.router.algos.steps import Done, Place, Step, Wait
+from tradingd.router.algos.steps import Done, PlaceChild, Step, Wait
 from tradingd.router.parents import Progress
 
 
@@ -46,9 +46,9 @@ class Iceberg(Slicer):
             return Done()
         if is_too_little(progress, self.shown_max(progress)):
             return Done("display too small")
-        hindrance = self.hindrance(progress, market, now)
-        if hindrance is not None:
-            return hindrance
+        block_reason = self.block_reason(progress, market, now)
+        if block_reason is not None:
+            return block_reason
         assert market is not None, "a hindrance would have said so"
         refill_at = progress.ended_at + int(self.settings.iceberg_refill_s * SECOND_NS)
         if progress.children and now < refill_at:
@@ -56,11 +56,11 @@ class Iceberg(Slicer):
         quantity = self._size(progress)
         if is_too_little(progress, quantity):
             return Done("rest too small")
-        return Place(
+        return PlaceChild(
             quantity, self.price(progress, market), market.quoted_at, progress.children + 1
         )
 
-    def patience_ends_at(self, progress: Progress, now: int) -> int:
+    def expires_at(self, progress: Progress, now: int) -> int:
         """Look at each display again after the time of any order: it may have to be priced anew."""
         return min(self.ends_at(progress), now + int(self.settings.order_timeout_s * SECOND_NS))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.messages import Mark
-from tradingd.router.algos.steps import Done, Place, Step, Wait
+from tradingd.router.algos.steps import Done, PlaceChild, Step, Wait
 from tradingd.router.parents import Progress
 
 
@@ -22,11 +22,11 @@ class Immediate:
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
         """Place everything once; then wait for the child, then be done."""
         if progress.children == 0:
-            return Place(progress.left, progress.limit_price)
+            return PlaceChild(progress.left, progress.limit_price)
         return Wait() if progress.live else Done()
 
-    def patience_ends_at(self, progress: Progress, now: int) -> int:
-        """Leave it to the house's time-out."""
+    def expires_at(self, progress: Progress, now: int) -> int:
+        """Leave it to the system's time-out."""
         return 0
 
     def ends_at(self, progress: Progress) -> int:

@@ -59,7 +59,7 @@ class Slicer:
         """Tell whether so many children in a row came to nothing that no other should follow."""
         return progress.failures >= self.settings.slice_failures_max
 
-    def hindrance(self, progress: Progress, market: Mark | None, now: int) -> Step | None:
+    def block_reason(self, progress: Progress, market: Mark | None, now: int) -> Step | None:
         """Return why no slice may be placed now, or None: one may."""
         settings = self.settings
         if progress.live:

@@ -11,7 +11,7 @@ from tradingd.messages import Mark
 from tradingd.router.parents import Progress
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class PlaceChild(msgspec.Struct, frozen=True, gc=False):
     """Propose one child."""
 
     quantity: Decimal
@@ -35,7 +35,7 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     """Why, where the end of the latest child does not say it."""
 
 
-Step = Place | Wait | Done
+Step = PlaceChild | Wait | Done
 
 
 class Algorithm(Protocol):
@@ -50,12 +50,12 @@ class Algorithm(Protocol):
         """Whether a child may outlive its patience while its price would still be the same."""
 
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
-        """Return the next step; asked again at once after `Place`."""
+        """Return the next step; asked again at once after `PlaceChild`."""
 
-    def patience_ends_at(self, progress: Progress, now: int) -> int:
-        """Return when the rest of a child approved now is taken back; 0 = after the house's time-out.
+    def expires_at(self, progress: Progress, now: int) -> int:
+        """Return when the rest of a child approved now is taken back; 0 = after the system's time-out.
 
-        Asked of plans only: what is not sliced has the house's patience.
+        Asked of plans only: what is not sliced has the system's patience.
         """
 
     def ends_at(self, progress: Progress) -> int:

@@ -14,7 +14,7 @@ from tradingd.instruments.money import round_quantity
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import Mark
 from tradingd.router.algos.pricing import OVER, Slicer, is_too_little
-from tradingd.router.algos.steps import Done, Place, Step, Wait
+from tradingd.router.algos.steps import Done, PlaceChild, Step, Wait
 from tradingd.router.parents import Progress
 
 CATCH_UP = 2
@@ -22,7 +22,7 @@ CATCH_UP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TwapSchedule:
     """The schedule of one parent."""
 
     symbol: str
@@ -68,7 +68,7 @@ class Twap(Slicer):
         """A slice belongs to its slot."""
         return False
 
-    def plan(self, progress: Progress) -> Plan:
+    def plan(self, progress: Progress) -> TwapSchedule:
         """Return the schedule: as many slices as asked for, unless they came too close or too small."""
         interval_min = self.settings.twap_interval_s_min
         slots = min(
@@ -78,7 +78,9 @@ class Twap(Slicer):
         )
         slots = max(1, slots)
         interval = int(self.duration_s * SECOND_NS) // slots
-        return Plan(progress.symbol, progress.quantity, progress.started_at, interval, slots)
+        return TwapSchedule(
+            progress.symbol, progress.quantity, progress.started_at, interval, slots
+        )
 
     def next(self, progress: Progress, market: Mark | None, now: int) -> Step:
         """Place the slice of this slot, or wait for the next one."""
@@ -90,16 +92,16 @@ class Twap(Slicer):
         slot = plan.slot_of(now)
         if self._is_spent(plan, progress, slot):
             return Wait(plan.slot_at(slot + 1))
-        hindrance = self.hindrance(progress, market, now)
-        if hindrance is not None:
-            return hindrance
+        block_reason = self.block_reason(progress, market, now)
+        if block_reason is not None:
+            return block_reason
         assert market is not None, "a hindrance would have said so"
         quantity = self._size(plan, progress, slot)
         if is_too_little(progress, quantity):
             return Wait(plan.slot_at(slot + 1))
-        return Place(quantity, self.price(progress, market), market.quoted_at, slot + 1)
+        return PlaceChild(quantity, self.price(progress, market), market.quoted_at, slot + 1)
 
-    def patience_ends_at(self, progress: Progress, now: int) -> int:
+    def expires_at(self, progress: Progress, now: int) -> int:
         """Let a passive slice work until its slot ends, a crossing one as long as any order."""
         slot_ends_at = self.plan(progress).slot_at(progress.slice_number)
         if self.settings.slice_price == "passive":
@@ -110,13 +112,13 @@ class Twap(Slicer):
         """Return the end of the last slot."""
         return self.plan(progress).ends_at
 
-    def _is_spent(self, plan: Plan, progress: Progress, slot: int) -> bool:
+    def _is_spent(self, plan: TwapSchedule, progress: Progress, slot: int) -> bool:
         """Tell whether this slot had its slice; the last slot may still clear the rest of one slice."""
         if progress.slice_number <= slot:
             return False
         return slot + 1 < plan.slots or progress.left > plan.largest
 
-    def _size(self, plan: Plan, progress: Progress, slot: int) -> Decimal:
+    def _size(self, plan: TwapSchedule, progress: Progress, slot: int) -> Decimal:
         smallest, left = self.smallest(progress), progress.left
         ahead = plan.by_end_of(slot) - progress.covered
         even = round_quantity(plan.symbol, left / (plan.slots - slot))

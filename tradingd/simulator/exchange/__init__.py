@@ -1,7 +1,7 @@
 """The venue: a pure exchange core with an account, order rules and matching against quoted sizes.
 
 core       Exchange: requests in, quotes in, events out
-station    the same exchange as the station "broker" of a drained backtest
+actor    the same exchange as the actor "broker" of a drained backtest
 orders     what is asked, what stands, what is told; the table of statuses
 judging    checks, funds: whether an order may enter
 engine     depth, matching, sessions: what becomes of it in time

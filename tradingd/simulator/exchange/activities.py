@@ -12,7 +12,7 @@ from decimal import Decimal
 from tradingd.instruments.units import DAY_NS, SECOND_NS, ZERO
 from tradingd.simulator.exchange.orders import TradeUpdate
 from tradingd.simulator.exchange.settings import ExchangeSettings
-from tradingd.simulator.exchange.views import Activity
+from tradingd.simulator.exchange.views import AccountActivity
 
 _NEVER = 1 << 63
 
@@ -28,27 +28,29 @@ class Activities:
         """When the fees that wait are posted."""
         self._is_at_once = settings.fees_posted == "at_once"
         self._waiting: list[TradeUpdate] = []
-        self._posted: list[_Row | Activity] = []
-        self._read: list[Activity] = []
+        self._posted: list[_Row | AccountActivity] = []
+        self._read: list[AccountActivity] = []
 
     @property
     def accrued_usd(self) -> Decimal:
         """Return the dollars of the fees that are taken and not posted."""
         return sum((_fee_usd(update) for update in self._waiting), ZERO)
 
-    def read(self) -> list[Activity]:
+    def read(self) -> list[AccountActivity]:
         """Return every activity, oldest first; rows become values when somebody asks."""
         fresh = self._posted[len(self._read) :]
-        self._read += [row if isinstance(row, Activity) else _activity(*row) for row in fresh]
+        self._read += [
+            row if isinstance(row, AccountActivity) else _activity(*row) for row in fresh
+        ]
         return self._read
 
-    def add(self, activity: Activity) -> None:
+    def add(self, activity: AccountActivity) -> None:
         """Note something that is no trade."""
         self._posted.append(activity)
 
     def find(self, execution_id: str) -> TradeUpdate | None:
         """Return an execution; None for one that never was."""
-        updates = (row[0] for row in self._posted if not isinstance(row, Activity))
+        updates = (row[0] for row in self._posted if not isinstance(row, AccountActivity))
         return next((each for each in updates if each.execution_id == execution_id), None)
 
     def take_back(self, execution_id: str) -> None:
@@ -57,7 +59,7 @@ class Activities:
         rows = [
             at
             for at, row in enumerate(self._posted)
-            if not isinstance(row, Activity) and row[0].execution_id == execution_id
+            if not isinstance(row, AccountActivity) and row[0].execution_id == execution_id
         ]
         for at in reversed(rows):  # the execution, and its fee if that is posted
             del self._posted[at], self._read[at]
@@ -88,12 +90,12 @@ class Activities:
         self.due_at = _NEVER
 
 
-def _activity(update: TradeUpdate, leaves: Decimal | None, at: int) -> Activity:
+def _activity(update: TradeUpdate, leaves: Decimal | None, at: int) -> AccountActivity:
     assert update.price is not None, "an execution has a price"
     assert update.qty is not None, "an execution has a quantity"
     if leaves is None:
         return _fee(update, at)
-    return Activity(
+    return AccountActivity(
         id=_activity_id(at, update.execution_id),
         activity_type="FILL",
         at=at,
@@ -109,10 +111,10 @@ def _activity(update: TradeUpdate, leaves: Decimal | None, at: int) -> Activity:
     )
 
 
-def _fee(update: TradeUpdate, at: int) -> Activity:
+def _fee(update: TradeUpdate, at: int) -> AccountActivity:
     is_buy = update.order.side == "buy"
     assert update.price is not None, "an execution has a price"
-    return Activity(
+    return AccountActivity(
         id=_activity_id(at, update.execution_id.replace("-a", "-b", 1)),
         activity_type="CFEE",
         at=at,

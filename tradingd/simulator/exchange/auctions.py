@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of
 from tradingd.simulator.exchange import closes
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import DepthBook, Working
 from tradingd.simulator.exchange.orders import Status
 from tradingd.simulator.exchange.transitions import OrderTransitions
 
@@ -19,7 +19,7 @@ OPENING_S_MAX = 60
 """How long an opening auction waits for a print before the quote counts."""
 
 
-def close(engine: OrderTransitions, book: Book, opened_at: int, now: int) -> None:
+def close(engine: OrderTransitions, book: DepthBook, opened_at: int, now: int) -> None:
     """Hold the closing auction of a symbol."""
     price = None if book.is_halted else closes.price(book, opened_at)
     for working in tuple(book.parked):
@@ -27,7 +27,7 @@ def close(engine: OrderTransitions, book: Book, opened_at: int, now: int) -> Non
             cross(engine, working, price, now)
 
 
-def open_(engine: OrderTransitions, book: Book, price: float, now: int) -> None:
+def open_(engine: OrderTransitions, book: DepthBook, price: float, now: int) -> None:
     """Hold the opening auction of a symbol at its first print; in a halt it waits for the next."""
     if book.is_halted:
         return

@@ -1,6 +1,6 @@
 """What is wrong with an order before anyone looks at the account or the market: words, numbers, ticks.
 
-Each check is one function that raises `Refused`; they run in the order of the broker's own answers.
+Each check is one function that raises `OrderRefusal`; they run in the order of the broker's own answers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from tradingd.instruments.money import tick_of
 from tradingd.simulator.exchange.orders import NewOrder
-from tradingd.simulator.exchange.refusals import Refused, business, forbidden, parameter
+from tradingd.simulator.exchange.refusals import OrderRefusal, business, forbidden, parameter
 from tradingd.simulator.exchange.settings import Asset
 
 CLIENT_ORDER_ID_CHARACTERS_MAX = 128
@@ -30,7 +30,7 @@ _PRICES = (
 """The broker's name of every price of an order, and ours."""
 
 
-def check_words(order: NewOrder) -> None:
+def check_values(order: NewOrder) -> None:
     """Refuse words the broker does not know, and options, which this exchange does not play."""
     if order.order_class == "mleg":
         raise business("order_class mleg is not supported by this simulator")
@@ -55,8 +55,8 @@ def check_numbers(order: NewOrder) -> None:
     if order.notional is not None and not _is_positive(order.notional):
         raise parameter("notional must be > 0")
     _NUMBERS[order.order_type](order)
-    for name, ours in _PRICES:
-        price = getattr(order, ours)
+    for name, local in _PRICES:
+        price = getattr(order, local)
         if price is not None and not _is_positive(price):
             raise parameter(f"{name.replace('_', ' ')} must be > 0")
 
@@ -127,8 +127,8 @@ def check_prices(order: NewOrder, asset: Asset) -> None:
     """Refuse a price between two ticks, whichever price of the order it is."""
     if order.order_type == "market" and not order.order_class:
         return
-    for name, ours in _PRICES:
-        price = getattr(order, ours)
+    for name, local in _PRICES:
+        price = getattr(order, local)
         if price is None:
             continue
         if price % (asset.price_increment or tick_of(asset.symbol, price)):
@@ -154,16 +154,16 @@ def in_lots(asset: Asset, quantity: Decimal) -> Decimal:
     return cut
 
 
-def unknown_asset(symbol: str) -> Refused:
+def unknown_asset(symbol: str) -> OrderRefusal:
     """Refuse a symbol that is not listed."""
     return business(f'asset "{symbol}" not found')
 
 
-def untradable_asset(symbol: str) -> Refused:
+def untradable_asset(symbol: str) -> OrderRefusal:
     """Refuse a symbol that is listed and not traded."""
     return business(f'asset "{symbol}" is not tradable')
 
 
-def inactive_asset(symbol: str) -> Refused:
+def inactive_asset(symbol: str) -> OrderRefusal:
     """Refuse a symbol that was listed once."""
     return parameter(f"asset {symbol} is not active")

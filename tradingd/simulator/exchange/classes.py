@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradingd.simulator.exchange.orders import NewOrder
-from tradingd.simulator.exchange.refusals import Refused, business, parameter
+from tradingd.simulator.exchange.refusals import OrderRefusal, business, parameter
 
 _CENT = Decimal("0.01")
 _PLAIN = frozenset({"", "simple"})
@@ -74,11 +74,11 @@ def check_sides(order: NewOrder, base: Decimal) -> None:
         raise _wrong_side("stop_loss.stop_price", "<= -" if is_buy else ">= +", base)
 
 
-def _wrong_side(name: str, relation: str, base: Decimal) -> Refused:
-    word, _, sign = relation.partition(" ")
+def _wrong_side(name: str, relation: str, base: Decimal) -> OrderRefusal:
+    value, _, sign = relation.partition(" ")
     if not sign:
-        return business(f"{name} must be {word} stop_loss.stop_price")
-    refused = business(f"{name} must be {word} base_price {sign} 0.01")
+        return business(f"{name} must be {value} stop_loss.stop_price")
+    refused = business(f"{name} must be {value} base_price {sign} 0.01")
     refused.extra["base_price"] = f"{base:f}"
     return refused
 

@@ -10,16 +10,18 @@ from decimal import Decimal
 
 from tradingd.instruments.money import decimal_of
 from tradingd.instruments.units import DAY_NS
-from tradingd.simulator.exchange.depth import Book
-from tradingd.simulator.exchange.ledger import Ledger
+from tradingd.simulator.exchange.depth import DepthBook
+from tradingd.simulator.exchange.ledger import AccountLedger
 
 
-def price(book: Book, opened_at: int) -> Decimal | None:
+def price(book: DepthBook, opened_at: int) -> Decimal | None:
     """Return at what a symbol closes that traded since `opened_at`; None while nobody said a price."""
     return decimal_of(book.last) if book.printed_at >= opened_at else book.mid()
 
 
-def keep(books: Mapping[str, Book], ledger: Ledger, opened_at: int, *, is_crypto: bool) -> None:
+def keep(
+    books: Mapping[str, DepthBook], ledger: AccountLedger, opened_at: int, *, is_crypto: bool
+) -> None:
     """Remember the closes of shares, or of coins, until the next."""
     for symbol, book in books.items():
         close = price(book, opened_at) if book.is_crypto is is_crypto else None
@@ -27,7 +29,7 @@ def keep(books: Mapping[str, Book], ledger: Ledger, opened_at: int, *, is_crypto
             ledger.lastday[symbol] = close
 
 
-def turn_day(books: Mapping[str, Book], ledger: Ledger, midnight_at: int) -> int:
+def roll_day(books: Mapping[str, DepthBook], ledger: AccountLedger, midnight_at: int) -> int:
     """End the coins' day, and return when the next one ends."""
     keep(books, ledger, midnight_at - DAY_NS, is_crypto=True)
     return midnight_at + DAY_NS

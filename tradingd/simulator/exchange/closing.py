@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.engine import Engine
 from tradingd.simulator.exchange.orders import NewOrder, TradeUpdate
-from tradingd.simulator.exchange.refusals import Refused, business, parameter
+from tradingd.simulator.exchange.refusals import OrderRefusal, business, parameter
 
 _HUNDRED = Decimal(100)
 
@@ -43,25 +43,27 @@ def closing_order(
 
 def bust(engine: Engine, execution_id: str, now: int) -> TradeUpdate:
     """Take an execution back: cash, position, the order's fill and the activity of it."""
-    told = engine.activities.find(execution_id)
-    if told is None or told.qty is None or told.price is None:
-        raise Refused(404, 40410000, f"execution not found for {execution_id}")
-    is_buy, symbol = told.order.side == "buy", told.order.symbol
-    moved = told.qty - told.fee if is_buy else told.qty
+    settings = engine.activities.find(execution_id)
+    if settings is None or settings.qty is None or settings.price is None:
+        raise OrderRefusal(404, 40410000, f"execution not found for {execution_id}")
+    is_buy, symbol = settings.order.side == "buy", settings.order.symbol
+    moved = settings.qty - settings.fee if is_buy else settings.qty
     if "/" in symbol and is_buy and engine.ledger.quantity(symbol) < moved:
         raise business("the coins of this execution are sold already")
     engine.activities.take_back(execution_id)
-    after = engine.ledger.take_back(symbol, is_buy, told.qty, told.price, told.fee)
-    before = engine.orders[told.order.id]
-    filled = before.filled_qty - told.qty
-    value = (before.filled_avg_price or ZERO) * before.filled_qty - told.qty * told.price
+    after = engine.ledger.take_back(symbol, is_buy, settings.qty, settings.price, settings.fee)
+    before = engine.orders[settings.order.id]
+    filled = before.filled_qty - settings.qty
+    value = (before.filled_avg_price or ZERO) * before.filled_qty - settings.qty * settings.price
     average = value / filled if filled else None
     order = replace(before, filled_qty=filled, filled_avg_price=average, updated_at=now)
     engine.orders[order.id] = order
     working = engine.working.get(order.id)
     if working is not None:
         working.order = order
-        working.value -= told.qty * told.price
-    update = TradeUpdate("trade_bust", order, now, execution_id, told.price, told.qty, after)
+        working.value -= settings.qty * settings.price
+    update = TradeUpdate(
+        "trade_bust", order, now, execution_id, settings.price, settings.qty, after
+    )
     engine.events.append(update)
     return update

@@ -17,7 +17,7 @@ from tradingd.messages import Session, TradingDay
 from tradingd.simulator.exchange import auctions, checks, classes, funds, showing, stops
 from tradingd.simulator.exchange.closing import bust, closing_order
 from tradingd.simulator.exchange.dated import DatedEvent, problem
-from tradingd.simulator.exchange.depth import Book
+from tradingd.simulator.exchange.depth import DepthBook
 from tradingd.simulator.exchange.engine import NEVER, Engine
 from tradingd.simulator.exchange.halts import Halts
 from tradingd.simulator.exchange.judging import Judge
@@ -31,7 +31,7 @@ from tradingd.simulator.exchange.orders import (
     TradeUpdate,
 )
 from tradingd.simulator.exchange.refusals import (
-    Refused,
+    OrderRefusal,
     business,
     forbidden,
     order_not_found,
@@ -39,7 +39,7 @@ from tradingd.simulator.exchange.refusals import (
     position_not_found,
 )
 from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, default_asset
-from tradingd.simulator.exchange.views import AccountView, Activity, PositionView
+from tradingd.simulator.exchange.views import AccountActivity, AccountPosition, AccountView
 
 
 class Exchange:
@@ -182,14 +182,14 @@ class Exchange:
     # requests
 
     def submit(self, order: NewOrder, now: int) -> ExchangeOrder:
-        """Take a new order or raise `Refused`; the answer is the order as it was at acceptance."""
+        """Take a new order or raise `OrderRefusal`; the answer is the order as it was at acceptance."""
         if now >= self._engine.due_at:
             self.advance(now)
         if order.client_order_id is not None:
             self._check_client_id(order.client_order_id)
         if self._engine.switches.suspend_trade:
             raise forbidden("new orders are rejected by user request")
-        checks.check_words(order)
+        checks.check_values(order)
         classes.check_class(order)
         order = classes.with_own_limit(order)
         checks.check_numbers(order)
@@ -226,7 +226,7 @@ class Exchange:
                 continue
             try:
                 self.cancel(order_id, now)
-            except Refused as refused:
+            except OrderRefusal as refused:
                 results.append(CancelResult(order_id, refused.http_status, refused))
             else:
                 results.append(CancelResult(order_id, 200))
@@ -272,7 +272,7 @@ class Exchange:
         for symbol in tuple(self._engine.ledger.holdings):
             try:
                 order = self.close_position(symbol, now)
-            except Refused as refused:
+            except OrderRefusal as refused:
                 results.append(CloseResult(symbol, refused.http_status, None, refused))
             else:
                 results.append(CloseResult(symbol, 200, order))
@@ -281,14 +281,14 @@ class Exchange:
     # what there is
 
     def order(self, order_id: str) -> ExchangeOrder:
-        """Return an order by its id; raises `Refused` 404."""
+        """Return an order by its id; raises `OrderRefusal` 404."""
         order = self._engine.orders.get(order_id)
         if order is None:
             raise order_not_found(order_id)
         return order
 
     def order_by_client_id(self, client_order_id: str) -> ExchangeOrder:
-        """Return an order by the client's id; raises `Refused` 404."""
+        """Return an order by the client's id; raises `OrderRefusal` 404."""
         order_id = self._by_client_id.get(client_order_id)
         if order_id is None:
             raise order_not_found(client_order_id)
@@ -307,13 +307,13 @@ class Exchange:
         open_now = (*self._engine.working.values(), *self._engine.coming.values())
         return [working.order for working in open_now]
 
-    def positions(self) -> list[PositionView]:
+    def positions(self) -> list[AccountPosition]:
         """Return every position, in the order they were opened."""
         symbols = self._engine.ledger.holdings
         return [showing.position(self._engine, self._listed(symbol)) for symbol in symbols]
 
-    def position(self, symbol: str) -> PositionView:
-        """Return one position; raises `Refused` 404."""
+    def position(self, symbol: str) -> AccountPosition:
+        """Return one position; raises `OrderRefusal` 404."""
         if not self._engine.ledger.quantity(symbol):
             raise position_not_found()
         return showing.position(self._engine, self._listed(symbol))
@@ -324,7 +324,7 @@ class Exchange:
         opened_at = self._opened_at or now
         return showing.account(self._engine, self._last_equity, opened_at)
 
-    def activities(self) -> Sequence[Activity]:
+    def activities(self) -> Sequence[AccountActivity]:
         """Return every FILL and CFEE, oldest first."""
         return self._engine.activities.read()
 
@@ -333,7 +333,7 @@ class Exchange:
         return list(self._assets.values())
 
     def asset(self, symbol_or_id: str) -> Asset | None:
-        """Return an asset by house symbol, slash-free symbol or id."""
+        """Return an asset by system symbol, slash-free symbol or id."""
         found = self._assets.get(symbol_or_id)
         if found is not None:
             return found
@@ -356,9 +356,9 @@ class Exchange:
         self._engine.add_dated(event)
         self.advance(now)
 
-    def reject_by(self, turns_away: Callable[[ExchangeOrder], bool]) -> None:
+    def reject_by(self, refuses: Callable[[ExchangeOrder], bool]) -> None:
         """Let somebody say which accepted orders the venue rejects."""
-        self._engine.turns_away = turns_away
+        self._engine.refuses = refuses
 
     def bust(self, execution_id: str, now: int) -> TradeUpdate:
         """Take an execution back as the venue does when it breaks a trade; return the event of it."""
@@ -367,16 +367,16 @@ class Exchange:
 
     # inside
 
-    def _book(self, symbol: str) -> Book:
+    def _book(self, symbol: str) -> DepthBook:
         asset = self._assets.get(symbol)
         if asset is None:
             asset = default_asset(symbol, self._engine.ids.asset())
             if self._is_open_list:
                 self._assets[symbol] = asset
-        book = self._books[symbol] = Book(asset)
+        book = self._books[symbol] = DepthBook(asset)
         return book
 
-    def _listed(self, symbol: str) -> Book:
+    def _listed(self, symbol: str) -> DepthBook:
         asset = self._assets.get(symbol)
         if asset is None and not self._is_open_list:
             raise checks.unknown_asset(symbol)

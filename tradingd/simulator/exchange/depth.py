@@ -20,7 +20,7 @@ SHARE_LOT = Decimal(1)
 NOTHING = Decimal(0)
 
 
-class Level:
+class DepthLevel:
     """A price, what was shown there, and what is left of it."""
 
     __slots__ = ("left", "price", "shown")
@@ -128,7 +128,7 @@ class Band(NamedTuple):
         return self.low <= price <= self.high
 
 
-class Side:
+class DepthSide:
     """One side of the market: the touch, and the ladder behind it once somebody takes from it."""
 
     __slots__ = ("ladder", "price", "size")
@@ -139,7 +139,7 @@ class Side:
         self.ladder: Ladder | None = None
 
 
-class Book:
+class DepthBook:
     """The standing quote of a symbol and our open orders in it."""
 
     __slots__ = (
@@ -150,8 +150,8 @@ class Book:
     def __init__(self, asset: Asset) -> None:
         self.asset = asset
         self.is_crypto = asset.is_crypto
-        self.bid = Side()
-        self.ask = Side()
+        self.bid = DepthSide()
+        self.ask = DepthSide()
         self.quoted_at = 0
         self.open: list[Working] = []
         """Every order that may meet the market, best rank first."""
@@ -164,7 +164,7 @@ class Book:
         self.band: Band | None = None
 
     @property
-    def standing(self) -> list[Working]:
+    def resting(self) -> list[Working]:
         """Return every order that is not terminal."""
         return self.open + self.parked if self.parked else self.open
 
@@ -225,16 +225,18 @@ class Ladder:
 
     __slots__ = ("_asset", "_is_buy", "_levels", "_settings", "touch")
 
-    def __init__(self, asset: Asset, side: Side, is_buy: bool, settings: ExchangeSettings) -> None:
+    def __init__(
+        self, asset: Asset, side: DepthSide, is_buy: bool, settings: ExchangeSettings
+    ) -> None:
         lot = COIN_LOT if asset.is_crypto else SHARE_LOT
         shown = decimal_of(side.size).quantize(lot, ROUND_DOWN)
-        self.touch = Level(decimal_of(side.price), shown)
+        self.touch = DepthLevel(decimal_of(side.price), shown)
         self._levels = [self.touch]
         self._asset = asset
         self._is_buy = is_buy
         self._settings = settings
 
-    def __iter__(self) -> Iterator[Level]:
+    def __iter__(self) -> Iterator[DepthLevel]:
         number = 0
         while number < len(self._levels) or self._deepen():
             yield self._levels[number]
@@ -251,7 +253,7 @@ class Ladder:
             return False
         lot = COIN_LOT if self._asset.is_crypto else SHARE_LOT
         size = (touch.shown * settings.depth_size_multiple).quantize(lot, ROUND_DOWN)
-        self._levels.append(Level(price, size))
+        self._levels.append(DepthLevel(price, size))
         return True
 
 

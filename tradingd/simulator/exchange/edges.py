@@ -26,7 +26,7 @@ def cross(engine: SessionTransitions, at: int) -> None:
             engine.expire(working, at)
         elif order.status is Status.ACCEPTED and engine.may_trade(working):
             engine.arrive(working, at)
-        elif engine.settings.tells_done_for_day:
+        elif engine.settings.reports_done_for_day:
             _rest_or_go_on(engine, working, at, is_close=is_close)
         if ends_at is not None and at < ends_at < engine.next_edge_at():
             engine.schedule(ends_at, engine.expire, working)

@@ -1,7 +1,6 @@
 """What happens to orders in time: arrival, matching, cancellation, replacement, expiry.
 
-One heap of due moments and one book per symbol; every change goes through the table of statuses and
-leaves an event. Judging a request is `core`'s, moving money the ledger's.
+Every change goes through the table of statuses and leaves an event. `core` judges, the ledger moves money.
 """
 
 from __future__ import annotations
@@ -17,17 +16,18 @@ from tradingd.messages import Session, TradingDay
 from tradingd.simulator.exchange import auctions, closes, edges, groups, happenings
 from tradingd.simulator.exchange.activities import Activities
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import DepthBook, Working
 from tradingd.simulator.exchange.ids import Ids
-from tradingd.simulator.exchange.ledger import Ledger
+from tradingd.simulator.exchange.ledger import AccountLedger
 from tradingd.simulator.exchange.matching import executions, fills_completely
 from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, ExchangeOrder, Status
 from tradingd.simulator.exchange.orders import TradeUpdate as Update
-from tradingd.simulator.exchange.sessions import Sessions
+from tradingd.simulator.exchange.sessions import ExchangeSessions
 from tradingd.simulator.exchange.settings import Asset, ExchangeSettings, Switches
 
 NEVER = 1 << 63
 _AT_ONCE = frozenset({"ioc", "fok"})
+_ENDING = frozenset({Status.PENDING_CANCEL, Status.PENDING_REPLACE})
 _FRESH = frozenset({Status.PENDING_NEW, Status.ACCEPTED})
 
 _Due = tuple[int, int, Callable[[Working, int], None], Working]
@@ -41,11 +41,11 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.switches = Switches(fractional_trading=settings.fractional_trading)
-        self.sessions = Sessions(calendar)
+        self.sessions = ExchangeSessions(calendar)
         self.ids = Ids(seed)
-        self.ledger = Ledger(settings.cash_usd)
+        self.ledger = AccountLedger(settings.cash_usd)
         self.activities = Activities(settings)
-        self.books: dict[str, Book] = {}
+        self.books: dict[str, DepthBook] = {}
         self.orders: dict[str, ExchangeOrder] = {}
         self.working: dict[str, Working] = {}
         self.coming: dict[str, Working] = {}
@@ -67,7 +67,7 @@ class Engine:
         """What happened and was not taken yet; always the same list."""
         self.on_close: Callable[[int], None] | None = None
         """Called at each end of the regular session."""
-        self.turns_away: Callable[[ExchangeOrder], bool] | None = None
+        self.refuses: Callable[[ExchangeOrder], bool] | None = None
         """Asked whether the venue rejects an order that was accepted."""
 
     @property
@@ -96,7 +96,7 @@ class Engine:
             self.enter_session(now)
         while (at := min(self.next_due(), self.midnight_at)) <= now:
             if self.midnight_at <= at:
-                self.midnight_at = closes.turn_day(self.books, self.ledger, at)
+                self.midnight_at = closes.roll_day(self.books, self.ledger, at)
             elif self._edge_at is not None and self._edge_at <= at:
                 edges.cross(self, self._edge_at)
             elif self._heap and self._heap[0][0] <= at:
@@ -169,9 +169,9 @@ class Engine:
                 if leg is not working:
                     self._enter(leg)
         if working.order.status is Status.ACCEPTED:
-            self.tell("accepted", working.order, now)
+            self.push("accepted", working.order, now)
             return
-        self.tell("pending_new", working.order, now)
+        self.push("pending_new", working.order, now)
         if self._latency:
             self.schedule(now + self._latency, self.arrive, working)
         else:
@@ -207,7 +207,7 @@ class Engine:
         if working.order.status in TERMINAL:
             return
         is_new = working.order.status in _FRESH
-        if is_new and self.turns_away is not None and self.turns_away(working.order):
+        if is_new and self.refuses is not None and self.refuses(working.order):
             self.change(working, Status.REJECTED, "rejected", now, failed_at=now)
             return
         working.has_arrived = True
@@ -244,7 +244,7 @@ class Engine:
         assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
         order = replace(before, status=status, updated_at=now, **fields)
         self._settle(working, order)
-        self.tell(event, order, now)
+        self.push(event, order, now)
         if working.group is not None:
             groups.after(self, working, working.group, now)
 
@@ -255,7 +255,7 @@ class Engine:
             del self.working[order.id]
             self.books[order.symbol].remove(working)
 
-    def tell(self, event: str, order: ExchangeOrder, now: int) -> None:
+    def push(self, event: str, order: ExchangeOrder, now: int) -> None:
         """Say what happened to an order."""
         self.events.append(Update(event, order, now, self.ids.execution()))
 
@@ -274,7 +274,7 @@ class Engine:
         if working.order.status is Status.CANCELED:
             return  # another one of its group took it along
         if working.order.status in TERMINAL:
-            self.tell("order_cancel_rejected", working.order, now)
+            self.push("order_cancel_rejected", working.order, now)
         else:
             self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
 
@@ -314,20 +314,20 @@ class Engine:
             back = Status.PARTIALLY_FILLED if old.order.filled_qty else Status.NEW
             self.change(old, back, "order_replace_rejected", now)
         else:
-            self.tell("order_replace_rejected", old.order, now)
+            self.push("order_replace_rejected", old.order, now)
         rejected = replace(new.order, status=Status.REJECTED, failed_at=now, updated_at=now)
         self.orders[rejected.id] = rejected
-        self.tell("rejected", rejected, now)
+        self.push("rejected", rejected, now)
 
     # matching
 
-    def match_book(self, book: Book, now: int, *, only_rested: bool = False) -> None:
+    def match_book(self, book: DepthBook, now: int, *, only_rested: bool = False) -> None:
         """Let every order of a symbol meet the standing quote, price then time."""
         for working in tuple(book.open):
             if working.has_rested or not only_rested:
                 self._match(working, book, now)
 
-    def _match(self, working: Working, book: Book, now: int) -> None:
+    def _match(self, working: Working, book: DepthBook, now: int) -> None:
         if not working.has_arrived or now < working.ready_at or not self.may_trade(working):
             return
         if working.order.status in TERMINAL:
@@ -345,7 +345,7 @@ class Engine:
         elif working.limit is not None:
             working.has_rested = True
 
-    def match_print(self, book: Book, price: float, size: Decimal, now: int) -> None:
+    def match_print(self, book: DepthBook, price: float, size: Decimal, now: int) -> None:
         """Fill resting orders that a print inside the standing quote went through."""
         if not book.takes(price):
             return
@@ -378,7 +378,7 @@ class Engine:
         assert working.remaining >= 0, f"{before.id} was filled beyond its quantity"
         filled = before.filled_qty + quantity
         status = Status.PARTIALLY_FILLED if working.remaining else Status.FILLED
-        if working.remaining and before.status in {Status.PENDING_CANCEL, Status.PENDING_REPLACE}:
+        if working.remaining and before.status in _ENDING:
             status = before.status
         assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
         order = replace(

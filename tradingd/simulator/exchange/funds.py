@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradingd.instruments.units import ZERO
-from tradingd.simulator.exchange.depth import Book, Group, Working
+from tradingd.simulator.exchange.depth import DepthBook, Group, Working
 from tradingd.simulator.exchange.engine import Engine
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.refusals import (
@@ -79,12 +79,14 @@ def power(engine: Engine, *, is_coin: bool, without: Working | None = None) -> D
     return multiplier * worth - gross - bound
 
 
-def held(engine: Engine, book: Book, without: Working | None = None) -> tuple[Decimal, list[str]]:
+def held(
+    engine: Engine, book: DepthBook, without: Working | None = None
+) -> tuple[Decimal, list[str]]:
     """Return (quantity of the position bound in closing orders, their ids)."""
     quantity = engine.ledger.quantity(book.asset.symbol)
     if not quantity:
         return ZERO, []
-    closing = [w for w in book.standing if w is not without and w.is_buy == (quantity < 0)]
+    closing = [w for w in book.resting if w is not without and w.is_buy == (quantity < 0)]
     shared: dict[Group, Decimal] = {}
     total, ids = ZERO, []
     for working in closing:
@@ -107,7 +109,7 @@ def _successor_left(working: Working) -> Decimal:
 
 def check_funds(
     engine: Engine,
-    book: Book,
+    book: DepthBook,
     *,
     is_buy: bool,
     quantity: Decimal,
@@ -128,7 +130,9 @@ def check_funds(
         raise buying_power(max(available, ZERO), cost)
 
 
-def _check_holding(engine: Engine, book: Book, quantity: Decimal, without: Working | None) -> None:
+def _check_holding(
+    engine: Engine, book: DepthBook, quantity: Decimal, without: Working | None
+) -> None:
     symbol = book.asset.symbol
     existing = abs(engine.ledger.quantity(symbol))
     bound, related = held(engine, book, without)
@@ -139,7 +143,7 @@ def _check_holding(engine: Engine, book: Book, quantity: Decimal, without: Worki
     raise quantity_held(symbol, quantity, existing, bound, related)
 
 
-def _check_short(engine: Engine, book: Book, quantity: Decimal, time_in_force: str) -> None:
+def _check_short(engine: Engine, book: DepthBook, quantity: Decimal, time_in_force: str) -> None:
     symbol = book.asset.symbol
     if book.is_crypto:
         raise coin_balance(symbol.partition("/")[0], quantity, ZERO, ZERO)
@@ -154,21 +158,21 @@ def _check_short(engine: Engine, book: Book, quantity: Decimal, time_in_force: s
         raise business(f"only day orders are allowed for hard-to-borrow asset {symbol}")
 
 
-def check_notional(book: Book, order: NewOrder, position: Decimal) -> None:
+def check_notional(book: DepthBook, order: NewOrder, position: Decimal) -> None:
     """Refuse to open by notional beside an order that closes."""
     if order.notional is None or (position and (order.side == "buy") == (position < 0)):
         return
-    if position and any(each.is_buy == (position < 0) for each in book.standing):
+    if position and any(each.is_buy == (position < 0) for each in book.resting):
         raise business(
             "unable to open new notional orders while having open closing position orders"
         )
 
 
-def check_wash(book: Book, order: NewOrder, without: Working | None = None) -> None:
+def check_wash(book: DepthBook, order: NewOrder, without: Working | None = None) -> None:
     """Refuse an order that could meet one of our own; those of one group never do."""
     is_buy = order.side == "buy"
     group = None if without is None else without.group
-    for other in book.standing:
+    for other in book.resting:
         if other.is_buy == is_buy or other is without:
             continue
         if group is not None and other.group is group:

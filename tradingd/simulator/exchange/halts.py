@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tradingd.instruments.money import decimal_of
-from tradingd.simulator.exchange.depth import Band, Book
+from tradingd.simulator.exchange.depth import Band, DepthBook
 from tradingd.simulator.exchange.refusals import parameter
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ RESUMING = frozenset({"3", "T"})
 class Halts:
     """Stops and starts the trading of symbols."""
 
-    def __init__(self, engine: Engine, book_of: Callable[[str], Book]) -> None:
+    def __init__(self, engine: Engine, book_of: Callable[[str], DepthBook]) -> None:
         self._engine = engine
         self._book_of = book_of
 
@@ -44,7 +44,7 @@ class Halts:
         if self._engine.is_immediate and book.quoted_at:
             self._engine.match_book(book, now)
 
-    def tell(self, symbol: str, code: str, now: int) -> None:
+    def push(self, symbol: str, code: str, now: int) -> None:
         """Do what a trading status says; most say nothing about trading."""
         if code in HALTING:
             self.halt(symbol, now)

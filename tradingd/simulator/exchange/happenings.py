@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from tradingd.instruments.money import tick_of
 from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import DepthBook, Working
 from tradingd.simulator.exchange.orders import Status
 from tradingd.simulator.exchange.transitions import AccountTransitions
-from tradingd.simulator.exchange.views import Activity
+from tradingd.simulator.exchange.views import AccountActivity
 
 _PART = Decimal("1E-9")
 _CENT = Decimal("0.01")
@@ -26,7 +26,7 @@ _Rule = Callable[[Decimal], Decimal]
 def happen(engine: AccountTransitions, event: DatedEvent | Payment, now: int) -> None:
     """Let an event of the calendar happen."""
     if isinstance(event, Payment):
-        _pay(engine, event, now)
+        _credit(engine, event, now)
     elif event.kind == "deposit":
         _move_cash(engine, event, event.amount, now)
     elif event.kind == "withdrawal":
@@ -41,7 +41,7 @@ def _move_cash(engine: AccountTransitions, event: DatedEvent, amount: Decimal, n
     engine.ledger.cash += amount
     kind = "CSD" if amount > 0 else "CSW"
     engine.activities.add(
-        Activity(
+        AccountActivity(
             id=engine.activities.id_of(now, engine.ids.execution()),
             activity_type=kind,
             at=now,
@@ -58,22 +58,22 @@ def _go_ex(engine: AccountTransitions, event: DatedEvent, now: int) -> None:
         if event.paid_at > now:
             engine.add_dated(payment)
         else:
-            _pay(engine, payment, now)
+            _credit(engine, payment, now)
     book = engine.books.get(event.symbol)
     if book is None:
         return
-    for working in tuple(book.standing):
+    for working in tuple(book.resting):
         reduces = working.order.time_in_force == "gtc" and working.group is None
         if reduces and _is_below_market(working):
             _reprice(engine, book, working, lambda price: price - event.amount, now)
 
 
-def _pay(engine: AccountTransitions, payment: Payment, now: int) -> None:
+def _credit(engine: AccountTransitions, payment: Payment, now: int) -> None:
     event = payment.event
     amount = (payment.held * event.amount).quantize(_CENT, ROUND_DOWN)
     engine.ledger.cash += amount
     engine.activities.add(
-        Activity(
+        AccountActivity(
             id=engine.activities.id_of(now, engine.ids.execution()),
             activity_type="DIV",
             activity_sub_type="CDIV",
@@ -94,12 +94,12 @@ def _split(engine: AccountTransitions, event: DatedEvent, now: int) -> None:
     book = engine.books.get(event.symbol)
     if book is not None:
         book.rescale(float(rate))
-        for working in tuple(book.standing):
+        for working in tuple(book.resting):
             if working.order.is_open:
                 _split_order(engine, book, working, rate, now)
     if held:
         engine.activities.add(
-            Activity(
+            AccountActivity(
                 id=engine.activities.id_of(now, engine.ids.execution()),
                 activity_type="SPLIT",
                 activity_sub_type="FSPLIT" if rate > 1 else "RSPLIT",
@@ -113,7 +113,7 @@ def _split(engine: AccountTransitions, event: DatedEvent, now: int) -> None:
 
 
 def _split_order(
-    engine: AccountTransitions, book: Book, working: Working, rate: Decimal, now: int
+    engine: AccountTransitions, book: DepthBook, working: Working, rate: Decimal, now: int
 ) -> None:
     """Restate a plain order of a forward split; a reverse one ends every order of the symbol."""
     if rate < 1:
@@ -135,7 +135,7 @@ def _is_below_market(working: Working) -> bool:
 
 
 def _reprice(
-    engine: AccountTransitions, book: Book, working: Working, moved: _Rule, now: int
+    engine: AccountTransitions, book: DepthBook, working: Working, moved: _Rule, now: int
 ) -> None:
     def tick(price: Decimal | None) -> Decimal | None:
         if price is None:
@@ -156,4 +156,4 @@ def _reprice(
     working.set_prices(order, tick(working.limit))
     book.place(working)
     engine.orders[order.id] = order
-    engine.tell("restated", order, now)
+    engine.push("restated", order, now)

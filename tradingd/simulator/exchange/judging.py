@@ -13,7 +13,7 @@ from tradingd.instruments.money import decimal_of
 from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange import checks, classes, funds, matrix, stops
 from tradingd.simulator.exchange.auctions import AUCTIONS
-from tradingd.simulator.exchange.depth import Book, Group, Working
+from tradingd.simulator.exchange.depth import DepthBook, Group, Working
 from tradingd.simulator.exchange.engine import Engine
 from tradingd.simulator.exchange.orders import ExchangeOrder, NewOrder, Replacement, Status
 from tradingd.simulator.exchange.refusals import business, parameter
@@ -29,7 +29,7 @@ class Judge:
         self._engine = engine
         self._numbered = 0
 
-    def judge(self, order: NewOrder, book: Book, now: int) -> Working:
+    def judge(self, order: NewOrder, book: DepthBook, now: int) -> Working:
         """Judge a new order whose words and numbers are well formed."""
         asset = book.asset
         checks.check_prices(order, asset)
@@ -52,30 +52,30 @@ class Judge:
         )  # fmt: skip
         inferred = _intent(order.side, position)
         if order.position_intent not in {None, inferred}:
-            said = order.position_intent
-            raise business(f"position intent mismatch, inferred: {inferred}, specified: {said}")
+            emitted = order.position_intent
+            raise business(f"position intent mismatch, inferred: {inferred}, specified: {emitted}")
         made = self._make(order, book, quantity, position, now, best=best)
         working = self._working(made, book, quantity, reserve)
         return working if classes.is_plain(order) else self._with_legs(working, order, book, now)
 
-    def _check_group(self, order: NewOrder, book: Book, position: Decimal) -> None:
+    def _check_group(self, order: NewOrder, book: DepthBook, position: Decimal) -> None:
         classes.check_place(order, position)
         base = order.limit_price or self._touch(book, order.side == "buy")
         classes.check_sides(order, base)
 
-    def _check_cost(self, order: NewOrder, book: Book, quantity: Decimal) -> None:
+    def _check_cost(self, order: NewOrder, book: DepthBook, quantity: Decimal) -> None:
         if not book.asset.is_crypto and quantity == quantity.to_integral_value():
             return  # whole shares may cost anything, and a stop of them needs no quote
         price = order.limit_price or order.stop_price or self._touch(book, order.side == "buy")
         checks.check_cost(book.asset, order.notional or quantity * price)
 
-    def _check_others(self, order: NewOrder, book: Book, position: Decimal) -> None:
+    def _check_others(self, order: NewOrder, book: DepthBook, position: Decimal) -> None:
         """Compare a new order with those that stand."""
         funds.check_notional(book, order, position)
         if self._engine.settings.wash_trade_check:
             funds.check_wash(book, order)
 
-    def _with_legs(self, parent: Working, order: NewOrder, book: Book, now: int) -> Working:
+    def _with_legs(self, parent: Working, order: NewOrder, book: DepthBook, now: int) -> Working:
         """Hang the legs on an order; the exits of an oco are live from the beginning."""
         members = [parent] if order.order_class == "oco" else []
         for leg in classes.legs(order):
@@ -96,7 +96,7 @@ class Judge:
         return parent
 
     def _working(
-        self, made: ExchangeOrder, book: Book, quantity: Decimal, reserve: Decimal
+        self, made: ExchangeOrder, book: DepthBook, quantity: Decimal, reserve: Decimal
     ) -> Working:
         self._numbered += 1
         working = Working(made, book.asset, quantity, reserve, self._numbered)
@@ -109,7 +109,7 @@ class Judge:
     # replacements
 
     def judge_replacement(
-        self, old: Working, changes: Replacement, book: Book, now: int
+        self, old: Working, changes: Replacement, book: DepthBook, now: int
     ) -> Working:
         """Judge a change of an open order and make the order that is to follow it."""
         before = old.order
@@ -121,7 +121,7 @@ class Judge:
         if own <= before.filled_qty:
             raise business("unable to replace order, qty must be > filled_qty")
         order = _changed(before, changes, own)
-        checks.check_words(order)
+        checks.check_values(order)
         checks.check_numbers(order)
         checks.check_prices(order, book.asset)
         matrix.check_market_rules(order, book.asset, self._engine.switches)
@@ -146,7 +146,11 @@ class Judge:
 
     def _check_replaceable(self, old: Working, changes: Replacement) -> None:
         before = old.order
-        if before.status in {Status.ACCEPTED, Status.PENDING_NEW, Status.HELD}:
+        if before.status in {
+            Status.ACCEPTED,
+            Status.PENDING_NEW,
+            Status.HELD,
+        }:
             raise parameter("unable to replace order, order isn't sent to exchange yet")
         if before.status not in _REPLACEABLE:
             raise business("unable to replace order, order is not open")
@@ -163,26 +167,26 @@ class Judge:
 
     # numbers
 
-    def _quantity(self, order: NewOrder, book: Book) -> Decimal:
+    def _quantity(self, order: NewOrder, book: DepthBook) -> Decimal:
         if order.quantity is not None:
             return checks.in_lots(book.asset, order.quantity)
         assert order.notional is not None, "check_numbers wants one of the two"
         price = order.limit_price or self._touch(book, order.side == "buy")
         return checks.in_lots(book.asset, order.notional / price)
 
-    def _touch(self, book: Book, is_buy: bool) -> Decimal:
+    def _touch(self, book: DepthBook, is_buy: bool) -> Decimal:
         """Return the far side of the quote; without one, nothing can be priced."""
         if not book.quoted_at:
             raise business(f"no quote of {book.asset.symbol} to price a market order")
         return decimal_of(book.ask.price if is_buy else book.bid.price)
 
-    def _best_seen(self, order: NewOrder, book: Book) -> Decimal | None:
+    def _best_seen(self, order: NewOrder, book: DepthBook) -> Decimal | None:
         """Return where a trailing stop begins: the latest print, else the side it would trade at."""
         if order.order_type != "trailing_stop":
             return None
         return decimal_of(book.last) if book.printed_at else self._touch(book, order.side == "buy")
 
-    def _reserve_price(self, order: NewOrder, book: Book, best: Decimal | None) -> Decimal:
+    def _reserve_price(self, order: NewOrder, book: DepthBook, best: Decimal | None) -> Decimal:
         is_buy = order.side == "buy"
         if is_buy and order.limit_price is not None:
             return order.limit_price
@@ -201,7 +205,7 @@ class Judge:
     def _make(
         self,
         order: NewOrder,
-        book: Book,
+        book: DepthBook,
         quantity: Decimal,
         position: Decimal,
         now: int,
@@ -242,7 +246,7 @@ class Judge:
             return made
         return replace(made, stop_price=stops.trailing_stop_price(made, best))
 
-    def _expires_at(self, order: NewOrder, book: Book, now: int) -> int | None:
+    def _expires_at(self, order: NewOrder, book: DepthBook, now: int) -> int | None:
         if book.is_crypto:
             return None
         if order.time_in_force == "gtc":

@@ -12,7 +12,7 @@ from tradingd.instruments.units import ZERO
 from tradingd.messages import Side
 
 
-class Holding:
+class AccountHolding:
     """One position: signed quantity and the average price it was entered at."""
 
     __slots__ = ("average", "quantity")
@@ -22,14 +22,14 @@ class Holding:
         self.average = ZERO
 
 
-class Ledger:
+class AccountLedger:
     """The account's books."""
 
     __slots__ = ("cash", "holdings", "lastday")
 
     def __init__(self, cash: Decimal) -> None:
         self.cash = cash
-        self.holdings: dict[str, Holding] = {}
+        self.holdings: dict[str, AccountHolding] = {}
         self.lastday: dict[str, Decimal] = {}
         """The latest close of each symbol, where one was seen."""
 
@@ -79,7 +79,7 @@ class Ledger:
     def _move(self, symbol: str, moved: Decimal, price: Decimal, *, is_coin: bool) -> Decimal:
         holding = self.holdings.get(symbol)
         if holding is None:
-            holding = self.holdings[symbol] = Holding()
+            holding = self.holdings[symbol] = AccountHolding()
         before = holding.quantity
         after = before + moved
         assert not (is_coin and after < 0), f"{symbol}: coins cannot be owed, {after} would be"

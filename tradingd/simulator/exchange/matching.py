@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingd.instruments.money import tick_of
-from tradingd.simulator.exchange.depth import Band, Ladder, Level, Working
+from tradingd.simulator.exchange.depth import Band, DepthLevel, Ladder, Working
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
 _BPS = Decimal(10_000)
@@ -48,7 +48,7 @@ def _may_meet(working: Working, price: Decimal, band: Band | None) -> bool:
     return working.accepts(price) and (band is None or band.holds(price))
 
 
-def _with_impact(working: Working, level: Level, quantity: Decimal, bps: Decimal) -> Decimal:
+def _with_impact(working: Working, level: DepthLevel, quantity: Decimal, bps: Decimal) -> Decimal:
     if not bps:
         return level.price
     cost = level.price * bps / _BPS * quantity / level.shown

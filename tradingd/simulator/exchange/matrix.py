@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tradingd.simulator.exchange.orders import NewOrder
 from tradingd.simulator.exchange.refusals import business, forbidden, parameter
-from tradingd.simulator.exchange.sessions import Sessions
+from tradingd.simulator.exchange.sessions import ExchangeSessions
 from tradingd.simulator.exchange.settings import Asset, Switches
 from tradingd.simulator.exchange.stops import STOP_TYPES
 
@@ -97,7 +97,7 @@ def _check_fraction(order: NewOrder, asset: Asset, switches: Switches) -> None:
         raise business(f'asset "{asset.symbol}" is not fractionable in extended hours')
 
 
-def check_auction(order: NewOrder, sessions: Sessions, now: int) -> None:
+def check_auction(order: NewOrder, sessions: ExchangeSessions, now: int) -> None:
     """Refuse an auction order outside its window, which opens at seven in the evening."""
     time = order.time_in_force
     if time in _UNTIL and not sessions.takes_auction_orders(time, now):

@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from tradingd.instruments.units import ZERO
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
 class Status(StrEnum):
@@ -35,7 +35,14 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
-_ENDS = frozenset({Status.CANCELED, Status.EXPIRED, Status.REPLACED, Status.REJECTED})
+_ENDS = frozenset(
+    {
+        Status.CANCELED,
+        Status.EXPIRED,
+        Status.REPLACED,
+        Status.REJECTED,
+    }
+)
 _FILLS = frozenset({Status.PARTIALLY_FILLED, Status.FILLED})
 _REQUESTS = frozenset({Status.PENDING_CANCEL, Status.PENDING_REPLACE})
 
@@ -170,7 +177,7 @@ class CancelResult(msgspec.Struct, frozen=True):
 
     order_id: str
     status: int
-    refused: Refused | None = None
+    refused: OrderRefusal | None = None
 
 
 class CloseResult(msgspec.Struct, frozen=True):
@@ -179,4 +186,4 @@ class CloseResult(msgspec.Struct, frozen=True):
     symbol: str
     status: int
     order: ExchangeOrder | None = None
-    refused: Refused | None = None
+    refused: OrderRefusal | None = None

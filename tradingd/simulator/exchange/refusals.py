@@ -16,7 +16,7 @@ FORBIDDEN = 40310000
 MISSING = 40410000
 
 
-class Refused(Exception):  # noqa: N818 - an answer of the exchange, not an error of ours
+class OrderRefusal(Exception):  # noqa: N818 - an answer of the exchange, not an error of ours
     """The exchange will not do it."""
 
     def __init__(
@@ -33,32 +33,32 @@ class Refused(Exception):  # noqa: N818 - an answer of the exchange, not an erro
         self.extra: dict[str, str | list[str]] = dict(extra or {})
 
 
-def parameter(message: str) -> Refused:
+def parameter(message: str) -> OrderRefusal:
     """Refuse a request that is not well formed."""
-    return Refused(422, PARAMETER, message)
+    return OrderRefusal(422, PARAMETER, message)
 
 
-def business(message: str) -> Refused:
+def business(message: str) -> OrderRefusal:
     """Refuse a well-formed request that breaks a rule of trading."""
-    return Refused(422, BUSINESS, message)
+    return OrderRefusal(422, BUSINESS, message)
 
 
-def forbidden(message: str, extra: Mapping[str, str | list[str]] | None = None) -> Refused:
+def forbidden(message: str, extra: Mapping[str, str | list[str]] | None = None) -> OrderRefusal:
     """Refuse what the account may not or cannot do."""
-    return Refused(403, FORBIDDEN, message, extra)
+    return OrderRefusal(403, FORBIDDEN, message, extra)
 
 
-def order_not_found(order_id: str) -> Refused:
+def order_not_found(order_id: str) -> OrderRefusal:
     """Refuse to act on an order that does not exist."""
-    return Refused(404, MISSING, f"order not found for {order_id}")
+    return OrderRefusal(404, MISSING, f"order not found for {order_id}")
 
 
-def position_not_found() -> Refused:
+def position_not_found() -> OrderRefusal:
     """Refuse to act on a position that does not exist."""
-    return Refused(404, MISSING, "position does not exist")
+    return OrderRefusal(404, MISSING, "position does not exist")
 
 
-def buying_power(available: Decimal, cost: Decimal) -> Refused:
+def buying_power(available: Decimal, cost: Decimal) -> OrderRefusal:
     """Refuse what the account cannot pay for."""
     extra = {"buying_power": plain(available), "cost_basis": plain(cost)}
     return forbidden("insufficient buying power", extra)
@@ -66,7 +66,7 @@ def buying_power(available: Decimal, cost: Decimal) -> Refused:
 
 def quantity_held(
     symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: Sequence[str]
-) -> Refused:
+) -> OrderRefusal:
     """Refuse to sell shares that are not there or stand in other orders."""
     available = existing - held
     message = (
@@ -83,7 +83,7 @@ def quantity_held(
     return forbidden(message, extra)
 
 
-def coin_balance(asset: str, requested: Decimal, balance: Decimal, held: Decimal) -> Refused:
+def coin_balance(asset: str, requested: Decimal, balance: Decimal, held: Decimal) -> OrderRefusal:
     """Refuse to sell coins that are not there or stand in other orders."""
     available = balance - held
     message = (
@@ -94,7 +94,7 @@ def coin_balance(asset: str, requested: Decimal, balance: Decimal, held: Decimal
     return forbidden(message, extra)
 
 
-def wash_trade(existing_order_id: str, reason: str) -> Refused:
+def wash_trade(existing_order_id: str, reason: str) -> OrderRefusal:
     """Refuse an order that could trade with one of our own."""
     extra = {"existing_order_id": existing_order_id, "reject_reason": reason}
     return forbidden("potential wash trade detected. use complex orders", extra)

@@ -22,7 +22,7 @@ _LAST_ENTRY = {"opg": 2 * MINUTE_NS, "cls": 10 * MINUTE_NS}
 _FOREVER = 1 << 62
 
 
-class Sessions:
+class ExchangeSessions:
     """A table of session edges, searched by instant."""
 
     def __init__(self, days: Sequence[TradingDay]) -> None:
@@ -85,9 +85,9 @@ class Sessions:
 
     def day_order_end(self, now: int, *, extended: bool) -> int | None:
         """Return when a day order given now dies: at the close, or with the extended session."""
-        ends = self._ends if extended else self._closes
-        index = bisect_right(ends, now)
-        return ends[index] if index < len(ends) else None
+        endpoints = self._ends if extended else self._closes
+        index = bisect_right(endpoints, now)
+        return endpoints[index] if index < len(endpoints) else None
 
     def gtc_end(self, now: int) -> int | None:
         """Return when a good-till-canceled equity order is aged out: 90 days, 16:15 that day."""

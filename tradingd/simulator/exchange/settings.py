@@ -91,7 +91,7 @@ class ExchangeSettings:
     market_collar_bps: Decimal = Decimal(250)
     """What a market buy reserves above the ask."""
     wash_trade_check: bool = True
-    tells_done_for_day: bool = False
+    reports_done_for_day: bool = False
     """Whether what rests over the close is `done_for_day` until the next open, or stays `new`."""
     events: tuple[DatedEvent, ...] = ()
     """What happens to the account and its companies on a date."""

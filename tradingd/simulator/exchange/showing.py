@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from tradingd.instruments.units import ZERO
 from tradingd.simulator.exchange import funds
-from tradingd.simulator.exchange.depth import Book
+from tradingd.simulator.exchange.depth import DepthBook
 from tradingd.simulator.exchange.engine import Engine
-from tradingd.simulator.exchange.views import AccountView, PositionView
+from tradingd.simulator.exchange.views import AccountPosition, AccountView
 
 _MAINTENANCE = Decimal("0.3")
 
@@ -42,7 +42,7 @@ def account(engine: Engine, last_equity: Decimal, opened_at: int) -> AccountView
     )
 
 
-def position(engine: Engine, book: Book) -> PositionView:
+def position(engine: Engine, book: DepthBook) -> AccountPosition:
     """Return one position at the standing quote."""
     asset = book.asset
     holding = engine.ledger.holdings[asset.symbol]
@@ -52,7 +52,7 @@ def position(engine: Engine, book: Book) -> PositionView:
     cost = holding.quantity * holding.average
     profit = holding.quantity * price - cost
     sign = 1 if holding.quantity > 0 else -1
-    return PositionView(
+    return AccountPosition(
         asset_id=asset.id,
         symbol=asset.symbol,
         asset_class=asset.asset_class,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tradingd.instruments.money import decimal_of, round_limit, tick_of
 from tradingd.messages import Session, Side
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import DepthBook, Working
 from tradingd.simulator.exchange.orders import ExchangeOrder
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def trailing_stop_price(order: ExchangeOrder, best: Decimal) -> Decimal:
     return price.quantize(tick_of(order.symbol, max(price, away)), ROUND_HALF_EVEN)
 
 
-def elect(engine: Engine, book: Book, low: float, high: float, now: int) -> None:
+def elect(engine: Engine, book: DepthBook, low: float, high: float, now: int) -> None:
     """Elect what the market has reached: sales look at `low`, buys at `high` (a print is both)."""
     if book.is_halted or (not book.is_crypto and engine.session is not Session.REGULAR):
         return

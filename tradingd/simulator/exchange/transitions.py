@@ -12,18 +12,18 @@ from typing import Protocol
 from tradingd.messages import Session
 from tradingd.simulator.exchange.activities import Activities
 from tradingd.simulator.exchange.dated import DatedEvent, Payment
-from tradingd.simulator.exchange.depth import Book, Working
+from tradingd.simulator.exchange.depth import DepthBook, Working
 from tradingd.simulator.exchange.ids import Ids
-from tradingd.simulator.exchange.ledger import Ledger
+from tradingd.simulator.exchange.ledger import AccountLedger
 from tradingd.simulator.exchange.orders import ExchangeOrder, Status
-from tradingd.simulator.exchange.sessions import Sessions
+from tradingd.simulator.exchange.sessions import ExchangeSessions
 from tradingd.simulator.exchange.settings import ExchangeSettings
 
 
 class OrderTransitions(Protocol):
     """Orders, and the ways they change."""
 
-    books: dict[str, Book]
+    books: dict[str, DepthBook]
     orders: dict[str, ExchangeOrder]
 
     def change(
@@ -36,7 +36,7 @@ class OrderTransitions(Protocol):
     ) -> None:
         """Book one execution and tell of it."""
 
-    def tell(self, event: str, order: ExchangeOrder, now: int) -> None:
+    def push(self, event: str, order: ExchangeOrder, now: int) -> None:
         """Tell what happened to an order."""
 
     def wake(self, leg: Working, now: int) -> None:
@@ -46,7 +46,7 @@ class OrderTransitions(Protocol):
 class AccountTransitions(OrderTransitions, Protocol):
     """Orders and the account's money, as a dated event changes them."""
 
-    ledger: Ledger
+    ledger: AccountLedger
     activities: Activities
     ids: Ids
 
@@ -58,9 +58,9 @@ class SessionTransitions(OrderTransitions, Protocol):
     """Orders and the session, as its edge changes them."""
 
     settings: ExchangeSettings
-    sessions: Sessions
+    sessions: ExchangeSessions
     session: Session
-    ledger: Ledger
+    ledger: AccountLedger
     working: dict[str, Working]
     on_close: Callable[[int], None] | None
 

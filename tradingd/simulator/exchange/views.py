@@ -32,8 +32,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-class PositionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A position as the broker shows it; signed quantity, house spelling of the symbol."""
+class AccountPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position as the broker shows it; signed quantity, system spelling of the symbol."""
 
     asset_id: str
     symbol: str
@@ -53,7 +53,7 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     change_today: Decimal
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AccountActivity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of account activity: FILL for an execution, CFEE for a fee, DIV, SPLIT, CSD and CSW."""
 
     id: str

@@ -1,4 +1,4 @@
-"""What a market says, in the house's own messages, in time order: generator and tape speak the same.
+"""What a market says, in the system's own messages, in time order: generator and tape speak the same.
 
 The messages are reused because a drained backtest hears them as they are; raw rows of a tape may break
 the promises their docstrings make (crossed, one-sided), which the door of the daemon has to notice.

@@ -42,7 +42,7 @@ class MinuteBars:
         """When the oldest forming bar is over."""
 
     def add(self, trade: Trade) -> None:
-        """Fold one print; `finished` must have been asked at its time before."""
+        """Apply one print; `finished` must have been asked at its time before."""
         if not trade.price > 0 or not trade.size > 0:
             return
         forming = self._forming.get(trade.symbol)
@@ -60,8 +60,8 @@ class MinuteBars:
             return []
         over = [s for s, each in self._forming.items() if each.opened_at + MINUTE <= now]
         bars = [self._forming.pop(symbol).bar(symbol) for symbol in over]
-        ends = [each.opened_at + MINUTE for each in self._forming.values()]
-        self.due_at = min(ends) if ends else None
+        endpoints = [each.opened_at + MINUTE for each in self._forming.values()]
+        self.due_at = min(endpoints) if endpoints else None
         return sorted(bars, key=lambda bar: (bar.opened_at, bar.symbol))
 
     def forming(self, symbol: str) -> BarReceived | None:

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from tradingd.instruments.calendar import trading_day
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.wire.call import Call
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import SimulatedCall
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.encoding import parse_time
 from tradingd.simulator.wire.http import ErrorReply
-from tradingd.simulator.wire.points import BarBody, Point
+from tradingd.simulator.wire.market_data import BarBody, Point
 
-_WORDS = frozenset({"raw", "split", "dividend", "spin-off", "all"})
+_VALUES = frozenset({"raw", "split", "dividend", "spin-off", "all"})
 _KIND_OF = {"split": "split", "dividend": "dividend"}
 _DAYS_BACK_NS = 10 * DAY_S * SECOND_NS
 """How far the close before a dividend is looked for: no run of closed days is longer."""
@@ -35,33 +35,37 @@ class _Step:
     size: float
 
 
-def adjuster(call: Call, desk: Desk, span_s: int) -> Callable[[Sequence[Point]], Sequence[Point]]:
+def adjuster(
+    call: SimulatedCall, context: RouteContext, span_s: int
+) -> Callable[[Sequence[Point]], Sequence[Point]]:
     """Return what a request makes of the raw bars of one symbol; 400 for words it does not know."""
     _check_asof(call)
-    words = set(call.names("adjustment")) or {"raw"}
-    if not words <= _WORDS:
-        wrong = ",".join(sorted(words - _WORDS))
+    values = set(call.names("adjustment")) or {"raw"}
+    if not values <= _VALUES:
+        wrong = ",".join(sorted(values - _VALUES))
         raise ErrorReply(400, None, f"invalid adjustment: {wrong}")
     kinds = (
-        set(_KIND_OF) if "all" in words else {_KIND_OF[word] for word in words & _KIND_OF.keys()}
+        set(_KIND_OF)
+        if "all" in values
+        else {_KIND_OF[value] for value in values & _KIND_OF.keys()}
     )
-    events = [each for each in desk.exchange.dated if each.kind in kinds and each.at <= call.now]
+    events = [each for each in context.exchange.dated if each.kind in kinds and each.at <= call.now]
 
     def adjust(points: Sequence[Point]) -> Sequence[Point]:
         if not points or not events:
             return points
         symbol = points[0].symbol
-        steps = [_step(desk, each) for each in events if each.symbol == symbol]
+        steps = [_step(context, each) for each in events if each.symbol == symbol]
         return [_adjusted(point, steps, span_s) for point in points] if steps else points
 
     return adjust
 
 
-def _step(desk: Desk, event: DatedEvent) -> _Step:
+def _step(context: RouteContext, event: DatedEvent) -> _Step:
     if event.kind == "split":
         rate = float(event.rate)
         return _Step(event.at, 1 / rate, rate)
-    before = desk.record.bars(event.symbol, DAY_S, event.at - _DAYS_BACK_NS, event.at)
+    before = context.record.bars(event.symbol, DAY_S, event.at - _DAYS_BACK_NS, event.at)
     closes = [_body(each).c for each in before if _is_before(each, event.at, DAY_S)]
     paid = float(event.amount)
     return _Step(event.at, 1 - paid / closes[-1] if closes and closes[-1] > paid else 1.0, 1.0)
@@ -86,7 +90,7 @@ def _is_before(point: Point, at: int, span_s: int) -> bool:
     return point.at < at
 
 
-def _check_asof(call: Call) -> None:
+def _check_asof(call: SimulatedCall) -> None:
     """Accept a date or `-`: nobody was renamed here, so every date knows the same names."""
     text = call.query.get("asof", "")
     if text in {"", "-"}:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import msgspec
 
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 from tradingd.simulator.wire.alpaca import LocalAlpaca
-from tradingd.simulator.wire.desk import refusal
+from tradingd.simulator.wire.context import refusal
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, json_response, not_found
 from tradingd.simulator.wire.news import NewsItem
-from tradingd.simulator.wire.notices import Luld, Notice, Status, notice_point
+from tradingd.simulator.wire.notices import Luld, Notice, NoticeStatus, notice_point
 from tradingd.simulator.wire.views import update_json
 
 
@@ -45,7 +45,7 @@ class Admin:
             return json_response(route(request.body, self._alpaca.at))
         except msgspec.DecodeError as error:
             return ErrorReply(422, 40010001, f"invalid body: {error}").response()
-        except Refused as refused:
+        except OrderRefusal as refused:
             return refusal(refused).response()
 
     def _event(self, body: bytes, now: int) -> object:
@@ -62,20 +62,20 @@ class Admin:
     def _news(self, body: bytes, now: int) -> object:
         item = msgspec.json.decode(body, type=NewsItem)
         item = msgspec.structs.replace(item, at=item.at or now)
-        article = self._alpaca.desk.news.add(item)
-        self._alpaca.tell_news(article, item.at)
+        article = self._alpaca.context.news.add(item)
+        self._alpaca.push_news(article, item.at)
         return article
 
     def _notice(self, body: bytes, now: int) -> object:
         """Publish a status, a band, a correction, a cancel or an updated bar, and let it bind."""
         notice = msgspec.json.decode(body, type=Notice)
         halts = self._alpaca.world.exchange.halts
-        if isinstance(notice, Status):
-            halts.tell(notice.S, notice.sc, now)
+        if isinstance(notice, NoticeStatus):
+            halts.push(notice.S, notice.sc, now)
         elif isinstance(notice, Luld):
             halts.limit(notice.S, notice.d, notice.u, now)
         at = now - now % 60_000_000_000 if notice.__struct_config__.tag == "u" else now
         point = notice_point(notice, at)
         self._alpaca.record.restate(notice)
-        self._alpaca.tell([point])
+        self._alpaca.push([point])
         return {"channel": point.channel, "symbol": point.symbol}

@@ -14,9 +14,10 @@ from typing import Final
 import msgspec
 
 from tradingd.messages import BarReceived
-from tradingd.simulator.exchange.refusals import Refused
+from tradingd.simulator.exchange.refusals import OrderRefusal
 from tradingd.simulator.market.events import MarketEvent
 from tradingd.simulator.wire.always_on import TestFeed
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.data_stream import (
     CRYPTO_ENDPOINT,
     NEWS_ENDPOINT,
@@ -24,16 +25,15 @@ from tradingd.simulator.wire.data_stream import (
     TEST_ENDPOINT,
     DataStream,
 )
-from tradingd.simulator.wire.desk import Desk
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.fault_effects import FATAL, error_frame, injected
 from tradingd.simulator.wire.faults import Faults
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, not_found
+from tradingd.simulator.wire.market_data import JSON, Point
 from tradingd.simulator.wire.notices import HALTED, RESUMED, notice_point
-from tradingd.simulator.wire.points import JSON, Point
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 from tradingd.simulator.wire.rest import Rest
-from tradingd.simulator.wire.session import Connections, Frame, Session
+from tradingd.simulator.wire.session import Connections, Frame, WireSession
 from tradingd.simulator.wire.settings import WireSettings
 from tradingd.simulator.wire.trade_stream import ENDPOINT, TradeStream
 from tradingd.simulator.wire.views import update_json
@@ -43,7 +43,7 @@ DATA_ENDPOINTS: Final = (*STOCK_ENDPOINTS, CRYPTO_ENDPOINT, NEWS_ENDPOINT)
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class PushOutlet:
     """The transport's end of one socket."""
 
     send: Callable[[Sequence[Frame]], None]
@@ -52,12 +52,12 @@ class Outlet:
     """Close with a code; 1006 cuts without one."""
 
 
-class Line:
+class ClientLine:
     """One socket as the local Alpaca holds it: what it is, where it leads, how to reach the client."""
 
-    def __init__(self, path: str, session: DataStream | TradeStream, outlet: Outlet) -> None:
+    def __init__(self, path: str, session: DataStream | TradeStream, outlet: PushOutlet) -> None:
         self.path = path
-        self.session: Session = session
+        self.session: WireSession = session
         self.stream = session
         self.outlet = outlet
 
@@ -72,13 +72,13 @@ class LocalAlpaca:
         self.settings = settings or WireSettings()
         self.faults = faults or Faults()
         self.faults.on_sockets = self._disturb
-        world.exchange.reject_by(self.faults.turns_away)
+        world.exchange.reject_by(self.faults.refuses)
         self.record = MarketRecord(self.settings.points_kept_max, self._bars)
-        self.desk = Desk(world.exchange, self.record, self.settings)
-        self._rest = Rest(self.desk)
+        self.context = RouteContext(world.exchange, self.record, self.settings)
+        self._rest = Rest(self.context)
         self._test_feed = TestFeed()
         self._connections = Connections(is_single=self.settings.is_single_connection)
-        self.lines: list[Line] = []
+        self.lines: list[ClientLine] = []
         """The open sockets."""
         self._sampled_at = 0
         self.at = world.now
@@ -90,7 +90,7 @@ class LocalAlpaca:
         self.step(now)
         return self._rest.handle(request, self.at)
 
-    def connect(self, path: str, headers: Mapping[str, str], outlet: Outlet) -> Line:
+    def connect(self, path: str, headers: Mapping[str, str], outlet: PushOutlet) -> ClientLine:
         """Accept a socket (lower-case header names) or raise the HTTP error of the handshake."""
         stream: DataStream | TradeStream
         keys = self.settings.keys
@@ -109,14 +109,14 @@ class LocalAlpaca:
             )
         else:
             raise not_found("endpoint not found.")
-        line = Line(path, stream, outlet)
+        line = ClientLine(path, stream, outlet)
         self.lines.append(line)
         if path == TEST_ENDPOINT:
-            self._test_feed.points(self.at, is_heard=True)
+            self._test_feed.points(self.at, has_manager=True)
         self._send(line, stream.open())
         return line
 
-    def receive(self, line: Line, frame: Frame) -> None:
+    def receive(self, line: ClientLine, frame: Frame) -> None:
         """Answer one frame of a client."""
         code = self.faults.refusal(line.session.kind, line.path) if _is_auth(frame) else None
         if code is None:
@@ -126,11 +126,11 @@ class LocalAlpaca:
         if code in FATAL:
             line.outlet.end(1000)
 
-    def expire(self, line: Line) -> None:
+    def expire(self, line: ClientLine) -> None:
         """Turn a client away that did not authenticate in time."""
         self._send(line, line.session.expire())
 
-    def disconnect(self, line: Line) -> None:
+    def disconnect(self, line: ClientLine) -> None:
         """Forget a socket that is gone."""
         if line in self.lines:
             self.lines.remove(line)
@@ -143,8 +143,8 @@ class LocalAlpaca:
         self.world.step(self.at)
         self._publish_market(self.world.take_market())
         self._publish_orders()
-        is_heard = any(line.path == TEST_ENDPOINT for line in self.lines)
-        self.tell(self._test_feed.points(self.at, is_heard=is_heard))
+        has_manager = any(line.path == TEST_ENDPOINT for line in self.lines)
+        self.push(self._test_feed.points(self.at, has_manager=has_manager))
         if self.at - self._sampled_at >= MINUTE_NS:
             self._sampled_at = self.at - self.at % MINUTE_NS
             equity = self.world.exchange.account(self.at).equity
@@ -171,7 +171,7 @@ class LocalAlpaca:
         for point in points:
             point.forget_encodings()
 
-    def tell(self, points: Sequence[Point]) -> None:
+    def push(self, points: Sequence[Point]) -> None:
         """Publish points to whoever subscribed to them."""
         if not points:
             return
@@ -179,7 +179,7 @@ class LocalAlpaca:
             if isinstance(line.stream, DataStream):
                 self._send(line, line.stream.publish(points))
 
-    def tell_news(self, article: Mapping[str, object], at: int) -> None:
+    def push_news(self, article: Mapping[str, object], at: int) -> None:
         """Publish an article."""
         for line in tuple(self.lines):
             if isinstance(line.stream, DataStream):
@@ -189,20 +189,20 @@ class LocalAlpaca:
         updates = self.world.take_updates()
         legs_of = self.world.exchange.legs_of
         news = [update_json(update, legs_of(update.order)) for update in updates]
-        told = self.faults.updates.pass_on(news, self.at)
-        if not told:
+        settings = self.faults.updates.pass_on(news, self.at)
+        if not settings:
             return
         for line in tuple(self.lines):
             if isinstance(line.stream, TradeStream):
-                self._send(line, line.stream.publish(told))
+                self._send(line, line.stream.publish(settings))
 
-    def _send(self, line: Line, frames: Sequence[Frame]) -> None:
+    def _send(self, line: ClientLine, frames: Sequence[Frame]) -> None:
         if frames and not self.faults.is_mute(line.session.kind, line.path):
             line.outlet.send(frames)
         if line.session.close_code is not None:
             line.outlet.end(line.session.close_code)
 
-    def _disturb(self, fault: Fault) -> None:
+    def _disturb(self, fault: SimulatedFault) -> None:
         """Do to open sockets, or to the trading of symbols, what a fault says."""
         if fault.fault == "halt":
             self._halt(fault)
@@ -216,19 +216,19 @@ class LocalAlpaca:
             else:
                 line.outlet.send([injected(fault, kind, self.at, encoding)])
 
-    def _halt(self, fault: Fault) -> None:
+    def _halt(self, fault: SimulatedFault) -> None:
         """Stop the trading of some symbols, or let it go on, and tell whoever asked for statuses."""
         self.world.step(self.at)  # what came before it still traded
         exchange = self.world.exchange
         for symbol in fault.symbols:
             status = RESUMED if fault.is_processed else HALTED
             notice = msgspec.structs.replace(status, S=symbol)
-            with suppress(Refused):  # nobody trades what is not listed
-                exchange.halts.tell(symbol, notice.sc, self.at)
-            self.tell([notice_point(notice, self.at)])
+            with suppress(OrderRefusal):  # nobody trades what is not listed
+                exchange.halts.push(symbol, notice.sc, self.at)
+            self.push([notice_point(notice, self.at)])
 
 
-def _encoding(line: Line) -> str:
+def _encoding(line: ClientLine) -> str:
     return line.stream.encoding if isinstance(line.stream, DataStream) else JSON
 
 

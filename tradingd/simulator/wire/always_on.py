@@ -8,7 +8,7 @@ from __future__ import annotations
 from tradingd.instruments.units import SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.wire.data_stream import TEST_SYMBOL
-from tradingd.simulator.wire.points import Point
+from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.record import MINUTE_NS, MarketRecord
 
 _KEPT = 10
@@ -30,21 +30,21 @@ class TestFeed:
         """Return when the next beat is due; None while nobody listens."""
         return self._next_at
 
-    def points(self, now: int, *, is_heard: bool) -> list[Point]:
+    def points(self, now: int, *, has_manager: bool) -> list[Point]:
         """Return what is due."""
-        if not is_heard:
+        if not has_manager:
             self._next_at = None
             return []
         at = self._next_at or now - now % SECOND_NS + SECOND_NS
         at = max(at, now - _BEATS_MAX * SECOND_NS)
         points: list[Point] = []
         while at <= now:
-            points += self._beat(at)
+            points += self._tick(at)
             at += SECOND_NS
         self._next_at = at
         return points
 
-    def _beat(self, at: int) -> list[Point]:
+    def _tick(self, at: int) -> list[Point]:
         price = _BASE + (at // SECOND_NS) % _STEPS / 100
         points = [
             self._record.quote(Quote(TEST_SYMBOL, price, 100.0, price + 0.05, 200.0, at)),

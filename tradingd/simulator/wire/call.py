@@ -11,7 +11,7 @@ from tradingd.simulator.wire.http import ErrorReply, Request, Response, invalid,
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimulatedCall:
     """One request on its way to a route."""
 
     request: Request
@@ -55,15 +55,15 @@ class Call:
         """Return a comma-joined parameter as a list."""
         return [part for part in self.query.get(name, "").split(",") if part]
 
-    def word(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+    def value(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         """Return a parameter that must be one of a few words."""
-        word = self.query.get(name) or default
-        if word not in allowed:
-            raise invalid(f"invalid {name}: {word}")
-        return word
+        value = self.query.get(name) or default
+        if value not in allowed:
+            raise invalid(f"invalid {name}: {value}")
+        return value
 
 
-Route = Callable[[Call], Response]
+Route = Callable[[SimulatedCall], Response]
 Routes = Mapping[tuple[str, str], Route]
 """(method, path) -> route. A path that ends in a slash takes everything below it as the tail."""
 

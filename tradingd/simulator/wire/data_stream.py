@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from tradingd.simulator.wire.encoding import timestamp_ext
+from tradingd.simulator.wire.market_data import JSON, MSGPACK, Point, frame_of
 from tradingd.simulator.wire.order_books import OrderBooks
-from tradingd.simulator.wire.points import JSON, MSGPACK, Point, frame_of
 from tradingd.simulator.wire.session import Connections, Frame, Keys
 
 STOCK_ENDPOINTS: Final = ("/v2/iex", "/v2/sip", "/v2/delayed_sip", "/v2/test")
@@ -87,7 +87,7 @@ class DataStream:
 
     def open(self) -> list[Frame]:
         """Welcome the client; keys in the headers of the handshake count as its authentication."""
-        frames = [self._say({"T": "success", "msg": "connected"})]
+        frames = [self._publish({"T": "success", "msg": "connected"})]
         if "apca-api-key-id" in self._headers:
             frames.append(self._authenticate(is_known=self._keys.in_headers(self._headers)))
         return frames
@@ -133,7 +133,7 @@ class DataStream:
         if self.encoding == MSGPACK:
             stamp = timestamp_ext(at)
             article = {**article, "created_at": stamp, "updated_at": stamp}
-        return [self._say(article)]
+        return [self._publish(article)]
 
     def expire(self) -> list[Frame]:
         """Turn away a client that never authenticated."""
@@ -167,7 +167,7 @@ class DataStream:
         if not self._connections.claim(self._endpoint, self):
             return self._error(406)
         self._is_authorized = True
-        return self._say({"T": "success", "msg": "authenticated"})
+        return self._publish({"T": "success", "msg": "authenticated"})
 
     def _subscribe(self, request: Mapping[str, object]) -> Frame:
         problem = self._problem(request)
@@ -208,14 +208,14 @@ class DataStream:
         followers = (
             {} if self._is_crypto or self._is_news else dict.fromkeys(_FOLLOWERS, lists["trades"])
         )
-        return self._say({"T": "subscription", **lists, **followers})
+        return self._publish({"T": "subscription", **lists, **followers})
 
     def _error(self, code: int) -> Frame:
         if code in _FATAL:
             self.close_code = 1000
-        return self._say({"T": "error", "code": code, "msg": _ERRORS[code]})
+        return self._publish({"T": "error", "code": code, "msg": _ERRORS[code]})
 
-    def _say(self, message: Mapping[str, object]) -> Frame:
+    def _publish(self, message: Mapping[str, object]) -> Frame:
         if self.encoding == JSON:
             return msgspec.json.encode([message]).decode()
         return msgspec.msgpack.encode([message])

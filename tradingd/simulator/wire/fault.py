@@ -24,7 +24,7 @@ AT_ONCE = frozenset({"close", "inject"})
 """Happen when they are armed and are not kept."""
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatedFault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One fault; which fields count depends on its name.
 
     Requests: `refuse` (cut off unread, nothing was sent), `reset` (cut off after it was read, not

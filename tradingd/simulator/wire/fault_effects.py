@@ -8,9 +8,9 @@ import msgspec
 
 from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.wire.encoding import parse_time, time_text, timestamp_ext
-from tradingd.simulator.wire.fault import Fault
+from tradingd.simulator.wire.fault import SimulatedFault
 from tradingd.simulator.wire.http import Request, Response
-from tradingd.simulator.wire.points import MSGPACK
+from tradingd.simulator.wire.market_data import MSGPACK
 
 ERRORS = {
     400: "invalid syntax",
@@ -28,7 +28,7 @@ FATAL = frozenset({402, 404, 406, 409})
 """Errors after which the broker closes the socket."""
 
 
-def concerns(fault: Fault, request: Request) -> bool:
+def concerns(fault: SimulatedFault, request: Request) -> bool:
     """Say whether a fault means this request."""
     return (
         fault.method in {"", request.method}
@@ -37,7 +37,7 @@ def concerns(fault: Fault, request: Request) -> bool:
     )
 
 
-def instead_of(fault: Fault) -> Response:
+def instead_of(fault: SimulatedFault) -> Response:
     """Return the reply of a `status` fault."""
     body = fault.body.encode()
     kind = "application/json" if body.startswith((b"{", b"[")) else "text/html"
@@ -59,7 +59,7 @@ def rewritten(value: object, name: str, new: object) -> object:
     return fields
 
 
-def rewrite_body(body: bytes, fault: Fault) -> bytes:
+def rewrite_body(body: bytes, fault: SimulatedFault) -> bytes:
     """Return a JSON body with a field replaced; anything else as it is."""
     try:
         value = msgspec.json.decode(body)
@@ -82,7 +82,7 @@ def error_frame(kind: str, code: int, encoding: str) -> str | bytes:
     return _packed([{"T": "error", "code": code, "msg": ERRORS.get(code, "error")}], encoding)
 
 
-def injected(fault: Fault, kind: str, at: int, encoding: str) -> str | bytes:
+def injected(fault: SimulatedFault, kind: str, at: int, encoding: str) -> str | bytes:
     """Return the frame of an `inject` fault: data with time "now" and numbers such as "nan" filled in."""
     if kind == "trade":
         return fault.body.encode()

@@ -14,20 +14,20 @@ import msgspec
 
 from tradingd.instruments.units import SECOND_NS
 from tradingd.simulator.exchange.orders import ExchangeOrder
-from tradingd.simulator.wire.fault import AT_ONCE, REQUEST_FAULTS, Fault, FaultName
+from tradingd.simulator.wire.fault import AT_ONCE, REQUEST_FAULTS, FaultName, SimulatedFault
 from tradingd.simulator.wire.fault_effects import concerns, dated, instead_of, rewrite_body
 from tradingd.simulator.wire.http import Request, Response
-from tradingd.simulator.wire.points import Point
+from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.update_faults import UpdateFaults
 
-__all__ = ["Fault", "FaultName", "Faults", "Plan"]
+__all__ = ["FaultName", "FaultPlan", "Faults", "SimulatedFault"]
 
 HANG_S = 3600.0
 """Real time that stands for ever."""
 
 
 @dataclass(slots=True)
-class Plan:
+class FaultPlan:
     """What shall happen to one request."""
 
     is_refused: bool = False
@@ -43,14 +43,14 @@ class Plan:
     afterwards: Response | None = None
     """Process the request, then answer with this."""
     is_truncated: bool = False
-    rewrites: list[Fault] = field(default_factory=list)
+    rewrites: list[SimulatedFault] = field(default_factory=list)
     skew_s: float = 0.0
 
 
 @dataclass(slots=True)
 class _Timed:
     at: int
-    fault: Fault
+    fault: SimulatedFault
 
 
 class Faults:
@@ -61,16 +61,16 @@ class Faults:
         """Market time as last heard."""
         self.fired: dict[str, int] = {}
         """Name -> firings, to see what a bad day really did."""
-        self.on_sockets: Callable[[Fault], None] = _nobody
+        self.on_sockets: Callable[[SimulatedFault], None] = _nobody
         """Called for what happens to open sockets: `close`, `inject`, `halt` and its end."""
-        self._armed: list[Fault] = []
+        self._armed: list[SimulatedFault] = []
         self._starts: list[_Timed] = []
         self._ends: list[_Timed] = []
         self._rng = random.Random(seed)
         self.updates = UpdateFaults(self._firing)
 
     @property
-    def armed(self) -> Sequence[Fault]:
+    def armed(self) -> Sequence[SimulatedFault]:
         """What is armed or still to come."""
         return (*self._armed, *(timed.fault for timed in self._starts))
 
@@ -78,7 +78,7 @@ class Faults:
         """Draw chance from this seed from here on."""
         self._rng.seed(seed)
 
-    def arm(self, fault: Fault) -> None:
+    def arm(self, fault: SimulatedFault) -> None:
         """Take a fault: now, or at its time from now."""
         fault = msgspec.structs.replace(fault)  # counted down here, and nowhere else
         if fault.fault == "clear" and not fault.at_s:
@@ -106,10 +106,10 @@ class Faults:
         held = self.updates.next_due()
         return min([*dues, held] if held is not None else dues, default=None)
 
-    def plan(self, request: Request, now: int = 0) -> Plan:
+    def plan(self, request: Request, now: int = 0) -> FaultPlan:
         """Return what shall happen to a request, counting down the faults that fire."""
         self.advance(now)
-        plan = Plan()
+        plan = FaultPlan()
         for fault in tuple(self._armed):
             is_meant = fault.fault in REQUEST_FAULTS and not fault.socket
             if is_meant and concerns(fault, request) and self._fires(fault):
@@ -118,7 +118,7 @@ class Faults:
                     break
         return plan
 
-    def finish(self, plan: Plan, response: Response, date_ns: int) -> Response:
+    def finish(self, plan: FaultPlan, response: Response, date_ns: int) -> Response:
         """Return a reply as it leaves: rewritten where that was planned, dated wrongly where armed.
 
         `date_ns` is the right date, by whatever clock the shell's replies go.
@@ -137,7 +137,7 @@ class Faults:
         fault = self._socket_fault("error", kind, path)
         return None if fault is None else fault.code
 
-    def turns_away(self, order: ExchangeOrder) -> bool:
+    def refuses(self, order: ExchangeOrder) -> bool:
         """Say whether the venue rejects an order it was sent; a replacement is no new order."""
         if order.replaces is not None:
             return False
@@ -158,7 +158,7 @@ class Faults:
         names = {symbol for fault in frozen for symbol in fault.symbols}
         return [point for point in points if point.symbol not in names]
 
-    def _begin(self, fault: Fault) -> None:
+    def _begin(self, fault: SimulatedFault) -> None:
         if fault.fault in AT_ONCE:
             self._note(fault)
             self.on_sockets(fault)
@@ -170,7 +170,7 @@ class Faults:
         if fault.for_s is not None:
             self._ends.append(_Timed(self.at + int(fault.for_s * SECOND_NS), fault))
 
-    def _disarm(self, fault: Fault) -> None:
+    def _disarm(self, fault: SimulatedFault) -> None:
         if fault in self._armed:
             self._armed.remove(fault)
             if fault.fault == "halt":
@@ -182,14 +182,14 @@ class Faults:
         for fault in tuple(self._armed):
             self._disarm(fault)
 
-    def _socket_fault(self, name: str, kind: str, path: str) -> Fault | None:
+    def _socket_fault(self, name: str, kind: str, path: str) -> SimulatedFault | None:
         for fault in tuple(self._armed):
             is_meant = fault.fault == name and fault.socket in {"", kind}
             if is_meant and path.startswith(fault.path) and self._fires(fault):
                 return fault
         return None
 
-    def _firing(self, names: Iterable[str], event: str) -> list[Fault]:
+    def _firing(self, names: Iterable[str], event: str) -> list[SimulatedFault]:
         """Return the faults that fire for one trade update."""
         return [
             fault
@@ -200,7 +200,7 @@ class Faults:
             and self._fires(fault)
         ]
 
-    def _fires(self, fault: Fault) -> bool:
+    def _fires(self, fault: SimulatedFault) -> bool:
         if fault.probability < 1.0 and self._rng.random() >= fault.probability:
             return False
         self._note(fault)
@@ -210,11 +210,11 @@ class Faults:
                 self._disarm(fault)
         return True
 
-    def _note(self, fault: Fault) -> None:
+    def _note(self, fault: SimulatedFault) -> None:
         self.fired[fault.fault] = self.fired.get(fault.fault, 0) + 1
 
 
-def _add(fault: Fault, plan: Plan) -> None:
+def _add(fault: SimulatedFault, plan: FaultPlan) -> None:
     name = fault.fault
     plan.is_refused |= name == "refuse"
     plan.is_reset |= name == "reset"
@@ -231,5 +231,5 @@ def _add(fault: Fault, plan: Plan) -> None:
         plan.afterwards = instead_of(fault)
 
 
-def _nobody(fault: Fault) -> None:
+def _nobody(fault: SimulatedFault) -> None:
     del fault

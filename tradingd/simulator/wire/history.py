@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from tradingd.instruments.calendar import ns_of, session_day, trading_day
 from tradingd.instruments.units import SECOND_NS
-from tradingd.simulator.exchange.views import Activity
-from tradingd.simulator.wire.call import Call
+from tradingd.simulator.exchange.views import AccountActivity
+from tradingd.simulator.wire.call import SimulatedCall
 from tradingd.simulator.wire.encoding import is_true
 from tradingd.simulator.wire.http import invalid
 from tradingd.simulator.wire.views import Json
@@ -37,7 +37,7 @@ class Span:
     resets_daily: bool
 
 
-def span_of(call: Call) -> Span:
+def span_of(call: SimulatedCall) -> Span:
     """Read the parameters; at most two of start, end and period may be given."""
     start, end, period = call.time("start"), call.time("end"), call.query.get("period")
     if start is not None and end is not None and period:
@@ -52,15 +52,17 @@ def span_of(call: Call) -> Span:
         end = min(start + _length(period), call.now)
     days = (end - start) / _DAY_NS
     usual = "1Min" if days < 7 else "15Min" if days < 30 else "1D"
-    timeframe = call.word("timeframe", usual, tuple(_STEPS))
-    report = call.word("intraday_reporting", "market_hours", _REPORTS)
+    timeframe = call.value("timeframe", usual, tuple(_STEPS))
+    report = call.value("intraday_reporting", "market_hours", _REPORTS)
     if is_true(call.query.get("extended_hours")):
         report = "extended_hours"
-    resets = call.word("pnl_reset", "per_day", _RESETS) == "per_day"
+    resets = call.value("pnl_reset", "per_day", _RESETS) == "per_day"
     return Span(start, end, timeframe, report, resets)
 
 
-def history_json(curve: Curve, span: Span, activities: Sequence[Activity], kinds: set[str]) -> Json:
+def history_json(
+    curve: Curve, span: Span, activities: Sequence[AccountActivity], kinds: set[str]
+) -> Json:
     """Return the portfolio history object."""
     before = [equity for at, equity in curve if at < span.start]
     inside = [each for each in curve if span.start <= each[0] <= span.end and _shown(each[0], span)]
@@ -120,7 +122,7 @@ def _bases(steps: Curve, base: Decimal, span: Span) -> list[Decimal]:
 
 
 def _cashflow(
-    begins: list[int], end: int, activities: Sequence[Activity], kinds: set[str]
+    begins: list[int], end: int, activities: Sequence[AccountActivity], kinds: set[str]
 ) -> dict[str, list[float]]:
     flows: dict[str, list[float]] = {}
     edges = [*begins, end + 1]

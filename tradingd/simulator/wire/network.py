@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from tradingd.runtime.ports import Clock, Lane, NetworkError, Reply, SocketClosed
-from tradingd.simulator.wire.alpaca import Line, LocalAlpaca, Outlet
-from tradingd.simulator.wire.faults import Plan
+from tradingd.simulator.wire.alpaca import ClientLine, LocalAlpaca, PushOutlet
+from tradingd.simulator.wire.faults import FaultPlan
 from tradingd.simulator.wire.http import ErrorReply, Request, Response, request_of
 from tradingd.simulator.wire.pacing import Pacer
 from tradingd.simulator.wire.session import Frame
@@ -22,18 +22,18 @@ class SimulatorSocket:
 
     def __init__(self, alpaca: LocalAlpaca) -> None:
         self._alpaca = alpaca
-        self._inbox: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._ended: SocketClosed | None = None
-        self._line: Line | None = None
+        self._line: ClientLine | None = None
 
     def open(self, path: str, headers: Mapping[str, str], auth_timeout_s: float) -> None:
         """Shake hands; raises the refusal."""
-        line = self._alpaca.connect(path, headers, Outlet(self._push, self._end))
+        line = self._alpaca.connect(path, headers, PushOutlet(self._push, self._end))
         self._line = line
         asyncio.get_running_loop().call_later(auth_timeout_s, self._expire, line)
 
     async def send(self, frame: str | bytes) -> None:
-        """Send one frame; its answer is in the inbox before this returns."""
+        """Send one frame; its answer is in the mailbox before this returns."""
         await asyncio.sleep(0)
         if self._ended is not None:
             raise SocketClosed(self._ended.code, self._ended.reason)
@@ -42,8 +42,8 @@ class SimulatorSocket:
 
     async def receive(self) -> str | bytes:
         """Wait for one frame; what came before the end is still delivered."""
-        if self._ended is None or not self._inbox.empty():
-            frame = await self._inbox.get()
+        if self._ended is None or not self._mailbox.empty():
+            frame = await self._mailbox.get()
             if frame is not None:
                 return frame
         assert self._ended is not None, "the end marker follows the end"
@@ -57,17 +57,17 @@ class SimulatorSocket:
     def _push(self, frames: Sequence[Frame]) -> None:
         if self._ended is None:
             for frame in frames:
-                self._inbox.put_nowait(frame)
+                self._mailbox.put_nowait(frame)
 
     def _end(self, code: int) -> None:
         if self._ended is not None:
             return
         self._ended = SocketClosed(code, "")
-        self._inbox.put_nowait(None)
+        self._mailbox.put_nowait(None)
         if self._line is not None:
             self._alpaca.disconnect(self._line)
 
-    def _expire(self, line: Line) -> None:
+    def _expire(self, line: ClientLine) -> None:
         if self._ended is None:
             self._alpaca.expire(line)
 
@@ -156,7 +156,7 @@ class SimulatorNetwork:
             await asyncio.gather(self._pacing, return_exceptions=True)
             self._pacing = None
 
-    def _later(self, request: Request, plan: Plan) -> asyncio.Task[Response]:
+    def _later(self, request: Request, plan: FaultPlan) -> asyncio.Task[Response]:
         """Answer after a delay, whether the client still waits or not: it was sent."""
 
         async def answer() -> Response:
@@ -175,7 +175,7 @@ class SimulatorNetwork:
         if not task.cancelled():
             task.exception()  # a client that gave up does not ask for it any more
 
-    def _answer(self, request: Request, plan: Plan) -> Response:
+    def _answer(self, request: Request, plan: FaultPlan) -> Response:
         if plan.is_refused:
             raise NetworkError("connection refused", was_sent=False)
         if plan.is_reset:

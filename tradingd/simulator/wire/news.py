@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tradingd.simulator.wire.call import Call, Routes
+from tradingd.simulator.wire.call import Routes, SimulatedCall
 from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
 from tradingd.simulator.wire.views import Json
@@ -26,7 +26,7 @@ class NewsItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When it appears, ns UTC; 0 is now."""
 
 
-class NewsDesk:
+class NewsFeed:
     """Every article so far, and the route that lists them."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class NewsDesk:
         """Return the table of these routes."""
         return {("GET", "/v1beta1/news"): self._list}
 
-    def _list(self, call: Call) -> Response:
+    def _list(self, call: SimulatedCall) -> Response:
         limit = call.count("limit", 10, _PAGE_MAX, status=400)
         symbols, start, end = set(call.names("symbols")), call.time("start"), call.time("end")
         has_content = call.query.get("include_content", "").lower() == "true"

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from tradingd.simulator.wire.points import BarBody, Body, Point
+from tradingd.simulator.wire.market_data import BarBody, MarketBody, Point
 
 
-class Status(msgspec.Struct, tag_field="T", tag="s", gc=False):
+class NoticeStatus(msgspec.Struct, tag_field="T", tag="s", gc=False):
     """A trading status: halted, resumed."""
 
     S: str
@@ -26,8 +26,8 @@ class Status(msgspec.Struct, tag_field="T", tag="s", gc=False):
 
 
 _WHY = "Trading Halted; For information requested by NASDAQ"
-HALTED: Final = Status("", "H", "Trading Halt", "T12", _WHY)
-RESUMED: Final = Status("", "T", "Trading Resumption")
+HALTED: Final = NoticeStatus("", "H", "Trading Halt", "T12", _WHY)
+RESUMED: Final = NoticeStatus("", "T", "Trading Resumption")
 
 
 class Luld(msgspec.Struct, tag_field="T", tag="l", gc=False):
@@ -101,9 +101,9 @@ class OrderBook(msgspec.Struct, tag_field="T", tag="o", omit_defaults=True, gc=F
     r: bool = False
 
 
-Notice = Status | Luld | Imbalance | Correction | CancelError | UpdatedBar
+Notice = NoticeStatus | Luld | Imbalance | Correction | CancelError | UpdatedBar
 CHANNELS: Final[dict[type, str]] = {
-    Status: "statuses",
+    NoticeStatus: "statuses",
     Luld: "lulds",
     Imbalance: "imbalances",
     Correction: "trades",
@@ -116,5 +116,5 @@ CHANNELS: Final[dict[type, str]] = {
 
 def notice_point(body: Notice | OrderBook, at: int) -> Point:
     """Return a notice as a point of its channel."""
-    carried: Body = body
+    carried: MarketBody = body
     return Point(CHANNELS[type(body)], at, carried)

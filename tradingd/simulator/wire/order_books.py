@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from tradingd.instruments.money import CENT, decimal_of
 from tradingd.messages import Quote
+from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.notices import BookLevel, OrderBook, notice_point
-from tradingd.simulator.wire.points import Point
 
 LEVELS = 6
 """The touch and the levels behind it."""
@@ -24,18 +24,18 @@ class OrderBooks:
 
     def __init__(self) -> None:
         self._latest: dict[str, Quote] = {}
-        self._told: dict[str, tuple[_Half, _Half]] = {}
+        self._settings_given: dict[str, tuple[_Half, _Half]] = {}
 
-    def note(self, quote: Quote) -> None:
+    def apply(self, quote: Quote) -> None:
         """Take a pair's quote."""
         self._latest[quote.symbol] = quote
 
     def change(self, quote: Quote) -> list[Point]:
         """Return what a quote changes in a watched book."""
-        before = self._told.get(quote.symbol)
+        before = self._settings_given.get(quote.symbol)
         if before is None:
             return []
-        after = self._told[quote.symbol] = _halves(quote)
+        after = self._settings_given[quote.symbol] = _halves(quote)
         bids, asks = (_changes(*pair) for pair in zip(before, after, strict=True))
         if not bids and not asks:
             return []
@@ -48,7 +48,7 @@ class OrderBooks:
         for symbol in wanted:
             quote = self._latest.get(symbol)
             if quote is not None:
-                bids, asks = self._told[symbol] = _halves(quote)
+                bids, asks = self._settings_given[symbol] = _halves(quote)
                 body = OrderBook(S=symbol, b=_levels(bids), a=_levels(asks), r=True)
                 points.append(notice_point(body, quote.quoted_at))
         return points

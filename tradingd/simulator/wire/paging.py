@@ -14,10 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from tradingd.simulator.wire.http import ErrorReply
-from tradingd.simulator.wire.points import Point
+from tradingd.simulator.wire.market_data import Point
 
 
-class Place(NamedTuple):
+class PagePosition(NamedTuple):
     """Where the next page begins: after `sent` points of `symbol` stamped `at`."""
 
     symbol: str
@@ -56,24 +56,24 @@ def page_of(
     return Page(chosen, None)
 
 
-def _after(points: list[Point], place: Place, *, is_descending: bool) -> list[Point]:
+def _after(points: list[Point], place: PagePosition, *, is_descending: bool) -> list[Point]:
     sign = -1 if is_descending else 1
     later = [point for point in points if (point.at - place.at) * sign >= 0]
     return later[place.sent :]
 
 
-def _token(chosen: dict[str, list[Point]], start: Place | None) -> str:
+def _token(chosen: dict[str, list[Point]], start: PagePosition | None) -> str:
     symbol = list(chosen)[-1]
     at = chosen[symbol][-1].at
     sent = sum(point.at == at for point in chosen[symbol])
     if start is not None and (start.symbol, start.at) == (symbol, at):
         sent += start.sent
-    place = msgspec.json.encode(Place(symbol, at, sent))
+    place = msgspec.json.encode(PagePosition(symbol, at, sent))
     return base64.urlsafe_b64encode(place).decode()
 
 
-def _place(token: str) -> Place:
+def _place(token: str) -> PagePosition:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=Place)
+        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=PagePosition)
     except (binascii.Error, ValueError) as error:
         raise ErrorReply(400, None, f"invalid page_token: {token}") from error

@@ -13,9 +13,7 @@ from math import fsum, isfinite
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived, Quote, Trade
 from tradingd.simulator.market.spans import bucket_start
-from tradingd.simulator.wire.notices import CancelError, Correction
-from tradingd.simulator.wire.order_books import OrderBooks
-from tradingd.simulator.wire.points import (
+from tradingd.simulator.wire.market_data import (
     BarBody,
     CryptoQuote,
     CryptoTrade,
@@ -25,6 +23,8 @@ from tradingd.simulator.wire.points import (
     StockQuote,
     StockTrade,
 )
+from tradingd.simulator.wire.notices import CancelError, Correction
+from tradingd.simulator.wire.order_books import OrderBooks
 
 MINUTE_NS = 60 * SECOND_NS
 _EQUITY_KEPT_MAX = 10_000
@@ -57,7 +57,7 @@ class MarketRecord:
             quote = _with_zeros(quote)
         body: StockQuote | CryptoQuote
         if "/" in quote.symbol:
-            self.books.note(quote)
+            self.books.apply(quote)
             body = CryptoQuote(
                 S=quote.symbol,
                 bp=quote.bid,

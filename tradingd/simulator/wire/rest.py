@@ -9,9 +9,9 @@ import base64
 import binascii
 from urllib.parse import unquote
 
-from tradingd.simulator.exchange.refusals import Refused
-from tradingd.simulator.wire.call import Call, Route
-from tradingd.simulator.wire.desk import Desk, refusal
+from tradingd.simulator.exchange.refusals import OrderRefusal
+from tradingd.simulator.wire.call import Route, SimulatedCall
+from tradingd.simulator.wire.context import RouteContext, refusal
 from tradingd.simulator.wire.http import ErrorReply, Request, Response
 from tradingd.simulator.wire.quota import Quota, exceeded
 from tradingd.simulator.wire.routes_account import AccountRoutes
@@ -31,10 +31,10 @@ _OPEN_PREFIX = "/v1beta3/crypto/"
 class Rest:
     """Answers requests to the trading and the market-data API."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._keys = desk.settings.keys
-        self._trading = Quota(desk.settings.requests_per_minute_max)
-        self._data = Quota(desk.settings.data_requests_per_minute_max)
+    def __init__(self, context: RouteContext) -> None:
+        self._keys = context.settings.keys
+        self._trading = Quota(context.settings.requests_per_minute_max)
+        self._data = Quota(context.settings.data_requests_per_minute_max)
         self._answered = 0
         self._routes: dict[tuple[str, str], Route] = {}
         groups = (
@@ -42,8 +42,8 @@ class Rest:
             WatchlistRoutes, ActionRoutes, ScreenerRoutes,
         )  # fmt: skip
         for group in groups:
-            self._routes.update(group(desk).routes())
-        self._routes.update(desk.news.routes())
+            self._routes.update(group(context).routes())
+        self._routes.update(context.news.routes())
         self._paths = {path for _, path in self._routes}
 
     def handle(self, request: Request, now: int) -> Response:
@@ -56,7 +56,7 @@ class Rest:
             if not quota.take(now):
                 raise exceeded()
             response = self._route(request, now)
-        except Refused as refused:
+        except OrderRefusal as refused:
             response = refusal(refused).response()
         except ErrorReply as error:
             response = error.response()
@@ -77,11 +77,11 @@ class Rest:
         path = unquote(request.path)
         exact = self._routes.get((request.method, path))
         if exact is not None:
-            return exact(Call(request, "", now))
+            return exact(SimulatedCall(request, "", now))
         cut = _prefix_length(path, self._paths)
         route = self._routes.get((request.method, path[:cut])) if cut else None
         if route is not None:
-            return route(Call(request, path[cut:], now))
+            return route(SimulatedCall(request, path[cut:], now))
         if cut or path in self._paths:
             raise ErrorReply(405, 40510000, "method not allowed")
         raise ErrorReply(404, 40410000, "endpoint not found.")

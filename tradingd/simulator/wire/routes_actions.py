@@ -11,8 +11,8 @@ from datetime import date
 
 from tradingd.instruments.calendar import trading_day
 from tradingd.simulator.exchange.dated import DatedEvent
-from tradingd.simulator.wire.call import Call, Routes
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import Routes, SimulatedCall
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.http import ErrorReply, Response, invalid, json_response, not_found
 from tradingd.simulator.wire.views import Json
 
@@ -26,8 +26,8 @@ _NO_CUSIP = "000000000"
 class ActionRoutes:
     """The routes of corporate actions."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
 
     def routes(self) -> Routes:
         """Return the table of these routes."""
@@ -37,7 +37,7 @@ class ActionRoutes:
             ("GET", "/v2/corporate_actions/announcements/"): self._announcement,
         }
 
-    def _actions(self, call: Call) -> Response:
+    def _actions(self, call: SimulatedCall) -> Response:
         limit = call.count("limit", 100, _LIMIT_MAX, status=400)
         first, last = _day_of(call, "start"), _day_of(call, "end")
         symbols, types = set(call.names("symbols")), set(call.names("types"))
@@ -45,7 +45,7 @@ class ActionRoutes:
         rows = [
             (kind, fields)
             for event in self._companies()
-            for kind, fields in (_action(self._desk, event),)
+            for kind, fields in (_action(self._context, event),)
             if (not symbols or event.symbol in symbols)
             and (not types or kind.removesuffix("s") in types)
             and (not ids or fields["id"] in ids)
@@ -60,7 +60,7 @@ class ActionRoutes:
         token = str(rest) if rest < len(rows) else None
         return json_response({"corporate_actions": page, "next_page_token": token})
 
-    def _announcements(self, call: Call) -> Response:
+    def _announcements(self, call: SimulatedCall) -> Response:
         wanted = call.names("ca_types")
         if not wanted or any(each not in _TYPES for each in wanted):
             raise invalid(f"invalid ca_types: {','.join(wanted)}")
@@ -70,9 +70,9 @@ class ActionRoutes:
         days = (date.fromisoformat(until) - date.fromisoformat(since)).days
         if not 0 <= days <= _ANNOUNCED_DAYS_MAX:
             raise invalid(f"since and until must be within {_ANNOUNCED_DAYS_MAX} days")
-        by = call.word("date_type", "ex_date", _DATES)
+        by = call.value("date_type", "ex_date", _DATES)
         symbol = call.query.get("symbol")
-        rows = [_announcement(self._desk, event) for event in self._companies()]
+        rows = [_announcement(self._context, event) for event in self._companies()]
         return json_response([
             row
             for row in rows
@@ -81,18 +81,18 @@ class ActionRoutes:
             and (not symbol or row["initiating_symbol"] == symbol)
         ])  # fmt: skip
 
-    def _announcement(self, call: Call) -> Response:
+    def _announcement(self, call: SimulatedCall) -> Response:
         for event in self._companies():
-            row = _announcement(self._desk, event)
+            row = _announcement(self._context, event)
             if row["id"] == call.tail:
                 return json_response(row)
         raise not_found(f"announcement not found for {call.tail}")
 
     def _companies(self) -> Sequence[DatedEvent]:
-        return [each for each in self._desk.exchange.dated if each.kind in {"dividend", "split"}]
+        return [each for each in self._context.exchange.dated if each.kind in {"dividend", "split"}]
 
 
-def _day_of(call: Call, name: str) -> str | None:
+def _day_of(call: SimulatedCall, name: str) -> str | None:
     at = call.time(name)
     return None if at is None else call.query[name][:10]
 
@@ -105,8 +105,8 @@ def _place(token: str | None) -> int:
     return int(token)
 
 
-def _id(desk: Desk, event: DatedEvent) -> str:
-    return f"ca000000-0000-4000-8000-{desk.exchange.dated.index(event) + 1:012x}"
+def _id(context: RouteContext, event: DatedEvent) -> str:
+    return f"ca000000-0000-4000-8000-{context.exchange.dated.index(event) + 1:012x}"
 
 
 def _days(event: DatedEvent) -> Json:
@@ -115,9 +115,9 @@ def _days(event: DatedEvent) -> Json:
     return {"ex_date": ex_date, "record_date": ex_date, "payable_date": paid}
 
 
-def _action(desk: Desk, event: DatedEvent) -> tuple[str, Json]:
+def _action(context: RouteContext, event: DatedEvent) -> tuple[str, Json]:
     common: Json = {
-        "id": _id(desk, event),
+        "id": _id(context, event),
         "symbol": event.symbol,
         **_days(event),
         "process_date": trading_day(max(event.paid_at, event.at)),
@@ -132,12 +132,12 @@ def _action(desk: Desk, event: DatedEvent) -> tuple[str, Json]:
     return "reverse_splits", {**common, "old_cusip": _NO_CUSIP, "new_cusip": _NO_CUSIP, **rates}
 
 
-def _announcement(desk: Desk, event: DatedEvent) -> Json:
+def _announcement(context: RouteContext, event: DatedEvent) -> Json:
     is_dividend = event.kind == "dividend"
     split = "stock_split" if event.rate > 1 else "reverse_split"
     days = _days(event)
     return {
-        "id": _id(desk, event),
+        "id": _id(context, event),
         "corporate_action_id": f"{event.symbol}_{event.kind}_{days['ex_date']}",
         "ca_type": event.kind,
         "ca_sub_type": "cash" if is_dividend else split,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.simulator.market.spans import bucket_start
 from tradingd.simulator.wire.adjusting import adjuster
-from tradingd.simulator.wire.call import Call, Route, Routes
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import Route, Routes, SimulatedCall
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
+from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.paging import page_of
-from tradingd.simulator.wire.points import Point
 from tradingd.simulator.wire.record import MarketRecord
 from tradingd.simulator.wire.timeframes import timeframe_of
 from tradingd.simulator.wire.views import Json
@@ -31,9 +31,9 @@ _DAYS_BACK_NS = 7 * DAY_S * SECOND_NS
 class MarketRoutes:
     """The routes of the market-data API."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._record: MarketRecord = desk.record
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
+        self._record: MarketRecord = context.record
 
     def routes(self) -> Routes:
         """Return the table of these routes."""
@@ -50,7 +50,7 @@ class MarketRoutes:
         return table
 
     def _series(self, channel: str) -> Route:
-        def answer(call: Call) -> Response:
+        def answer(call: SimulatedCall) -> Response:
             _, last = _span(call)
             self._check_feed(call, last)
             limit = call.count("limit", 1000, _LIMIT_MAX, status=400)
@@ -66,22 +66,22 @@ class MarketRoutes:
 
         return answer
 
-    def _ticks(self, call: Call, channel: str) -> Callable[[str], Sequence[Point]]:
+    def _ticks(self, call: SimulatedCall, channel: str) -> Callable[[str], Sequence[Point]]:
         first, last = _span(call)
         return lambda symbol: [
             point for point in self._record.points(channel, symbol) if first <= point.at <= last
         ]
 
-    def _bars(self, call: Call) -> Callable[[str], Sequence[Point]]:
+    def _bars(self, call: SimulatedCall) -> Callable[[str], Sequence[Point]]:
         first, last = _span(call)
         timeframe = timeframe_of(call.query.get("timeframe", "1Min"))
-        adjust = adjuster(call, self._desk, timeframe.span_s)
+        adjust = adjuster(call, self._context, timeframe.span_s)
         return lambda symbol: timeframe.merge(
             adjust(self._record.bars(symbol, timeframe.span_s, first, last + 1))
         )
 
     def _latest(self, channel: str) -> Route:
-        def answer(call: Call) -> Response:
+        def answer(call: SimulatedCall) -> Response:
             self._check_feed(call, call.now)
             found = {symbol: self._record.latest(channel, symbol) for symbol in _symbols(call)}
             known = {symbol: point.rest() for symbol, point in found.items() if point}
@@ -89,21 +89,21 @@ class MarketRoutes:
 
         return answer
 
-    def _check_feed(self, call: Call, last: int) -> None:
+    def _check_feed(self, call: SimulatedCall, last: int) -> None:
         """Refuse a feed that there is not, and the youngest quarter of an hour of one not paid for."""
         feed = call.query.get("feed", "")
         if feed and feed not in _FEEDS:
             raise ErrorReply(400, None, f"invalid feed: {feed}")
-        is_refused = f"/v2/{feed}" in self._desk.settings.feed.refused
+        is_refused = f"/v2/{feed}" in self._context.settings.feed.refused
         if is_refused and last > call.now - _FREE_AFTER_NS:
             message = f"subscription does not permit querying recent {feed.upper()} data"
             raise ErrorReply(403, 42210000, message)
 
-    def _stock_snapshots(self, call: Call) -> Response:
+    def _stock_snapshots(self, call: SimulatedCall) -> Response:
         self._check_feed(call, call.now)
         return json_response({name: self._snapshot(name, call.now) for name in _symbols(call)})
 
-    def _crypto_snapshots(self, call: Call) -> Response:
+    def _crypto_snapshots(self, call: SimulatedCall) -> Response:
         found = {name: self._snapshot(name, call.now) for name in _symbols(call)}
         known = {name: snapshot for name, snapshot in found.items() if snapshot}
         return json_response({"snapshots": known})
@@ -125,7 +125,7 @@ class MarketRoutes:
         }
         return {name: point.rest() if point else None for name, point in parts.items()}
 
-    def _orderbooks(self, call: Call) -> Response:
+    def _orderbooks(self, call: SimulatedCall) -> Response:
         books: dict[str, Json] = {}
         for symbol in _symbols(call):
             quote, book = self._record.latest("quotes", symbol), self._record.books.latest(symbol)
@@ -134,7 +134,7 @@ class MarketRoutes:
         return json_response({"orderbooks": books})
 
 
-def _symbols(call: Call) -> list[str]:
+def _symbols(call: SimulatedCall) -> list[str]:
     symbols = call.names("symbols")
     if not symbols:
         raise ErrorReply(400, None, "symbols is required")
@@ -148,7 +148,7 @@ def _symbols(call: Call) -> list[str]:
     return symbols
 
 
-def _span(call: Call) -> tuple[int, int]:
+def _span(call: SimulatedCall) -> tuple[int, int]:
     """Return the bounds asked for, both included; the end is never beyond now."""
     default = call.now - call.now % (DAY_S * SECOND_NS)
     first, last = call.time("start"), call.time("end")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradingd.simulator.exchange.orders import CancelResult, ExchangeOrder, NewOrder, Replacement
-from tradingd.simulator.exchange.refusals import Refused
-from tradingd.simulator.wire.call import Call, Routes, decimal_of_field, text_of_field
-from tradingd.simulator.wire.desk import Desk, refusal
+from tradingd.simulator.exchange.refusals import OrderRefusal
+from tradingd.simulator.wire.call import Routes, SimulatedCall, decimal_of_field, text_of_field
+from tradingd.simulator.wire.context import RouteContext, refusal
 from tradingd.simulator.wire.encoding import is_true
 from tradingd.simulator.wire.http import (
     Response,
@@ -32,15 +32,15 @@ _CHANGES = {
     "stop_price": "stop_price",
     "trail": "trail",
 }
-_CHANGED_WORDS = ("time_in_force", "client_order_id")
+_CHANGED_VALUES = ("time_in_force", "client_order_id")
 _LIMIT_MAX = 500
 
 
 class OrderRoutes:
     """The routes under /v2/orders."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
 
     def routes(self) -> Routes:
         """Return the table of these routes."""
@@ -54,11 +54,11 @@ class OrderRoutes:
             ("DELETE", "/v2/orders/"): self._cancel,
         }
 
-    def _list(self, call: Call) -> Response:
-        status = call.word("status", "open", ("open", "closed", "all"))
+    def _list(self, call: SimulatedCall) -> Response:
+        status = call.value("status", "open", ("open", "closed", "all"))
         limit = call.count("limit", 50, _LIMIT_MAX)
-        found = self._selected(call, self._desk.orders(status))
-        is_ascending = call.word("direction", "desc", ("asc", "desc")) == "asc"
+        found = self._selected(call, self._context.orders(status))
+        is_ascending = call.value("direction", "desc", ("asc", "desc")) == "asc"
         ordered = found if is_ascending else found[::-1]
         if is_true(call.query.get("nested")):
             return json_response(self._nested(ordered, limit))
@@ -68,13 +68,15 @@ class OrderRoutes:
         """Put legs under their parent; a leg whose parent is not asked for stays a row."""
         under = {leg for order in ordered for leg in order.legs}
         rows = [order for order in ordered if order.id not in under][:limit]
-        return [self._desk.order_json(order) for order in rows]
+        return [self._context.order_json(order) for order in rows]
 
-    def _selected(self, call: Call, orders: Sequence[ExchangeOrder]) -> list[ExchangeOrder]:
+    def _selected(
+        self, call: SimulatedCall, orders: Sequence[ExchangeOrder]
+    ) -> list[ExchangeOrder]:
         """Return the orders the query asks for, oldest first."""
         found = sorted(orders, key=lambda order: (order.submitted_at, order.id))
         after, until = call.time("after"), call.time("until")
-        symbols = {self._desk.symbol_of(name) for name in call.names("symbols")}
+        symbols = {self._context.symbol_of(name) for name in call.names("symbols")}
         side, asset_class = call.query.get("side"), call.query.get("asset_class")
         found = self._between(found, call.query)
         return [
@@ -101,12 +103,12 @@ class OrderRoutes:
         return orders
 
     def _place(self, order_id: str) -> tuple[int, str]:
-        order = self._desk.exchange.order(order_id)
+        order = self._context.exchange.order(order_id)
         return order.submitted_at, order.id
 
-    def _submit(self, call: Call) -> Response:
-        order = self._desk.exchange.submit(self._new_order(call.fields()), call.now)
-        return json_response(self._desk.order_json(order))
+    def _submit(self, call: SimulatedCall) -> Response:
+        order = self._context.exchange.submit(self._new_order(call.fields()), call.now)
+        return json_response(self._context.order_json(order))
 
     def _new_order(self, fields: Mapping[str, object]) -> NewOrder:
         numbers = _numbers(fields, _NUMBERS)
@@ -114,13 +116,13 @@ class OrderRoutes:
         stop = _numbers(
             _object(fields, "stop_loss"), {"stop_price": "stop", "limit_price": "limit"}
         )
-        words = {
+        values = {
             name: text_of_field(name, fields[name])
             for name in ("client_order_id", "position_intent", "order_class")
             if name in fields
         }
         return NewOrder(
-            symbol=self._desk.symbol_of(_required(fields, "symbol")),
+            symbol=self._context.symbol_of(_required(fields, "symbol")),
             side=_required(fields, "side"),
             order_type=_required(fields, "type"),
             time_in_force=_required(fields, "time_in_force"),
@@ -131,56 +133,56 @@ class OrderRoutes:
             stop_price=numbers.get("stop_price"),
             trail_price=numbers.get("trail_price"),
             trail_percent=numbers.get("trail_percent"),
-            client_order_id=words.get("client_order_id") or None,
-            position_intent=words.get("position_intent") or None,
-            order_class=words.get("order_class", ""),
+            client_order_id=values.get("client_order_id") or None,
+            position_intent=values.get("position_intent") or None,
+            order_class=values.get("order_class", ""),
             take_profit_limit=target.get("limit"),
             stop_loss_stop=stop.get("stop"),
             stop_loss_limit=stop.get("limit"),
         )
 
-    def _cancel_all(self, call: Call) -> Response:
-        rows = self._desk.exchange.cancel_all(call.now)
+    def _cancel_all(self, call: SimulatedCall) -> Response:
+        rows = self._context.exchange.cancel_all(call.now)
         return json_response([_cancel_row(row) for row in rows], 207)
 
-    def _by_client_id(self, call: Call) -> Response:
+    def _by_client_id(self, call: SimulatedCall) -> Response:
         client_id = call.query.get("client_order_id", "")
-        order = self._desk.exchange.order_by_client_id(client_id)
-        return json_response(self._desk.order_json(order))
+        order = self._context.exchange.order_by_client_id(client_id)
+        return json_response(self._context.order_json(order))
 
-    def _get(self, call: Call) -> Response:
-        order = self._desk.exchange.order(call.tail)
+    def _get(self, call: SimulatedCall) -> Response:
+        order = self._context.exchange.order(call.tail)
         if is_true(call.query.get("nested")):
-            return json_response(self._desk.order_json(order))
+            return json_response(self._context.order_json(order))
         return json_response(order_json(order))
 
-    def _replace(self, call: Call) -> Response:
+    def _replace(self, call: SimulatedCall) -> Response:
         fields = call.fields()
         numbers = _numbers(fields, _CHANGES)
-        words = {
-            name: text_of_field(name, fields[name]) for name in _CHANGED_WORDS if name in fields
+        values = {
+            name: text_of_field(name, fields[name]) for name in _CHANGED_VALUES if name in fields
         }
         changes = Replacement(
             quantity=numbers.get("quantity"),
             limit_price=numbers.get("limit_price"),
             stop_price=numbers.get("stop_price"),
             trail=numbers.get("trail"),
-            time_in_force=words.get("time_in_force"),
-            client_order_id=words.get("client_order_id"),
+            time_in_force=values.get("time_in_force"),
+            client_order_id=values.get("client_order_id"),
         )
-        order = self._desk.exchange.replace(call.tail, changes, call.now)
-        return json_response(self._desk.order_json(order))
+        order = self._context.exchange.replace(call.tail, changes, call.now)
+        return json_response(self._context.order_json(order))
 
-    def _cancel(self, call: Call) -> Response:
-        self._desk.exchange.cancel(call.tail, call.now)
+    def _cancel(self, call: SimulatedCall) -> Response:
+        self._context.exchange.cancel(call.tail, call.now)
         return empty_response()
 
 
 def _numbers(fields: Mapping[str, object], names: Mapping[str, str]) -> dict[str, Decimal]:
     return {
-        ours: decimal_of_field(theirs, fields[theirs])
-        for theirs, ours in names.items()
-        if theirs in fields
+        local: decimal_of_field(reported, fields[reported])
+        for reported, local in names.items()
+        if reported in fields
     }
 
 
@@ -200,6 +202,6 @@ def _required(fields: Mapping[str, object], name: str) -> str:
 
 def _cancel_row(row: CancelResult) -> Json:
     fields: Json = {"id": row.order_id, "status": row.status}
-    if isinstance(row.refused, Refused):
+    if isinstance(row.refused, OrderRefusal):
         fields["body"] = refusal(row.refused).body()
     return fields

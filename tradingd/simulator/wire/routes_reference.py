@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from tradingd.instruments.calendar import session_days, trading_day
 from tradingd.messages import TradingDay
-from tradingd.simulator.wire.call import Call, Routes
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import Routes, SimulatedCall
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.encoding import new_york_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response, not_found
 from tradingd.simulator.wire.views import Json, asset_json
@@ -20,8 +20,8 @@ _AHEAD_DAYS = 10
 class ReferenceRoutes:
     """The routes of reference data."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
 
     def routes(self) -> Routes:
         """Return the table of these routes."""
@@ -32,27 +32,27 @@ class ReferenceRoutes:
             ("GET", "/v2/calendar"): self._calendar,
         }
 
-    def _assets(self, call: Call) -> Response:
+    def _assets(self, call: SimulatedCall) -> Response:
         wanted = {name: call.query.get(name) for name in ("status", "asset_class", "exchange")}
         attributes = set(call.names("attributes"))
-        has_field = self._desk.settings.has_easy_to_borrow
+        has_field = self._context.settings.has_easy_to_borrow
         return json_response([
             asset_json(asset, has_easy_to_borrow=has_field)
-            for asset in self._desk.assets()
+            for asset in self._context.assets()
             if wanted["status"] in {None, "", "active" if asset.is_active else "inactive"}
             and wanted["asset_class"] in {None, "", asset.asset_class}
             and wanted["exchange"] in {None, "", asset.exchange}
             and (not attributes or attributes & set(asset.attributes))
         ])  # fmt: skip
 
-    def _asset(self, call: Call) -> Response:
-        asset = self._desk.exchange.asset(call.tail)
+    def _asset(self, call: SimulatedCall) -> Response:
+        asset = self._context.exchange.asset(call.tail)
         if asset is None:
             raise not_found(f"asset not found for {call.tail}")
-        has_field = self._desk.settings.has_easy_to_borrow
+        has_field = self._context.settings.has_easy_to_borrow
         return json_response(asset_json(asset, has_easy_to_borrow=has_field))
 
-    def _clock(self, call: Call) -> Response:
+    def _clock(self, call: SimulatedCall) -> Response:
         now = call.now
         today = date.fromisoformat(trading_day(now))
         days = session_days(today.isoformat(), (today + timedelta(_AHEAD_DAYS)).isoformat())
@@ -63,7 +63,7 @@ class ReferenceRoutes:
             "next_close": new_york_text(min(d.close_at for d in days if d.close_at > now)),
         })  # fmt: skip
 
-    def _calendar(self, call: Call) -> Response:
+    def _calendar(self, call: SimulatedCall) -> Response:
         year = trading_day(call.now)[:4]
         first = call.query.get("start") or f"{year}-01-01"
         last = call.query.get("end") or f"{year}-12-31"

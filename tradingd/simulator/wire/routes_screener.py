@@ -6,11 +6,11 @@ import msgspec
 
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.simulator.market.spans import bucket_start
-from tradingd.simulator.wire.call import Call, Routes
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import Routes, SimulatedCall
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import ErrorReply, Response, json_response
-from tradingd.simulator.wire.points import BarBody, Point
+from tradingd.simulator.wire.market_data import BarBody, Point
 from tradingd.simulator.wire.views import Json
 
 _ACTIVES_MAX, _MOVERS_MAX = 100, 50
@@ -30,8 +30,8 @@ class _Move(msgspec.Struct, frozen=True):
 class ScreenerRoutes:
     """The routes under /v1beta1/screener."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
 
     def routes(self) -> Routes:
         """Return the table of these routes."""
@@ -41,7 +41,7 @@ class ScreenerRoutes:
             ("GET", "/v1beta1/screener/crypto/movers"): self._crypto_movers,
         }
 
-    def _actives(self, call: Call) -> Response:
+    def _actives(self, call: SimulatedCall) -> Response:
         top = call.count("top", 10, _ACTIVES_MAX, status=400)
         by = call.query.get("by") or "volume"
         if by not in {"volume", "trades"}:
@@ -51,13 +51,13 @@ class ScreenerRoutes:
         rows.sort(key=lambda row: (-float(str(row[field])), str(row["symbol"])))
         return json_response({"most_actives": rows[:top], "last_updated": time_text(call.now)})
 
-    def _stock_movers(self, call: Call) -> Response:
+    def _stock_movers(self, call: SimulatedCall) -> Response:
         return self._movers(call, "stocks")
 
-    def _crypto_movers(self, call: Call) -> Response:
+    def _crypto_movers(self, call: SimulatedCall) -> Response:
         return self._movers(call, "crypto")
 
-    def _movers(self, call: Call, market: str) -> Response:
+    def _movers(self, call: SimulatedCall, market: str) -> Response:
         top = call.count("top", 10, _MOVERS_MAX, status=400)
         found = [self._move(symbol, call.now) for symbol in self._symbols(market)]
         moved = sorted((move for move in found if move), key=lambda move: move.percent_change)
@@ -70,15 +70,15 @@ class ScreenerRoutes:
 
     def _symbols(self, market: str) -> list[str]:
         wanted = _MARKETS[market]
-        return [asset.symbol for asset in self._desk.assets() if asset.is_crypto == wanted]
+        return [asset.symbol for asset in self._context.assets() if asset.is_crypto == wanted]
 
     def _active(self, symbol: str) -> Json:
-        day = self._desk.record.running_day(symbol)
-        count = len(self._desk.record.points("trades", symbol))
+        day = self._context.record.running_day(symbol)
+        count = len(self._context.record.points("trades", symbol))
         return {"symbol": symbol, "volume": _bar(day).v if day else 0, "trade_count": count}
 
     def _move(self, symbol: str, now: int) -> _Move | None:
-        record = self._desk.record
+        record = self._context.record
         today = bucket_start(symbol, DAY_S, now)
         before = record.bars(symbol, DAY_S, today - _DAYS_BACK_NS, today)
         day = record.running_day(symbol)

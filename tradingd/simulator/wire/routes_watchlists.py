@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradingd.simulator.exchange.settings import Asset
-from tradingd.simulator.wire.call import Call, Routes, text_of_field
-from tradingd.simulator.wire.desk import Desk
+from tradingd.simulator.wire.call import Routes, SimulatedCall, text_of_field
+from tradingd.simulator.wire.context import RouteContext
 from tradingd.simulator.wire.encoding import time_text
 from tradingd.simulator.wire.http import Response, empty_response, invalid, json_response, not_found
 from tradingd.simulator.wire.views import Json, asset_json
@@ -27,8 +27,8 @@ class _Watchlist:
 class WatchlistRoutes:
     """The routes under /v2/watchlists."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
         self._lists: dict[str, _Watchlist] = {}
         self._made = 0
 
@@ -43,11 +43,11 @@ class WatchlistRoutes:
             ("DELETE", "/v2/watchlists/"): self._delete,
         }
 
-    def _all(self, call: Call) -> Response:
+    def _all(self, call: SimulatedCall) -> Response:
         del call
         return json_response([self._json(each, has_assets=False) for each in self._lists.values()])
 
-    def _create(self, call: Call) -> Response:
+    def _create(self, call: SimulatedCall) -> Response:
         fields = call.fields()
         name = self._free_name(text_of_field("name", fields.get("name", "")))
         assets = self._assets(fields)
@@ -58,10 +58,10 @@ class WatchlistRoutes:
         self._lists[made.id] = made
         return json_response(self._json(made))
 
-    def _get(self, call: Call) -> Response:
+    def _get(self, call: SimulatedCall) -> Response:
         return json_response(self._json(self._found(call.tail)))
 
-    def _update(self, call: Call) -> Response:
+    def _update(self, call: SimulatedCall) -> Response:
         watched, fields = self._found(call.tail), call.fields()
         if "name" in fields:
             watched.name = self._free_name(text_of_field("name", fields["name"]), watched)
@@ -70,7 +70,7 @@ class WatchlistRoutes:
         watched.updated_at = call.now
         return json_response(self._json(watched))
 
-    def _add(self, call: Call) -> Response:
+    def _add(self, call: SimulatedCall) -> Response:
         watched = self._found(call.tail)
         asset = self._asset(text_of_field("symbol", call.fields().get("symbol", "")))
         if asset.symbol in watched.assets:
@@ -79,13 +79,13 @@ class WatchlistRoutes:
         watched.updated_at = call.now
         return json_response(self._json(watched))
 
-    def _delete(self, call: Call) -> Response:
+    def _delete(self, call: SimulatedCall) -> Response:
         list_id, _, symbol = call.tail.partition("/")
         watched = self._found(list_id)
         if not symbol:
             del self._lists[list_id]
             return empty_response()
-        if watched.assets.pop(self._desk.symbol_of(symbol), None) is None:
+        if watched.assets.pop(self._context.symbol_of(symbol), None) is None:
             raise not_found(f"symbol not found: {symbol}")
         watched.updated_at = call.now
         return json_response(self._json(watched))
@@ -111,7 +111,7 @@ class WatchlistRoutes:
         return {each.symbol: each for each in found}
 
     def _asset(self, symbol: str) -> Asset:
-        asset = self._desk.exchange.asset(symbol)
+        asset = self._context.exchange.asset(symbol)
         if asset is None:
             raise not_found(f"symbol not found: {symbol}")
         return asset
@@ -119,13 +119,13 @@ class WatchlistRoutes:
     def _json(self, watched: _Watchlist, *, has_assets: bool = True) -> Json:
         fields: Json = {
             "id": watched.id,
-            "account_id": self._desk.exchange.account_id,
+            "account_id": self._context.exchange.account_id,
             "created_at": time_text(watched.created_at),
             "updated_at": time_text(watched.updated_at),
             "name": watched.name,
         }
         if has_assets:
-            has_field = self._desk.settings.has_easy_to_borrow
+            has_field = self._context.settings.has_easy_to_borrow
             fields["assets"] = [
                 asset_json(each, has_easy_to_borrow=has_field) for each in watched.assets.values()
             ]

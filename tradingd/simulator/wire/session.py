@@ -44,7 +44,7 @@ class Connections:
             del self._owners[endpoint]
 
 
-class Session(Protocol):
+class WireSession(Protocol):
     """One open socket, seen from the server: frames in, frames out."""
 
     kind: str

@@ -14,7 +14,7 @@ from tradingd.instruments.calendar import ns_of, trading_day, utc_day
 from tradingd.instruments.units import DAY_S
 from tradingd.simulator.wire.encoding import parse_time
 from tradingd.simulator.wire.http import ErrorReply
-from tradingd.simulator.wire.points import BarBody, MinuteBar, Point
+from tradingd.simulator.wire.market_data import BarBody, MinuteBar, Point
 from tradingd.simulator.wire.record import merged
 
 _SPAN = re.compile(r"^(\d{1,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)$")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tradingd.instruments.units import SECOND_NS
-from tradingd.simulator.wire.fault import UPDATE_FAULTS, Fault
+from tradingd.simulator.wire.fault import UPDATE_FAULTS, SimulatedFault
 from tradingd.simulator.wire.fault_effects import rewritten
 
-Firing = Callable[[Iterable[str], str], list[Fault]]
+Firing = Callable[[Iterable[str], str], list[SimulatedFault]]
 
 LATE_S = 2.0
 """Market time after which a reordered update is told even if no other came."""
@@ -34,14 +34,14 @@ class UpdateFaults:
 
     def pass_on(self, updates: Sequence[dict[str, object]], now: int) -> list[object]:
         """Return what is told now, in the order in which it is told."""
-        told: list[object] = []
+        settings: list[object] = []
         for update in updates:
             earlier, self._held = self._held, []
-            told += self._changed(update, now)
-            told += [held.update for held in earlier]
-        told += [held.update for held in self._held if held.until <= now]
+            settings += self._changed(update, now)
+            settings += [held.update for held in earlier]
+        settings += [held.update for held in self._held if held.until <= now]
         self._held = [held for held in self._held if held.until > now]
-        return told
+        return settings
 
     def _changed(self, update: dict[str, object], now: int) -> list[object]:
         value: object = update

@@ -13,7 +13,7 @@ from tradingd.instruments.money import plain
 from tradingd.instruments.symbols import without_slash
 from tradingd.simulator.exchange.orders import ExchangeOrder, TradeUpdate
 from tradingd.simulator.exchange.settings import Asset
-from tradingd.simulator.exchange.views import AccountView, Activity, PositionView
+from tradingd.simulator.exchange.views import AccountActivity, AccountPosition, AccountView
 from tradingd.simulator.wire.encoding import (
     decimal_or_none,
     rounded_text,
@@ -130,7 +130,7 @@ def account_json(account: AccountView, *, is_suspended: bool) -> Json:
     }
 
 
-def position_json(position: PositionView) -> Json:
+def position_json(position: AccountPosition) -> Json:
     """Return a position object; pairs are spelled without their slash here, unlike in orders."""
     day_change = (position.current_price - position.lastday_price) * position.qty
     return {
@@ -191,7 +191,7 @@ def asset_json(asset: Asset, *, has_easy_to_borrow: bool) -> Json:
     }
 
 
-def activity_json(activity: Activity) -> Json:
+def activity_json(activity: AccountActivity) -> Json:
     """Return a line of account activity: trades and fees have different shapes."""
     if activity.activity_type == "FILL":
         return {
@@ -222,7 +222,7 @@ def activity_json(activity: Activity) -> Json:
     }
 
 
-def _share_fields(activity: Activity) -> Json:
+def _share_fields(activity: AccountActivity) -> Json:
     """Return what only lines about a symbol have; deposits have none of it."""
     numbers = {
         "qty": activity.qty,
