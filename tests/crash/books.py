@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.crash.broker import Account
 from tests.simulation.invariants import rest
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.finding import Findings
 from tests.simulation.invariants.gate import GateInvariants
 from tests.simulation.invariants.levels import LevelInvariants

@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol
 
 from tests.simulation.environment import STRATEGIES, SYMBOLS
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.rest import PERSON
 from tests.simulation.script import EVENT_KINDS, Kind, Trouble
 from tradingd.instruments.money import decimal_of

@@ -24,7 +24,7 @@ from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.fault_schedule import FaultScheduler
 from tests.simulation.invariants import rest
 from tests.simulation.invariants.finding import Finding
-from tests.simulation.invariants.house import Invariants
+from tests.simulation.invariants.system import Invariants
 from tests.simulation.process import Process, unwind
 from tests.simulation.script import HOUR_S, Script
 from tests.simulation.wire import TroubledNetwork

@@ -56,6 +56,7 @@ def test_shipped_kinds_are_always_there_and_only_the_others_are_hashed() -> None
     ("text", "name", "reason"),
     [
         ("class Other: ...", "Mine", "has no class Mine"),
+        ("from tradingd.strategy.protocol import Wish", "Mine", "called Signal since 0.2"),
         ("class Mine: ...", "Mine", "has none of on_quote"),
         ("def broken(:", "Mine", "SyntaxError"),
         ("1 / 0", "Mine", "ZeroDivisionError"),

@@ -1,4 +1,4 @@
-"""What stands in an mailbox: envelopes and heartbeats, and how an edge hears them."""
+"""What stands in a mailbox: envelopes and heartbeats, and how an edge hears them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TURNS_MAX = 64
 
 
 class Heartbeat:
-    """A control token in an mailbox: no message, not in the log, answered by the actor's own loop."""
+    """A control token in a mailbox: no message, not in the log, answered by the actor's own loop."""
 
     __slots__ = ("is_answered", "sent_at")
 

@@ -96,3 +96,12 @@ class Strategy(Protocol):
 
 StrategyKind = Callable[..., Strategy]
 """A strategy's class: called with the configured parameters by name."""
+
+
+def __getattr__(name: str) -> object:
+    """Raise ImportError with the remedy where a strategy asks for what 0.1 called `Wish`; AttributeError else."""
+    if name == "Wish":
+        raise ImportError(
+            "Wish is called Signal since 0.2: from tradingd.strategy.protocol import Signal"
+        )
+    raise AttributeError(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.finding import Findings
 from tradingd import messages as m
 from tradingd.messages import Level, Message

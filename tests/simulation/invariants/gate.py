@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.finding import Findings
 from tests.simulation.invariants.orders import OrderInvariants
 from tradingd import messages as m

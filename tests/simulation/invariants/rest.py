@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.finding import Findings
 from tests.simulation.invariants.orders import OrderInvariants
 from tradingd.log.recovery import apply_one

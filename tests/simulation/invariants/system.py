@@ -10,7 +10,7 @@ import msgspec
 from tests.simulation.disk import Disk
 from tests.simulation.environment import START_NS
 from tests.simulation.invariants.alive import AliveInvariants
-from tests.simulation.invariants.excuses import ExpectedDifferences
+from tests.simulation.invariants.expected_differences import ExpectedDifferences
 from tests.simulation.invariants.finding import Findings
 from tests.simulation.invariants.gate import GateInvariants
 from tests.simulation.invariants.levels import LevelInvariants
