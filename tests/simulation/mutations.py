@@ -253,7 +253,7 @@ BUGS: Mapping[str, tuple[str, Plant]] = {
     "never-asked": ("what became of an order is unknown, and nobody asks", _never_asked),
     "fee-not-booked": ("the ledger forgets what a trade cost", _fee_not_booked),
     "task-dies": ("a task of the edge raises, and nobody awaits it", _task_dies),
-    "small-inbox": ("inboxes are smaller than a burst", _small_mailbox),
+    "small-inbox": ("mailboxes are smaller than a burst", _small_mailbox),
     "peeks": ("a strategy counts how often it was asked", _peeks),
     "secret-told": ("the reason of a failed request names our key", _secret_told),
 }

@@ -89,7 +89,7 @@ def _judged(call: ApiCall, verdict: str, intent_id: str, quantity: str) -> Route
 
 
 async def cancel_order(call: ApiCall) -> RouteReply:
-    """Cancel one of our own working orders, or all of them; raises Refusal for any other."""
+    """Cancel one of our own working orders, or all of them; raises RequestRefusal for any other."""
     if call.id == ALL_ORDERS:
         return command_reply(
             call, await call.context.commands.cancel_all(call.caller.who, call.reason)
@@ -129,7 +129,7 @@ async def resume(call: ApiCall) -> RouteReply:
 
 
 async def flatten(call: ApiCall) -> RouteReply:
-    """Sell everything, or one symbol; raises Refusal where that symbol is not held."""
+    """Sell everything, or one symbol; raises RequestRefusal where that symbol is not held."""
     asked = call.body
     assert isinstance(asked, bodies.FlattenAsked)
     symbol = asked.symbol or ""

@@ -29,7 +29,7 @@ REASON = "a drill"
 CUT_REAL_S = 3.0
 """How long the broker is out of reach in a drill of that."""
 
-_timeout_real_s = click.option("--timeout", "timeout_real_s", type=click.FloatRange(1, 3600), default=60.0, show_default=True,
+_timeout = click.option("--timeout", type=click.FloatRange(1, 3600), default=60.0, show_default=True,
                          help="Real seconds until the drill gives up with exit 5.")  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def drill() -> None:
 
 
 @drill.command()
-@_timeout_real_s
+@_timeout
 @config_option
 def halt(file: Path, timeout: float) -> None:
     """Emergency stop: seconds to the answer, and until no entry order works any more."""
@@ -52,7 +52,7 @@ def halt(file: Path, timeout: float) -> None:
 
 
 @drill.command()
-@_timeout_real_s
+@_timeout
 @config_option
 def flatten(file: Path, timeout: float) -> None:
     """Sell everything: seconds until the broker says that no position and no order is left."""
@@ -60,7 +60,7 @@ def flatten(file: Path, timeout: float) -> None:
 
 
 @drill.command()
-@_timeout_real_s
+@_timeout
 @config_option
 def disconnect(file: Path, timeout: float) -> None:
     """Cut the broker off: seconds until entries are held, and until trading goes on after its return.
