@@ -206,7 +206,7 @@ def test_a_timer_for_nobody_is_an_error_of_ours() -> None:
         {"quotes": Scripted(lambda _m, now: (SetTimer("nobody", "t", now),))}, WIRING
     )
 
-    with pytest.raises(AssertionError, match="no station nobody"):
+    with pytest.raises(AssertionError, match="no actor nobody"):
         system.publish("feed", quote(1), 1)
 
 

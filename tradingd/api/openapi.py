@@ -23,7 +23,7 @@ _TROUBLES = {
     404: "There is no such thing.",
     405: "Not this method.",
     408: "The body came too slowly.",
-    409: "Stale or repeated request id; or, where documented, the house refuses.",
+    409: "Stale or repeated request id; or, where documented, the system refuses.",
     413: "The body is over 16 KiB.",
     415: "The body is not application/json.",
     429: "Too many requests, or locked out after wrong tokens; see Retry-After.",

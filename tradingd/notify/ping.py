@@ -46,7 +46,7 @@ class DeadMan:
 
     async def ping(self) -> None:
         """Give the sign, or keep it back; counted as sent, failed or withheld, logged on a change."""
-        result, why = "withheld", "the house is not healthy"
+        result, why = "withheld", "the system is not healthy"
         if self._is_healthy():
             result, why = await self._get()
         self._count(result)

@@ -177,7 +177,7 @@ class Rules:
 
     def _actor_stalled(self, message: m.ActorStalled, _now: int) -> Alerts:
         self._lost.add(message.actor)
-        text = f"station {message.actor} does not answer"
+        text = f"actor {message.actor} does not answer"
         return _alert(Severity.CRITICAL, "station_stalled", text)
 
     def _back(self, what: str, kind: str) -> Alerts:

@@ -64,7 +64,7 @@ class Actor:
         try:
             for message in self.core.handle(envelope.message, envelope.at):
                 self._bus.publish(self.name, message)
-        except Exception as error:  # noqa: BLE001 - quarantine: a broken station must not take the others along
+        except Exception as error:  # noqa: BLE001 - quarantine: a broken actor must not take the others along
             self.is_quarantined = True
             cause = f"{type(error).__name__}: {error} (on {type(envelope.message).__name__} {envelope.seq})"
             self._on_failure(ActorFailed(self.name, cause, traceback.format_exc()))

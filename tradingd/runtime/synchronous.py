@@ -187,7 +187,7 @@ class SynchronousRunner:
         self._tape(Envelope(self.seq, at, source, message))  # type: ignore[arg-type]  # a closed union
 
     def _set_timer(self, timer: SetTimer, now: int) -> None:
-        assert timer.owner in self._owners, f"no station {timer.owner} for {timer}"
+        assert timer.owner in self._owners, f"no actor {timer.owner} for {timer}"
         self.timers.set(timer.owner, timer.key, timer.fires_at)
 
     def _cancel_timer(self, timer: CancelTimer, now: int) -> None:

@@ -102,7 +102,7 @@ class HaltLatch:
             self._sync_folder()
             self.fault = ""
         except OSError as error:
-            self._fail(f"the halt file cannot be removed, so the house will halt again: {error}")
+            self._fail(f"the halt file cannot be removed, so the system will halt again: {error}")
 
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY)
