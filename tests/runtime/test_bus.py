@@ -89,7 +89,9 @@ def test_fault_53_without_room_at_one_hearer_nobody_is_told_and_the_halt_is_call
     bus.publish("reconciler", AGREED)
 
     for _ in range(2):
-        with pytest.raises(MailboxFull, match="the mailbox of supervisor is full at SessionChanged"):
+        with pytest.raises(
+            MailboxFull, match="the mailbox of supervisor is full at SessionChanged"
+        ):
             bus.publish("quotes", SessionChanged(Market.CRYPTO, Session.REGULAR, 0))
 
     assert (supervisor.qsize(), strategy.qsize(), len(log.rows), bus.seq) == (2, 0, 2, 2)

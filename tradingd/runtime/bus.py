@@ -24,7 +24,9 @@ class MailboxFull(Exception):  # noqa: N818 - it names the state of affairs
     """A subscriber has no room, so nobody was told. Anything but market data halts the system."""
 
     def __init__(self, actor: str, source: str, message: Message) -> None:
-        super().__init__(f"the mailbox of {actor} is full at {type(message).__name__} from {source}")
+        super().__init__(
+            f"the mailbox of {actor} is full at {type(message).__name__} from {source}"
+        )
         self.actor = actor
         self.message = message
 
