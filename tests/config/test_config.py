@@ -297,3 +297,13 @@ def test_who_does_not_trade_needs_no_keys(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="ALPACA_API_KEY"):
             load(file, environ, None)
         assert load(file, environ, None, needs_keys=False).run.mode == name
+
+
+@pytest.mark.parametrize("text", ["\u202eMBI\u2066", "a\nb", "x" * 1001])
+@pytest.mark.parametrize("key", ["RUN__STATE_DIR", "ALPACA__ACCOUNT_ID", "QUOTES__SYMBOLS"])
+def test_a_text_that_no_screen_can_show_is_refused_and_never_repeated(key: str, text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(MOCK, {f"TRADINGD_{key}": text})
+    lines = [str(fault) for fault in refused.value.faults]
+    assert any("is no line of at most 1000 characters" in line for line in lines)
+    assert all(line.isprintable() and len(line) < 2000 for line in lines)

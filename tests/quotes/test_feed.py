@@ -294,6 +294,17 @@ async def test_trades_bars_and_halts_come_in() -> None:
         assert feed.handler.ignored == 1
 
 
+async def test_a_status_is_told_in_one_line_that_a_screen_can_show() -> None:
+    odd: dict[str, object] = {
+        "T": "s", "S": "\u202eMBI\u2066", "sc": "NaN", "sm": "9" * 5000, "t": ext_of(OPEN),
+    }  # fmt: skip
+    async with running(ScriptedNetwork(then(odd)), symbols=("IBM",)) as (_feed, ear):
+        await ear.until(AlertRaised, 1)
+        (alert,) = ear.of(AlertRaised)
+        assert alert.text.isprintable()
+        assert len(alert.text) <= 200
+
+
 async def test_a_status_nobody_knows_is_recorded_once_and_halts_nothing() -> None:
     batch: list[dict[str, object]] = [
         {"T": "s", "S": "IBM", "sc": code, "sm": "?", "t": ext_of(OPEN)} for code in "ZZYH"

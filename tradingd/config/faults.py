@@ -11,6 +11,7 @@ from tradingd.observability.secret import MASK
 
 _SECRET_NAMES = ("key", "secret", "token", "password", "passphrase", "notify")
 _VALUE_CHARS_MAX = 80
+_SENTENCE_CHARS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class ConfigFault:
 
     def __str__(self) -> str:
         value = f" = {self.value}" if self.value else ""
-        return f"{self.where}: {self.key}{value}: {self.wrong}. {self.remedy}"
+        return f"{self.where}: {self.key}{value}: {_readable(self.wrong)}. {self.remedy}"
 
 
 class ConfigError(Exception):
@@ -47,6 +48,14 @@ def shown(key: str, value: object) -> str:
     text = f'"{value}"' if isinstance(value, str) else str(value)
     text = text.encode("unicode_escape").decode("ascii")
     return text if len(text) <= _VALUE_CHARS_MAX else text[: _VALUE_CHARS_MAX - 3] + "..."
+
+
+def _readable(text: str) -> str:
+    """Return a sentence that may quote a value: on one line, bounded, nothing in it that turns or hides."""
+    if text.isprintable() and len(text) <= _SENTENCE_CHARS_MAX:
+        return text
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return text if len(text) <= _SENTENCE_CHARS_MAX else text[: _SENTENCE_CHARS_MAX - 3] + "..."
 
 
 def is_secret_name(key: str) -> bool:

@@ -18,6 +18,9 @@ from tradingd.instruments.settings import internal_of
 from tradingd.strategy.settings import StrategySettings
 
 _UNION_PARTS = ("[key]", "decimal", "literal['off']", "constrained-decimal")
+TEXT_CHARS_MAX = 1000
+"""Characters that one text of a configuration may have."""
+
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -40,6 +43,7 @@ def load(
         faults.extend(_internal(gathered, path, kind, table))
         if kind is StrategySettings:
             table["name"] = path[-1]
+    faults.extend(_unreadable(gathered, (), gathered.values))
     settings = _validated(gathered)
     if settings is not None:
         faults.extend(faults_of(settings, gathered))
@@ -68,6 +72,23 @@ def _internal(
     for name in sorted(table.keys() & internal_of(kind)):
         yield _fault(
             gathered, {"type": _UNKNOWN[0], "loc": (*path, name), "input": table.pop(name)}
+        )
+
+
+def _unreadable(
+    gathered: Gathered, path: tuple[str | int, ...], value: object
+) -> Iterator[ConfigFault]:
+    """Yield a fault for each text that no line of a log or a screen could show as it is."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unreadable(gathered, (*path, key), inner)
+    elif isinstance(value, str) and not (value.isprintable() and len(value) <= TEXT_CHARS_MAX):
+        yield ConfigFault(
+            gathered.origin(path),
+            dotted(path),
+            shown(".".join(map(str, path)), value),
+            f"is no line of at most {TEXT_CHARS_MAX} characters that a screen can show",
+            "Write it in plain characters",
         )
 
 

@@ -23,6 +23,7 @@ from tradingd.quotes.wire import (
     StreamTrade,
     ns_of_ext,
 )
+from tradingd.runtime.codec import clean_text
 from tradingd.runtime.ports import Clock
 
 CHUNK = 64
@@ -172,7 +173,7 @@ class FeedHandler:
         if point.code not in STATUS_CODES:
             self._publish_unknown(point)
         elif point.symbol in self.symbols and point.code in HALTING | RESUMING:
-            reason = point.reason or point.text or point.code
+            reason = clean_text(point.reason or point.text or point.code)
             self._publish_halted(point.symbol, reason, is_halted=point.code in HALTING)
 
     def _publish_unknown(self, point: StreamStatus) -> None:
@@ -181,7 +182,9 @@ class FeedHandler:
         code = point.code[:CODE_CHARS_MAX]
         if code not in self._codes and len(self._codes) < CODES_MAX:
             self._codes.add(code)
-            text = f"{point.symbol} has status {code!r} ({point.text}), which nobody knows"
+            text = clean_text(
+                f"{point.symbol} has status {code!r} ({point.text}), which nobody knows"
+            )
             self._bus.publish("feed", AlertRaised("feed", Severity.WARNING, "word_unknown", text))
 
     def forget_halts(self, symbols: Iterable[str]) -> None:
