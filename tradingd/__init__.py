@@ -9,7 +9,7 @@
     router/       4. how we do it                runtime/      the floor: bus, actors, time, transport
     broker/       5. who does it                 log/          order log, tape, recovery, replay
 
-    state/  what several actors must know, implemented once: positions, orders, permissions, ids
+    state/  what several actors must know, implemented once: positions, permissions, ids
 
     app/  assembles a run     api/  views/  observability/  show and command it     simulator/  a local Alpaca
 
