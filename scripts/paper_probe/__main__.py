@@ -1,4 +1,4 @@
-"""`tradingd probe`: the open questions, asked of a real paper account."""
+"""`scripts/probe-paper`: the open questions, asked of a real paper account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a real paper account answered, kept by `tradingd probe`, beside what the simulator answers to the same.
+"""What a real paper account answered, kept by `scripts/probe-paper`, beside what the simulator answers to the same.
 
 The fixtures lie in tests/fixtures/alpaca. Until an account has been probed, the simulator's own answers stand
 in for them, so that what compares is itself tested.
@@ -103,7 +103,9 @@ def kept(folder: Path) -> list[Answer]:
 def test_the_simulator_speaks_as_the_probed_account(simulated: dict[str, Answer]) -> None:
     answers = kept(FIXTURES)
     if not answers:
-        pytest.skip("no paper account has been probed yet: tradingd probe -c config/paper.toml")
+        pytest.skip(
+            "no paper account has been probed yet: ./scripts/probe-paper -c config/paper.toml"
+        )
     found = {answer.name: deviations(answer, simulated[answer.name]) for answer in answers}
     assert not {name: rows for name, rows in found.items() if rows}
 
