@@ -69,9 +69,9 @@ def hour(seed: int = SEED) -> list[Envelope]:
         return session.disk.rows
 
 
-def given_settings(seed: int = SEED) -> CoreSettings:
+def core_settings(seed: int = SEED) -> CoreSettings:
     """Return what the actors of that hour were told."""
-    return lay(draw(seed, 1), CONFIG).given_settings
+    return lay(draw(seed, 1), CONFIG).core_settings
 
 
 def month(rows: Sequence[Envelope], days: int, order_events: int) -> Iterator[list[Envelope]]:
@@ -101,7 +101,7 @@ def build(log_file: Path, days: int, order_events: int) -> dict[str, int]:
     """Write such a log with a checkpoint now and then, as a run would; returns what is in it."""
     log, cores, known, timers = (
         OrderLog(log_file),
-        build_cores(given_settings()),
+        build_cores(core_settings()),
         OrderStore(),
         TimerHeap(),
     )
@@ -163,7 +163,7 @@ async def start(log_file: Path) -> dict[str, float]:
     from tradingd.app.history import restore_history  # noqa: PLC0415
 
     begun = time.perf_counter()
-    cores, edge, view = build_cores(given_settings()), Edge(), SystemView()
+    cores, edge, view = build_cores(core_settings()), Edge(), SystemView()
     store = SqliteStore(log_file)
     await store.open()
     recovered = await recover(store, cores, WIRING, Random(1))

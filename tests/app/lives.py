@@ -79,7 +79,7 @@ class Town:
         retell: Retell = lambda settings: settings,
     ) -> None:
         self.settings = load(CONFIG / config)
-        self.given_settings = retell(core_settings(self.settings))
+        self.core_settings = retell(core_settings(self.settings))
         begin = ns_of("2024-03-05", start)
         self.clock = VirtualClock(loop, begin)
         mock = self.settings.mock
@@ -101,12 +101,12 @@ class Town:
 
     async def live(self, tamper: Tamper | None = None) -> Life:
         """Start a system on whatever the earlier ones left behind."""
-        cores = build_cores(self.given_settings)
+        cores = build_cores(self.core_settings)
         if tamper is not None:
             tamper(cores)
         rng = random.Random(self.seed)
         network = SimulatorNetwork(self._alpaca, self.clock)
-        warmup = warmup_of(self.given_settings)
+        warmup = warmup_of(self.core_settings)
         endpoints = ends_module._local(self.settings, warmup, "simulator", self.clock, self._keys)
         recovered = await recover(self.store, cores, WIRING, rng, -1)
         system = TradingSystem(
@@ -238,11 +238,11 @@ def in_town(seed: int, story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     """Let a story happen in virtual time."""
     loop = VirtualLoop(seed)
 
-    async def given_settings() -> None:
+    async def playing() -> None:
         await story(loop)
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(given_settings())
+        runner.run(playing())
 
 
 def without_strategies(settings: CoreSettings) -> CoreSettings:

@@ -35,12 +35,12 @@ Retell = Callable[[CoreSettings], CoreSettings]
 def play(
     folder: Path, retell: Retell, story: Callable[[Town, Life], Awaitable[None]], seed: int = 3
 ) -> None:
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, retell=retell)
         await story(town, await town.live())
         await check(town)
 
-    in_town(seed, given_settings)
+    in_town(seed, playing)
 
 
 async def check(town: Town) -> None:

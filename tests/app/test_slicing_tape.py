@@ -47,7 +47,7 @@ pytestmark = [
 ]
 
 
-def given_settings(
+def settings_of(
     symbol: str, quantity: int, algorithm: str, router: RouterSettings
 ) -> BacktestSettings:
     cores = core_settings(load(ROOT / "config" / "mock.toml"))
@@ -98,7 +98,7 @@ class Played:
     ) -> None:
         self.log: list[Envelope] = []
         self.tape: list[Envelope] = []
-        self.settings = given_settings(symbol, quantity, algorithm, router or router_settings())
+        self.settings = settings_of(symbol, quantity, algorithm, router or router_settings())
         recorded = RecordedTape(
             [DATA / f"quotes/us_tick_{symbol}_20131007.parquet"],
             symbols=(symbol,),

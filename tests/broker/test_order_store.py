@@ -20,7 +20,7 @@ def snapshot(at: int) -> BrokerSnapshot:
     return BrokerSnapshot("period", D(1), D(1), D(1), (), (), at)
 
 
-def given_settings(*facts: tuple[Message, int]) -> OrderStore:
+def store_of(*facts: tuple[Message, int]) -> OrderStore:
     known = OrderStore()
     for fact, at in facts:
         known.apply(fact, at)
@@ -33,7 +33,7 @@ SPLIT = CorporateAction("split", "IBM", "forward_split", D(2))
 
 @pytest.mark.parametrize("days", [0, 1, 7, 8])
 def test_what_the_look_back_tells_again_is_known(days: int) -> None:
-    known = given_settings(
+    known = store_of(
         (MONEY, NOW), (SPLIT, NOW), (snapshot(NOW + days * DAY_NS), NOW + days * DAY_NS)
     )
     again = OrderStore()
@@ -44,7 +44,7 @@ def test_what_the_look_back_tells_again_is_known(days: int) -> None:
 
 def test_what_the_broker_tells_no_more_is_forgotten() -> None:
     late = NOW + 10 * DAY_NS
-    known = given_settings((MONEY, NOW), (SPLIT, NOW + 5 * DAY_NS), (snapshot(late), late))
+    known = store_of((MONEY, NOW), (SPLIT, NOW + 5 * DAY_NS), (snapshot(late), late))
     assert known.activity_ids.keys() == {"split"}
     assert b"paid" not in known.save()
 

@@ -62,7 +62,7 @@ class Log:
 
     rows: Sequence[Envelope]
     market: Sequence[Envelope]
-    given_settings: CoreSettings
+    core_settings: CoreSettings
 
 
 async def read_log(config: Path) -> Log:
@@ -98,7 +98,7 @@ def _judge(log: Log) -> tuple[Findings, OrderInvariants]:
     """Hold every word that is on the disk to the laws of orders, limits and levels."""
     findings = Findings()
     orders, levels = OrderInvariants(findings), LevelInvariants(findings)
-    gate = GateInvariants(findings, orders, log.given_settings.risk, ExpectedDifferences())
+    gate = GateInvariants(findings, orders, log.core_settings.risk, ExpectedDifferences())
     of_this_run: set[str] = set()
     for envelope in sorted([*log.rows, *log.market], key=lambda each: each.seq):
         message, at = envelope.message, envelope.at
@@ -180,7 +180,7 @@ def _books(verdict: Verdict, cores: Mapping[str, Core], account: Account) -> Non
 
 
 def _cores(log: Log) -> Mapping[str, Core]:
-    cores = build_cores(log.given_settings)
+    cores = build_cores(log.core_settings)
     for envelope in log.rows:
         for name, core in cores.items():
             apply_one(name, core, envelope, WIRING)

@@ -71,8 +71,8 @@ TAMPERED: dict[str, tuple[str, Callable[[Log, Account], Tampered]]] = {
         "differences", lambda log, account: (log, dataclasses.replace(
             account, orders=[{**account.orders[0], "qty": "999"}, *account.orders[1:]]))),
     "limits that were tighter": (
-        "past_limit", lambda log, account: (dataclasses.replace(log, given_settings=dataclasses.replace(
-            log.given_settings, risk=dataclasses.replace(log.given_settings.risk, exposure_pct_max=Decimal("0.1")))), account)),
+        "past_limit", lambda log, account: (dataclasses.replace(log, core_settings=dataclasses.replace(
+            log.core_settings, risk=dataclasses.replace(log.core_settings.risk, exposure_pct_max=Decimal("0.1")))), account)),
 }  # fmt: skip
 
 

@@ -127,7 +127,7 @@ def at_home(
 ) -> None:
     """Let a story happen to a system that has come up, with its order log in a file."""
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, retell=retell)
         disk = Disk(folder / "state" / "orders.db")
         await disk.open()
@@ -138,7 +138,7 @@ def at_home(
         await asyncio.sleep(5)
         await story(scene, disk)
 
-    in_town(seed, given_settings)
+    in_town(seed, playing)
 
 
 async def next_life(scene: Scene, disk: Disk) -> Scene:

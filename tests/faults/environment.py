@@ -174,7 +174,7 @@ def day(
 ) -> None:
     """Let a story happen to a system that has come up, end the day flat, and check the books."""
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, start=start, retell=retell)
         scene = Scene(await town.live())
         await scene.normal(30)
@@ -190,7 +190,7 @@ def day(
         if is_checked:
             check(scene)
 
-    in_town(seed, given_settings)
+    in_town(seed, playing)
 
 
 def patient(settings: CoreSettings) -> CoreSettings:

@@ -23,7 +23,7 @@ async def again(scene: Scene) -> None:
 def lives(folder: Path, story: Callable[[Town, Scene], Awaitable[None]], *, seed: int = 3) -> None:
     """Let a story with more than one life happen."""
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, seed, folder, retell=patient)
         scene = Scene(await town.live())
         await scene.normal(30)
@@ -31,4 +31,4 @@ def lives(folder: Path, story: Callable[[Town, Scene], Awaitable[None]], *, seed
         await pause(2)
         await story(town, scene)
 
-    in_town(seed, given_settings)
+    in_town(seed, playing)

@@ -59,7 +59,7 @@ def on_a_clock(
 ) -> None:
     """Let a story happen to a system whose own clock can be set; the broker's cannot."""
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, 3, folder, start=start, minutes=180, retell=patient)
         base, clock = town.clock, Stepping(town.clock)
         town.clock = clock  # type: ignore[assignment]
@@ -75,7 +75,7 @@ def on_a_clock(
         await scene.until(lambda: any(m.symbol == SYMBOL for m in scene.life.published(Mark)), 60)
         await story(scene, clock)
 
-    in_town(3, given_settings)
+    in_town(3, playing)
 
 
 @pytest.mark.parametrize("hours", [1, -1])
@@ -140,7 +140,7 @@ def test_fault_73_a_clock_put_back_over_midnight_resets_the_day_once(
         assert trading_day(clock.now()) == "2024-03-05"
         assert [each.date for each in scene.life.published(DayStarted)] == ["2024-03-05"]
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start="00:20", minutes=180, retell=patient)
         base, clock = town.clock, Stepping(town.clock)
         town.clock = clock  # type: ignore[assignment]
@@ -151,7 +151,7 @@ def test_fault_73_a_clock_put_back_over_midnight_resets_the_day_once(
         await scene.until(lambda: bool(scene.life.published(DayStarted)), 60)
         await story(scene, clock)
 
-    in_town(3, given_settings)
+    in_town(3, playing)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_fault_74_sessions_end_when_the_brokers_calendar_says(
 ) -> None:
     monkeypatch.setattr(lives_module, "ns_of", lambda _, at: ns_of(date, at))
 
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start=time, minutes=30, retell=patient)
         scene = Scene(await town.live())
         await scene.until(lambda: bool(scene.life.published(BooksAgreed)), 60)
@@ -186,13 +186,13 @@ def test_fault_74_sessions_end_when_the_brokers_calendar_says(
         await pause(30)
         assert scene.posts(late) == 0
 
-    in_town(3, given_settings)
+    in_town(3, playing)
 
 
 def test_fault_75_a_day_turns_once_with_orders_in_the_book_and_moves_the_loss_base_only(
     tmp_path: Path,
 ) -> None:
-    async def given_settings(loop: VirtualLoop) -> None:
+    async def playing(loop: VirtualLoop) -> None:
         town = Town(loop, 3, tmp_path, start="23:57", minutes=60, retell=patient)
         scene = Scene(await town.live())
         await scene.normal(120)
@@ -217,4 +217,4 @@ def test_fault_75_a_day_turns_once_with_orders_in_the_book_and_moves_the_loss_ba
         await scene.life.stop(300)
         assert town.exchange.positions() == []
 
-    in_town(3, given_settings)
+    in_town(3, playing)

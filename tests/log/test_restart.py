@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.restart import CASES, build, damage, given_settings
+from bench.restart import CASES, build, core_settings, damage
 from tradingd.log.recovery import recover
 from tradingd.log.sqlite_store import SqliteStore
 from tradingd.log.verify import verify
@@ -42,7 +42,7 @@ def log(request: pytest.FixtureRequest, month: Path, tmp_path: Path) -> tuple[st
 
 
 async def saved(log: Path) -> tuple[dict[str, bytes], int]:
-    store, cores = SqliteStore(log), build_cores(given_settings())
+    store, cores = SqliteStore(log), build_cores(core_settings())
     await store.open()
     recovered = await recover(store, cores, WIRING, random.Random(1))
     await store.close()

@@ -37,7 +37,7 @@ from tradingd.wiring import WIRING, build_cores
 Key = tuple[str, str]
 """Strategy and symbol."""
 
-WITH_TAPE = [name for name, given_settings in TOLD.items() if given_settings.runs]
+WITH_TAPE = [name for name, release in TOLD.items() if release.runs]
 
 POSITIONS = {
     "killed": {

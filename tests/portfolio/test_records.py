@@ -230,17 +230,17 @@ def test_round_trips_end_flat_with_their_reason_and_their_late_fee() -> None:
 
 
 @given(
-    given_settings=st.lists(
+    movements=st.lists(
         st.tuples(st.sampled_from("ABC"), st.integers(-300, 300), st.booleans()), max_size=60
     ),
     kept_max=st.integers(1, 5),
 )
 def test_sums_stay_exact_when_trades_are_no_longer_kept(
-    given_settings: list[tuple[str, int, bool]], kept_max: int
+    movements: list[tuple[str, int, bool]], kept_max: int
 ) -> None:
     """A trade is closed with a profit in cents, or a late fee reaches the latest of its symbol."""
     whole, bounded = RoundTrips(), RoundTrips(kept_max)
-    for symbol, amount, is_fee in given_settings:
+    for symbol, amount, is_fee in movements:
         fee = Decimal(abs(amount)) / 100
         profit = Decimal(0) if is_fee else Decimal(amount) / 100
         emitted = PositionChanged(

@@ -32,14 +32,14 @@ class Child:
     """An order as the broker may have it."""
 
     order: m.OrderProposed
-    given_settings: Decimal = ZERO
+    published_quantity: Decimal = ZERO
     filled: Decimal = ZERO
     """What the broker has filled; ahead of what was told."""
     is_live: bool = True
 
     @property
     def may_add(self) -> Decimal:
-        return (self.order.quantity if self.is_live else self.filled) - self.given_settings
+        return (self.order.quantity if self.is_live else self.filled) - self.published_quantity
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Ours:
     """An approved parent."""
 
     approved: m.IntentApproved
-    given_settings: Decimal = ZERO
+    published_quantity: Decimal = ZERO
     is_closed: bool = False
     children: int = 0
 
@@ -127,7 +127,7 @@ class GateMachine(RuleBasedStateMachine):
             f"{name}-{local.children}", approved.intent.side, approved.intent.role, quantity, limit,
             strategy=approved.intent.strategy, symbol=approved.intent.symbol,
         )  # fmt: skip
-        taken = local.given_settings + sum(
+        taken = local.published_quantity + sum(
             (c.may_add for c in self.orders.values() if c.order.intent_id == name), ZERO
         )
         verdict = self.ask(order)
@@ -182,10 +182,10 @@ class GateMachine(RuleBasedStateMachine):
             self.tell_fill(child)
 
     def tell_fill(self, child: Child) -> None:
-        order, quantity = child.order, child.filled - child.given_settings
+        order, quantity = child.order, child.filled - child.published_quantity
         if not quantity:
             return
-        child.given_settings = child.filled
+        child.published_quantity = child.filled
         child.is_live = child.is_live and child.filled < order.quantity
         key = (order.strategy, order.symbol)
         self.held[key] = self.held.get(key, ZERO) + (
@@ -193,7 +193,7 @@ class GateMachine(RuleBasedStateMachine):
         )
         assert self.held[key] >= 0, f"{key} was sold short"
         if order.intent_id in self.parents:
-            self.parents[order.intent_id].given_settings += quantity
+            self.parents[order.intent_id].published_quantity += quantity
         self.report(kit.fill(order, quantity, child.filled, PRICES[order.symbol]))
 
     @precondition(lambda self: any(c.is_live for c in self.orders.values()))
@@ -222,10 +222,10 @@ class GateMachine(RuleBasedStateMachine):
         self.report(fact)
         assert self.core.save() == once, "released twice"
 
-    @precondition(lambda self: any(c.filled > c.given_settings for c in self.orders.values()))
+    @precondition(lambda self: any(c.filled > c.published_quantity for c in self.orders.values()))
     @rule(data=st.data())
     def tell_late(self, data: st.DataObject) -> None:
-        late = sorted(k for k, c in self.orders.items() if c.filled > c.given_settings)
+        late = sorted(k for k, c in self.orders.items() if c.filled > c.published_quantity)
         self.tell_fill(self.orders[data.draw(st.sampled_from(late))])
 
     @precondition(lambda self: any(not p.is_closed for p in self.parents.values()))
@@ -241,7 +241,7 @@ class GateMachine(RuleBasedStateMachine):
         emitted = local.approved
         self.report(
             m.IntentClosed(
-                name, emitted.intent.strategy, emitted.intent.symbol, emitted.intent.side, emitted.intent.role, emitted.quantity, local.given_settings,
+                name, emitted.intent.strategy, emitted.intent.symbol, emitted.intent.side, emitted.intent.role, emitted.quantity, local.published_quantity,
                 ZERO, "test",
             )
         )  # fmt: skip
@@ -265,7 +265,7 @@ class GateMachine(RuleBasedStateMachine):
         """What a parent may still add by our own book."""
         local = self.parents[name]
         if not local.is_closed:
-            return local.approved.quantity - local.given_settings
+            return local.approved.quantity - local.published_quantity
         children = (c for c in self.orders.values() if c.order.intent_id == name)
         return sum((c.may_add for c in children), ZERO)
 

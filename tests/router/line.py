@@ -42,7 +42,7 @@ class AtBroker:
     def __init__(self, order: m.OrderApproved) -> None:
         self.order = order
         self.filled = Decimal(0)
-        self.given_settings = Decimal(0)
+        self.published_quantity = Decimal(0)
         self.is_live = True
         self.is_sent = False
         self.executions = 0
@@ -230,10 +230,10 @@ class Line:
         order.is_live = order.filled < order.order.order.quantity
 
     def _report(self, order: AtBroker) -> None:
-        asked, quantity = order.order, order.filled - order.given_settings
+        asked, quantity = order.order, order.filled - order.published_quantity
         if not quantity:
             return
-        order.given_settings = order.filled
+        order.published_quantity = order.filled
         order.executions += 1
         price = Decimal(str(self.prices[asked.order.symbol]))
         self._move(asked, quantity if asked.order.side is Side.BUY else -quantity)
@@ -327,7 +327,7 @@ class Line:
                     order.order.quantity - each.filled
                 ) * order.order.limit_price
             elif order.order.role is Role.ENTRY:
-                worst[order.order.symbol] += (each.filled - each.given_settings) * Decimal(
+                worst[order.order.symbol] += (each.filled - each.published_quantity) * Decimal(
                     str(PRICES[order.order.symbol])
                 )
         for symbol, value in worst.items():

@@ -27,7 +27,7 @@ NOW, SECOND = kit.NOW, kit.SECOND
 LOT = Decimal(1)
 
 
-def given_settings(**slicing: Any) -> RouterSettings:
+def slicing_settings(**slicing: Any) -> RouterSettings:
     return router_settings(**slicing)
 
 
@@ -63,11 +63,11 @@ def at(seconds: float, bid: float = 99.0, ask: float = 99.02) -> tuple[Mark, int
 
 
 def twap(seconds: float = 100, slices: int = 10, **slicing: Any) -> Twap:
-    return Twap(given_settings(**slicing), seconds, slices)
+    return Twap(slicing_settings(**slicing), seconds, slices)
 
 
 def iceberg(display: int, variance: int = 0, **slicing: Any) -> Iceberg:
-    return Iceberg(given_settings(**slicing), Decimal(display), Decimal(variance))
+    return Iceberg(slicing_settings(**slicing), Decimal(display), Decimal(variance))
 
 
 # The choice.
@@ -78,22 +78,22 @@ def iceberg(display: int, variance: int = 0, **slicing: Any) -> Iceberg:
     [(9, "Immediate"), (10, "Iceberg"), (50, "Iceberg"), (51, "Twap"), (5000, "Twap")],
 )
 def test_by_value_chooses_below_between_and_above(quantity: int, kind: str) -> None:
-    chosen = algorithm_of(parent(quantity), given_settings(algorithm="by_value"))
+    chosen = algorithm_of(parent(quantity), slicing_settings(algorithm="by_value"))
     assert type(chosen).__name__ == kind
 
 
 def test_by_default_nothing_is_sliced_and_a_named_algorithm_wins() -> None:
-    assert not algorithm_of(parent(5000), given_settings()).is_sliced
-    assert algorithm_of(parent(5000, "twap"), given_settings()).is_sliced
-    assert not algorithm_of(parent(5000, "immediate"), given_settings(algorithm="twap")).is_sliced
+    assert not algorithm_of(parent(5000), slicing_settings()).is_sliced
+    assert algorithm_of(parent(5000, "twap"), slicing_settings()).is_sliced
+    assert not algorithm_of(parent(5000, "immediate"), slicing_settings(algorithm="twap")).is_sliced
 
 
 def test_exits_and_a_persons_orders_leave_whole_unless_told_otherwise() -> None:
     leaving = parent(5000, role=Role.EXIT)
-    assert not algorithm_of(leaving, given_settings(algorithm="by_value")).is_sliced
-    assert algorithm_of(leaving, given_settings(algorithm="by_value", slice_exits=True)).is_sliced
+    assert not algorithm_of(leaving, slicing_settings(algorithm="by_value")).is_sliced
+    assert algorithm_of(leaving, slicing_settings(algorithm="by_value", slice_exits=True)).is_sliced
     persons = parent(5000, is_operators=True)
-    assert not algorithm_of(persons, given_settings(algorithm="by_value")).is_sliced
+    assert not algorithm_of(persons, slicing_settings(algorithm="by_value")).is_sliced
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,15 @@ def test_exits_and_a_persons_orders_leave_whole_unless_told_otherwise() -> None:
 )  # fmt: skip
 def test_nonsense_is_refused_by_name(spec: str) -> None:
     with pytest.raises(ValueError, match=r"algorithm|takes|shows"):
-        algorithm_of(parent(algorithm=spec), given_settings())
+        algorithm_of(parent(algorithm=spec), slicing_settings())
 
 
 def test_parameters_behind_colons_override_what_is_configured() -> None:
-    chosen = algorithm_of(parent(algorithm="twap:60:3"), given_settings())
+    chosen = algorithm_of(parent(algorithm="twap:60:3"), slicing_settings())
     assert isinstance(chosen, Twap)
     assert (chosen.duration_s, chosen.slices) == (60, 3)
     berg = algorithm_of(
-        parent(algorithm="iceberg:7"), given_settings(iceberg_variance_pct=Decimal(11))
+        parent(algorithm="iceberg:7"), slicing_settings(iceberg_variance_pct=Decimal(11))
     )
     assert isinstance(berg, Iceberg)
     assert (berg.display, berg.variance_pct) == (Decimal(7), Decimal(11))
@@ -273,7 +273,7 @@ def test_displays_vary_below_what_may_be_shown_and_are_drawn_again_the_same() ->
 
 
 def test_a_display_nobody_could_place_ends_the_parent() -> None:
-    algorithm = Iceberg(given_settings(), Decimal("0.00001"), Decimal(0))
+    algorithm = Iceberg(slicing_settings(), Decimal("0.00001"), Decimal(0))
     coins = begun(1, 40_000, symbol="BTC/USD")
     assert algorithm.next(coins, *at(0)) == Done("display too small")
 

@@ -61,7 +61,7 @@ _SECOND = 1_000_000_000
 class Environment:
     """What every life of a session stands on."""
 
-    given_settings: CoreSettings
+    core_settings: CoreSettings
     alpaca: LocalAlpaca
 
 

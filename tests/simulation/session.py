@@ -101,7 +101,7 @@ class Session:
         self._loop = loop
         self._ground = lay(script, config)
         self._laws = Invariants(
-            self._ground.given_settings, self.disk, self.clock, script.requests_per_min
+            self._ground.core_settings, self.disk, self.clock, script.requests_per_min
         )
         self.alpaca = self._ground.alpaca
         self.excuses = self._laws.excuses
@@ -171,7 +171,7 @@ class Session:
 
     async def _born(self) -> Process | None:
         self._lives += 1
-        life = self.life = Process(self._lives, self._ground.given_settings, self.disk, self.clock)
+        life = self.life = Process(self._lives, self._ground.core_settings, self.disk, self.clock)
         if self.doomed:
             life.arm(self.doomed.pop(0))
         self._laws.rewind(self.disk.rows)
@@ -247,7 +247,7 @@ class Session:
         life.system.bus.publish("daemon", RunStopped("end", is_flat=True, reason="end"))
         await life.system.stop()
         self._measure(life)
-        settings, rows = self._ground.given_settings, self.disk.rows
+        settings, rows = self._ground.core_settings, self.disk.rows
         rest.same_state(findings, settings, rows, life.cores)
         if is_audited:
             rest.decides_again(findings, settings, rows, list(self.disk.tape))

@@ -27,7 +27,7 @@ class Unit:
     """One started daemon and all it told."""
 
     process: subprocess.Popen[str]
-    given_settings: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
     records: list[dict[str, object]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -35,9 +35,7 @@ class Unit:
     def values(self, name: str) -> list[str]:
         """What was told under this name so far."""
         return [
-            values.partition("=")[2]
-            for values in self.given_settings
-            if values.startswith(f"{name}=")
+            values.partition("=")[2] for values in self.received if values.startswith(f"{name}=")
         ]
 
     def wait(self, is_there: Callable[[], object], what: str) -> None:
@@ -46,7 +44,7 @@ class Unit:
         with self._news:
             while not is_there():
                 left = deadline - time.monotonic()
-                assert left > 0, f"{what} never came: {self.given_settings} {self.errors}"
+                assert left > 0, f"{what} never came: {self.received} {self.errors}"
                 self._news.wait(min(left, 1.0))
 
     def wait_word(self, name: str, count: int = 1) -> None:
@@ -60,7 +58,7 @@ class Unit:
 
     def handle(self, listening: socket.socket) -> None:
         while values := listening.recv(65_536).decode():
-            self._note(self.given_settings, values)
+            self._note(self.received, values)
 
     def read_out(self) -> None:
         assert self.process.stdout is not None

@@ -19,10 +19,10 @@ def ready(port: int, _server: SimulatorServer) -> None:
 
 
 if __name__ == "__main__":
-    given_settings = SimulatorSettings(
+    settings = SimulatorSettings(
         speed=SPEED,
         minutes=1200,
         symbols=("ACMX", "ZORB", "QUIL", "VEXA", "BTC/USD"),
         exchange=ExchangeSettings(fill_latency_ms=LATE_MARKET_S * 1000),
     )
-    asyncio.run(run_server(given_settings, ready))
+    asyncio.run(run_server(settings, ready))

@@ -60,7 +60,7 @@ def test_a_run_is_ready_fed_and_stopped_as_the_unit_expects(tmp_path: Path) -> N
         unit.process.send_signal(signal.SIGINT)
         assert unit.wait_end() == 0
 
-        names = [values.partition("=")[0] for values in unit.given_settings]
+        names = [values.partition("=")[0] for values in unit.received]
         assert names.index("EXTEND_TIMEOUT_USEC") < names.index("READY") < names.index("WATCHDOG")
         assert names.count("READY") == names.count("STOPPING") == 1
         assert re.search(
@@ -92,8 +92,8 @@ def test_a_slow_flatten_earns_time_by_what_it_sells_and_not_by_waiting(
         unit.process.send_signal(signal.SIGTERM)
         unit.process.send_signal(signal.SIGTERM)
         assert unit.wait_end() == 0
-        assert unit.given_settings.count("STOPPING=1") == 1
-        rest = unit.given_settings[unit.given_settings.index("STOPPING=1") :]
+        assert unit.received.count("STOPPING=1") == 1
+        rest = unit.received[unit.received.index("STOPPING=1") :]
         settings = [values.partition("=")[0] for values in rest]
         earned = settings.index("EXTEND_TIMEOUT_USEC")
         # It waits for a sale, and lives; then it waits for the look a market minute after the first, and lives.

@@ -26,13 +26,13 @@ class Manager(ServiceNotifier):
 
     def __init__(self) -> None:
         super().__init__("", watchdog_usec=9_000_000)
-        self.given_settings: list[str] = []
+        self.received: list[str] = []
 
     def _send(self, values: str) -> None:
-        self.given_settings.append(values)
+        self.received.append(values)
 
     def take(self) -> list[str]:
-        taken, self.given_settings = self.given_settings, []
+        taken, self.received = self.received, []
         return taken
 
 

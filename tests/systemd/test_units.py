@@ -22,7 +22,7 @@ needs_systemd = pytest.mark.skipif(
 )
 
 
-def given_settings(*command: str | Path) -> subprocess.CompletedProcess[str]:
+def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - a fixed command
         [str(text) for text in command], capture_output=True, text=True, check=False, timeout=60
     )
@@ -31,7 +31,7 @@ def given_settings(*command: str | Path) -> subprocess.CompletedProcess[str]:
 @needs_systemd
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_unit_verifies_without_a_word(name: str) -> None:
-    done = given_settings("systemd-analyze", "verify", UNITS / name)
+    done = tool("systemd-analyze", "verify", UNITS / name)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -39,7 +39,7 @@ def test_the_unit_verifies_without_a_word(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_unit_is_exposed_less_than_the_threshold(name: str) -> None:
     limit = f"--threshold={EXPOSURE_MAX}"
-    done = given_settings("systemd-analyze", "security", "--offline=true", limit, UNITS / name)
+    done = tool("systemd-analyze", "security", "--offline=true", limit, UNITS / name)
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
@@ -49,9 +49,7 @@ def test_a_unit_without_its_hardening_would_fail_that_threshold(tmp_path: Path) 
     soft = tmp_path / "soft.service"
     soft.write_text(text.replace("SystemCallFilter=", "#"))
     limit = f"--threshold={EXPOSURE_MAX}"
-    assert (
-        given_settings("systemd-analyze", "security", "--offline=true", limit, soft).returncode != 0
-    )
+    assert tool("systemd-analyze", "security", "--offline=true", limit, soft).returncode != 0
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -112,8 +110,6 @@ def test_users_and_folders_are_those_of_the_unit() -> None:
 def test_users_and_folders_are_made_below_a_root(tmp_path: Path) -> None:
     if shutil.which("systemd-sysusers") is None:
         pytest.skip("systemd-sysusers is not installed")
-    done = given_settings(
-        "systemd-sysusers", f"--root={tmp_path}", "--dry-run", UNITS / "tradingd.sysusers"
-    )
+    done = tool("systemd-sysusers", f"--root={tmp_path}", "--dry-run", UNITS / "tradingd.sysusers")
     assert done.returncode == 0, done.stderr
     assert "Creating user 'tradingd'" in done.stderr + done.stdout

@@ -71,5 +71,5 @@ async def accept(call: ApiCall) -> RouteReply:
     view = call.context.view
     if view.snapshot is None:
         return command_reply(call, CommandResult(is_done=True, refusal=NOTHING_READ), "not_read")
-    open_breaks = await call.context.commands.accept(call.caller.who, call.reason)
-    return command_reply(call, open_breaks)
+    result = await call.context.commands.accept(call.caller.who, call.reason)
+    return command_reply(call, result)

@@ -99,8 +99,8 @@ async def cancel_order(call: ApiCall) -> RouteReply:
         raise RequestRefusal(404, "not_found")
     if not order.is_open:
         return _not_granted(call, "closed", f"the order is {order.status}")
-    open_breaks = await call.context.commands.cancel(call.id, call.caller.who, call.reason)
-    return command_reply(call, open_breaks, "cancel_rejected")
+    result = await call.context.commands.cancel(call.id, call.caller.who, call.reason)
+    return command_reply(call, result, "cancel_rejected")
 
 
 async def start_strategy(call: ApiCall) -> RouteReply:
@@ -124,8 +124,8 @@ async def pause(call: ApiCall) -> RouteReply:
 
 async def resume(call: ApiCall) -> RouteReply:
     """Clear a pause and what is latched."""
-    open_breaks = await call.context.commands.resume(call.caller.who, call.reason)
-    return command_reply(call, open_breaks, "resume_refused")
+    result = await call.context.commands.resume(call.caller.who, call.reason)
+    return command_reply(call, result, "resume_refused")
 
 
 async def flatten(call: ApiCall) -> RouteReply:

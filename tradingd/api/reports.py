@@ -221,18 +221,18 @@ def performance(view: SystemView) -> PerformanceReport:
     """Return what trading came to."""
     trips = view.activity.trips
     curve, days = view.activity.equity, view.activity.days.values()
-    settings = results_of(trips.closed, curve.points(), trips.earlier, curve.drawdown)
+    results = results_of(trips.closed, curve.points(), trips.earlier, curve.drawdown)
     equity = view.equity
     return PerformanceReport(
-        trades=settings.trades,
-        wins=settings.wins,
-        losses=settings.losses,
-        win_rate_pct=_ratio(settings.win_rate_pct),
-        profit_factor=_ratio(settings.profit_factor),
-        average_win_usd=_ratio(settings.average_win_usd),
-        average_loss_usd=_ratio(settings.average_loss_usd),
-        max_drawdown_usd=f"{settings.max_drawdown_usd:.2f}",
-        max_drawdown_pct=f"{settings.max_drawdown_pct:.2f}",
+        trades=results.trades,
+        wins=results.wins,
+        losses=results.losses,
+        win_rate_pct=_ratio(results.win_rate_pct),
+        profit_factor=_ratio(results.profit_factor),
+        average_win_usd=_ratio(results.average_win_usd),
+        average_loss_usd=_ratio(results.average_loss_usd),
+        max_drawdown_usd=f"{results.max_drawdown_usd:.2f}",
+        max_drawdown_pct=f"{results.max_drawdown_pct:.2f}",
         realized_usd=f"{equity.realized_usd if equity else ZERO:.2f}",
         unrealized_usd=f"{equity.unrealized_usd if equity else ZERO:.2f}",
         fees_usd=f"{equity.fees_usd if equity else ZERO:.2f}",

@@ -116,7 +116,7 @@ class Daemon:
         self._times = logs.Times()
         self._outlet = LogWriter(to_descriptor(STDOUT))
         self._files = files
-        self._settings_given = core_settings(settings)
+        self._core_settings = core_settings(settings)
         self._run_id = new_run_id()
         self._view = SystemView()
         markets = tuple(market.value for market in settings.quotes.markets())
@@ -148,12 +148,12 @@ class Daemon:
             stack.callback(self._notifier.close)
             self._notifier.extend(EARNED_REAL_S)
             self._notifier.status("reading the order log")
-            cores = build_cores(self._settings_given)
+            cores = build_cores(self._core_settings)
             store, tape, recovered = await self._recover(stack, cores)
             network = self._connect()
             stack.push_async_callback(network.close)
             endpoints = await open_endpoints(
-                self._settings, warmup_of(self._settings_given), network
+                self._settings, warmup_of(self._core_settings), network
             )
             stack.push_async_callback(endpoints.close)
             self._times.market_ns = endpoints.clock.now

@@ -57,10 +57,10 @@ class Endpoints:
         while self.clock_url and isinstance(self.clock, ScaledClock):
             await asyncio.sleep(CLOCK_INTERVAL_REAL_S)
             try:
-                settings = await _read_clock(network, self.clock_url)
+                reading = await _read_clock(network, self.clock_url)
             except EndpointsUnreachable:
                 continue  # the sockets notice it too, and they are who blocks entries
-            self.clock.rebase(settings.origin_ns, settings.monotonic_ns, settings.speed)
+            self.clock.rebase(reading.origin_ns, reading.monotonic_ns, reading.speed)
             on_change()
 
     async def close(self) -> None:
@@ -96,7 +96,7 @@ async def _embedded(settings: Settings, warmup: Warmup) -> Endpoints:
 
     mock = settings.mock
     date, at = mock.start.split(" ")
-    given = SimulatorSettings(
+    simulator_settings = SimulatorSettings(
         scenario=mock.scenario,
         seed=mock.seed,
         speed=mock.speed,
@@ -108,10 +108,10 @@ async def _embedded(settings: Settings, warmup: Warmup) -> Endpoints:
         port=0,
     )
     try:
-        server = SimulatorServer(given)
+        server = SimulatorServer(simulator_settings)
     except NoSuchDay as error:
         raise EndpointsUnreachable(f"[mock] faults: {error}") from error
-    keys = given.wire.keys
+    keys = simulator_settings.wire.keys
     port = await server.start()
     endpoints = _local(
         settings, warmup, f"127.0.0.1:{port}", server.clock, (keys.key_id, keys.secret_key)
@@ -124,12 +124,12 @@ async def _external(settings: Settings, warmup: Warmup, network: Network) -> End
     from tradingd.simulator.wire.settings import SIMULATOR_KEYS  # noqa: PLC0415 - mock only
 
     url = settings.mock.simulator
-    given = await _read_clock(network, f"{url}/sim/clock")
-    clock = ScaledClock(given.origin_ns, given.monotonic_ns, given.speed)
+    reading = await _read_clock(network, f"{url}/sim/clock")
+    clock = ScaledClock(reading.origin_ns, reading.monotonic_ns, reading.speed)
     # Its own keys, whatever the environment holds: real keys go to the real broker only.
     keys = (SIMULATOR_KEYS.key_id, SIMULATOR_KEYS.secret_key)
     endpoints = _local(settings, warmup, url.removeprefix("http://"), clock, keys)
-    endpoints.ends_at, endpoints.clock_url = given.ends_ns, f"{url}/sim/clock"
+    endpoints.ends_at, endpoints.clock_url = reading.ends_ns, f"{url}/sim/clock"
     return endpoints
 
 

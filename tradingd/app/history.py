@@ -111,10 +111,10 @@ def _open_items(
     for (strategy, symbol), held in portfolio.ledger.positions.open.items():
         if (strategy, symbol) not in moved and held.quantity:
             average = held.cost / held.quantity
-            settings = m.PositionChanged(
+            changed = m.PositionChanged(
                 strategy, symbol, held.quantity, average, held.realized, held.fees, "restored"
             )
-            yield Envelope(-1, at, "portfolio", settings)
+            yield Envelope(-1, at, "portfolio", changed)
     approved = {e.message.order_id for e in late if isinstance(e.message, m.OrderApproved)}
     for record in unfinished:
         if record.order.order_id not in approved:

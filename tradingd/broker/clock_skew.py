@@ -25,10 +25,10 @@ def skew_s(date: str, asked_at: float, came_at: float) -> float | None:
     Both times are unix seconds by our clock: when the reply was asked for, and when it came.
     """
     try:
-        settings = parsedate_to_datetime(date)
+        sent_at = parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
-    stamp = settings.replace(tzinfo=settings.tzinfo or UTC).timestamp()
+    stamp = sent_at.replace(tzinfo=sent_at.tzinfo or UTC).timestamp()
     if asked_at > stamp + 1:
         return asked_at - stamp - 1
     return min(0.0, came_at - stamp)

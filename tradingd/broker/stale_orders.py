@@ -26,7 +26,7 @@ class StaleOrderCanceler:
     def __init__(self, context: EdgeContext, geneses: Iterable[str]) -> None:
         self._context = context
         self._geneses = frozenset(geneses)
-        self._settings_given: set[str] = set()
+        self._alerted: set[str] = set()
         self._running: set[str] = set()
 
     def look(self, listed: Iterable[BrokerOrderView]) -> None:
@@ -47,8 +47,8 @@ class StaleOrderCanceler:
         )
 
     async def _cancel(self, view: BrokerOrderView) -> None:
-        if view.order_id not in self._settings_given:
-            self._settings_given.add(view.order_id)
+        if view.order_id not in self._alerted:
+            self._alerted.add(view.order_id)
             text = f"{view.order_id} would open a position and is from before the restore: canceling it"
             self._context.alert(Severity.WARNING, "former_order", text)
         try:

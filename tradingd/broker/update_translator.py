@@ -89,9 +89,9 @@ class UpdateTranslator:
 
 def _busted_fill(record: Record, update: WireUpdate) -> OrderFilled | None:
     """Return the execution taken back: by its id, else the only one left of its size and price."""
-    open_breaks = {key: fill for key, fill in record.executions.items() if key not in record.busted}
+    unbusted = {key: fill for key, fill in record.executions.items() if key not in record.busted}
     if update.execution_id in record.executions:
-        return open_breaks.get(update.execution_id)
+        return unbusted.get(update.execution_id)
     quantity, price = number(update.qty), number(update.price)
-    alike = [f for f in open_breaks.values() if f.quantity == quantity and f.price == price]
+    alike = [f for f in unbusted.values() if f.quantity == quantity and f.price == price]
     return alike[0] if len(alike) == 1 else None

@@ -119,10 +119,10 @@ class Scene:
 def _halt(scene: Scene, timeout_s: float) -> dict[str, Any]:
     before = scene.exposed()
     began = time.monotonic()
-    settings = scene.post("/api/risk/emergency-stop")
+    reply = scene.post("/api/risk/emergency-stop")
     answered_s = time.monotonic() - began
     safe_s = _until(lambda: scene.level() == "halted" and not scene.entries(), began, timeout_s)
-    return {"before": before, "answered_s": answered_s, "is_done": settings["is_done"],
+    return {"before": before, "answered_s": answered_s, "is_done": reply["is_done"],
             "safe_s": safe_s, "after": scene.exposed()}  # fmt: skip
 
 

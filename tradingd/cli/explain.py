@@ -45,7 +45,7 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
     of the run. Exit 1 when the log knows no such order.
     """
     from tradingd.app.explain import NotInTheLog
-    from tradingd.app.explain import explain as report
+    from tradingd.app.explain import explain as explain_order
     from tradingd.log.order_log import OrderLog
     from tradingd.log.tape import read_tape
     from tradingd.messages import RunStarted
@@ -58,7 +58,7 @@ def explain(order_id: str, journal: Path | None, file: Path, as_json: bool) -> N
         log.open()
         try:
             warn_of_other_settings(log.read_types([RunStarted]), settings)
-            story = report(log, read_tape(log_file.parent / "tape"), order_id, limits)
+            story = explain_order(log, read_tape(log_file.parent / "tape"), order_id, limits)
         except NotInTheLog as error:
             fail(str(error), Exit.FAILURE)
         finally:

@@ -54,7 +54,7 @@ def rehearsal(file: Path, settings: Settings) -> Iterator[Rehearsal]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drill-")))
         address = _simulator(stack, settings)
         values = stack.enter_context((folder / "stderr").open("wb"))
-        given = {
+        variables = {
             "TRADINGD_RUN__STATE_DIR": str(folder / "s"),
             "TRADINGD_MOCK__SIMULATOR": address,
             "TRADINGD_API__PORT": "0",
@@ -62,7 +62,7 @@ def rehearsal(file: Path, settings: Settings) -> Iterator[Rehearsal]:
         daemon = stack.enter_context(
             subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "tradingd", "run", "-c", str(file)],
-                env={**os.environ, **given},
+                env={**os.environ, **variables},
                 stdout=subprocess.DEVNULL,
                 stderr=values,
             )

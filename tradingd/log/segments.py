@@ -158,7 +158,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def external_ids(log: Path, known: list[Segment]) -> Iterator[Path]:
+def unregistered(log: Path, known: list[Segment]) -> Iterator[Path]:
     """Yield sealed files beside a log that its register does not name."""
     names = {file_of(log, segment.day).name for segment in known}
     for file in sorted((log.parent / FOLDER).glob(f"{log.stem}-*.sqlite")):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tradingd.log.chain import START, Row, digest_of, link
 from tradingd.log.order_log import LET_GO, OrderLog
-from tradingd.log.segments import Segment, external_ids, file_of, open_sealed
+from tradingd.log.segments import Segment, file_of, open_sealed, unregistered
 from tradingd.log.store_errors import UNREADABLE, StoreCorrupt
 from tradingd.log.versions import tag_of
 
@@ -116,7 +116,7 @@ def _verified(log: OrderLog) -> VerifiedLog:
         last_seq=walk.last_seq,
         head=walk.chain.hex(),
         let_go_seq=None if let_go is None else int(let_go),
-        unregistered=tuple(file.name for file in external_ids(path, log.segments)),
+        unregistered=tuple(file.name for file in unregistered(path, log.segments)),
         faults=tuple(walk.faults),
     )
 

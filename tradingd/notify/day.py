@@ -75,10 +75,10 @@ class DayBook:
         held = self.held
         if not held:
             return "flat"
-        settings = [f"{symbol} {held[symbol].normalize():f}" for symbol in list(held)]
-        more = len(settings) - POSITIONS_LISTED_MAX
+        rows = [f"{symbol} {held[symbol].normalize():f}" for symbol in list(held)]
+        more = len(rows) - POSITIONS_LISTED_MAX
         rest = [f"and {more} more"] if more > 0 else []
-        return f"holds {', '.join([*settings[:POSITIONS_LISTED_MAX], *rest])}"
+        return f"holds {', '.join([*rows[:POSITIONS_LISTED_MAX], *rest])}"
 
     def _move(self, message: m.PositionChanged) -> None:
         key = (message.strategy, message.symbol)

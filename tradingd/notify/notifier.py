@@ -78,7 +78,7 @@ class Notifier:
         self._ping = ping
         self._redactor = Redactor(settings.secrets)
         self._repeats = Repeats(settings.repeat_after_s)
-        self._settings_given = 0
+        self._alerts = 0
         self._missed = 0
         self._permissions = Permissions()
         self._is_over = False
@@ -169,9 +169,9 @@ class Notifier:
         if kept is None:
             self._on_repeated(message.severity)
             return
-        self._settings_given += 1
+        self._alerts += 1
         alert = Notification(
-            alert_id=f"{self._run_id}-{self._settings_given}",
+            alert_id=f"{self._run_id}-{self._alerts}",
             severity=message.severity,
             kind=kind,
             publisher=message.publisher,

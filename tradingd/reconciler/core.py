@@ -37,7 +37,7 @@ class ReconcilerSettings:
 
     def __post_init__(self) -> None:
         if self.external not in get_args(Policy):
-            raise ValueError(f"foreign must be one of {get_args(Policy)}, not {self.external!r}")
+            raise ValueError(f"external must be one of {get_args(Policy)}, not {self.external!r}")
 
 
 class ReconcilerCore:

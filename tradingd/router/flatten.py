@@ -43,11 +43,11 @@ def flatten(context: RouterContext, symbol: str) -> None:
 
 def _alert_halt(context: RouterContext, symbol: str) -> None:
     """A halted symbol cannot be left: the owner must know, once, that the system is waiting for it."""
-    settings, held = context.watch.halted, context.state.holdings.positions.get(symbol)
+    alerted, held = context.watch.halted, context.state.holdings.positions.get(symbol)
     if symbol not in context.state.permissions.halted:
-        settings.discard(symbol)
-    elif held and symbol not in settings:
-        settings.add(symbol)
+        alerted.discard(symbol)
+    elif held and symbol not in alerted:
+        alerted.add(symbol)
         text = f"{symbol} is halted: its position waits until it trades again"
         context.emit(AlertRaised(OWNER, Severity.CRITICAL, "flatten_waits", text))
 

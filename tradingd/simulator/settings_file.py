@@ -137,17 +137,17 @@ def _list_of_events(tables: _Tables) -> list[Mapping[str, object]]:
 
 
 def _event(message: Mapping[str, object]) -> DatedEvent:
-    settings = ", ".join(f"{key}={value}" for key, value in message.items())
+    shown = ", ".join(f"{key}={value}" for key, value in message.items())
     values = dict(message)
     for key in ("at", "paid_at"):
         if key in values:
-            values[key] = market_time(f"event ({settings}): {key}", values[key])
+            values[key] = market_time(f"event ({shown}): {key}", values[key])
     try:
         event = msgspec.convert(values, DatedEvent, strict=False)
     except msgspec.ValidationError as error:
-        raise BadSettings(f"event ({settings}): {error}; {_EVENT_HELP}") from error
+        raise BadSettings(f"event ({shown}): {error}; {_EVENT_HELP}") from error
     if (wrong := problem(event)) is not None:
-        raise BadSettings(f"event ({settings}): {wrong}; {_EVENT_HELP}")
+        raise BadSettings(f"event ({shown}): {wrong}; {_EVENT_HELP}")
     return event
 
 

@@ -125,10 +125,8 @@ class SupervisorCore:
         waiting = self._waiting()
         if waiting:
             emitted.append(_alert(Severity.WARNING, "flatten_waits", _waiting_text(waiting)))
-        if stopped_dead := EMERGENCY & self._state.failed:
-            emitted.append(
-                m.EmergencyClose(reason=f"flatten without {', '.join(sorted(stopped_dead))}")
-            )
+        if failed := EMERGENCY & self._state.failed:
+            emitted.append(m.EmergencyClose(reason=f"flatten without {', '.join(sorted(failed))}"))
         return emitted
 
     def _alert_near(self) -> Message:

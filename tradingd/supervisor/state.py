@@ -288,8 +288,8 @@ class SupervisorState:
             return f"flattening ({state.flattening}) is under way"
         if {"stop", "stopped"} & state.causes:
             return "the house is stopping"
-        stopped_dead = sorted(each for each in state.failed if FAILURES.get(each) == "failure")
-        return f"failed, restart first: {', '.join(stopped_dead)}" if stopped_dead else ""
+        failed = sorted(each for each in state.failed if FAILURES.get(each) == "failure")
+        return f"failed, restart first: {', '.join(failed)}" if failed else ""
 
     def _resume(self) -> None:
         if "daily_loss" in self.state.causes:

@@ -142,7 +142,7 @@ def test_a_status_code_halts_or_resumes(code: str, trades: bool) -> None:
     quote(venue)
     if trades:
         venue.halts.halt("ACMX", NOON)
-    venue.halts.push("ACMX", code, NOON)
+    venue.halts.apply("ACMX", code, NOON)
     order = venue.submit(new(), NOON)
     quote(venue, now=NOON + SECOND)
     assert (status(venue, order) == "filled") is trades
@@ -153,7 +153,7 @@ def test_a_status_code_halts_or_resumes(code: str, trades: bool) -> None:
 def test_other_codes_say_nothing_about_trading(code: str, was_halted: bool) -> None:
     venue = halted() if was_halted else exchange()
     quote(venue)
-    venue.halts.push("ACMX", code, NOON)
+    venue.halts.apply("ACMX", code, NOON)
     order = venue.submit(new(), NOON)
     quote(venue, now=NOON + SECOND)
     assert (status(venue, order) == "new") is was_halted

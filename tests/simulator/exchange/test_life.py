@@ -23,7 +23,7 @@ from tradingd.simulator.exchange.orders import TERMINAL, TRANSITIONS, Replacemen
 from tradingd.simulator.exchange.refusals import OrderRefusal
 
 
-def given_settings(venue: Exchange) -> list[tuple[str, str]]:
+def events_of(venue: Exchange) -> list[tuple[str, str]]:
     return [(update.event, update.order.status) for update in venue.take_events()]
 
 
@@ -41,7 +41,7 @@ def test_a_cancel_takes_effect_after_the_latency() -> None:
     assert venue.order(order.id).status == "pending_cancel"
     assert venue.account(NOON + SECOND).buying_power < D(100_000), "held until it is final"
     venue.advance(NOON + SECOND + 10 * MS)
-    assert given_settings(venue)[-2:] == [
+    assert events_of(venue)[-2:] == [
         ("pending_cancel", "pending_cancel"),
         ("canceled", "canceled"),
     ]
@@ -56,7 +56,7 @@ def test_a_fill_may_outrun_the_cancel() -> None:
     venue.cancel(order.id, NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS)
     venue.advance(NOON + SECOND)
-    assert given_settings(venue)[-3:] == [
+    assert events_of(venue)[-3:] == [
         ("pending_cancel", "pending_cancel"),
         ("fill", "filled"),
         ("order_cancel_rejected", "filled"),
@@ -72,7 +72,7 @@ def test_a_partial_fill_keeps_the_cancel_pending() -> None:
     venue.cancel(order.id, NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS, sizes=(5, 4))
     venue.advance(NOON + SECOND)
-    assert given_settings(venue)[-2:] == [
+    assert events_of(venue)[-2:] == [
         ("partial_fill", "pending_cancel"),
         ("canceled", "canceled"),
     ]
@@ -121,7 +121,7 @@ def test_a_replacement_is_a_new_order_for_the_rest() -> None:
     was, now = venue.order(old.id), venue.order_by_client_id("second")
     assert (was.status, was.filled_qty, was.replaced_by) == ("replaced", D(4), now.id)
     assert (now.status, now.qty, now.limit_price) == ("new", D(4), D("99.2"))
-    assert given_settings(venue)[-3:] == [
+    assert events_of(venue)[-3:] == [
         ("pending_replace", "pending_replace"), ("replaced", "replaced"), ("new", "new"),
     ]  # fmt: skip
     quote(venue, 98.0, 98.5, at + SECOND)
@@ -151,7 +151,7 @@ def test_a_replacement_that_comes_too_late_is_rejected() -> None:
     fresh = venue.replace(old.id, Replacement(limit_price=D("98")), NOON + 11 * MS)
     quote(venue, 98.0, 98.5, NOON + 12 * MS)
     venue.advance(NOON + SECOND)
-    assert given_settings(venue)[-3:] == [
+    assert events_of(venue)[-3:] == [
         ("fill", "filled"), ("order_replace_rejected", "filled"), ("rejected", "rejected"),
     ]  # fmt: skip
     assert venue.order(fresh.id).failed_at is not None
@@ -196,9 +196,9 @@ def test_an_order_outside_the_session_waits_for_the_open() -> None:
     order = venue.submit(new(), early)
     assert order.status == "accepted"
     quote(venue, 99.0, 99.1, early + SECOND)
-    assert given_settings(venue) == [("accepted", "accepted")]
+    assert events_of(venue) == [("accepted", "accepted")]
     venue.advance(OPEN)
-    assert given_settings(venue) == [("new", "new")]
+    assert events_of(venue) == [("new", "new")]
     quote(venue, 98.0, 98.1, OPEN + SECOND)
     assert venue.order(order.id).filled_avg_price == D("98.1")
 

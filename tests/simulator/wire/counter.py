@@ -92,7 +92,7 @@ class Counter:
         return self.rest.handle(request_of(method, url, headers, raw), self.now)
 
 
-def given_settings(response: Response) -> Any:
+def body_of(response: Response) -> Any:
     """Return the JSON of a response."""
     return msgspec.json.decode(response.body)
 
@@ -103,7 +103,7 @@ MARKET = {"symbol": "AAA", "side": "buy", "type": "market", "time_in_force": "da
 def submit(counter: Counter, order: dict[str, Any], **fields: object) -> Any:
     response = counter.ask("POST", "/v2/orders", {**order, **fields})
     assert response.status == 200, response.body
-    return given_settings(response)
+    return body_of(response)
 
 
 def hold(counter: Counter, symbol: str = "AAA", qty: str = "10") -> None:

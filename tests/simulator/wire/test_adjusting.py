@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.wire.counter import NOW, Counter, given_settings
+from tests.simulator.wire.counter import NOW, Counter, body_of
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived
 from tradingd.simulator.exchange.dated import DatedEvent
@@ -36,7 +36,7 @@ def bars(made: Counter, adjustment: str, timeframe: str = "1Min") -> list[dict[s
     url = f"/v2/stocks/bars?symbols=AAA&timeframe={timeframe}&start=2026-03-01"
     response = made.ask("GET", f"{url}&adjustment={adjustment}")
     assert response.status == 200, response.body
-    found: list[dict[str, Any]] = given_settings(response)["bars"]["AAA"]
+    found: list[dict[str, Any]] = body_of(response)["bars"]["AAA"]
     return found
 
 
@@ -116,7 +116,7 @@ URL = "/v2/stocks/bars?symbols=AAA&timeframe=1Min&start=2026-03-01"
 def test_words_of_the_parameters(more: str, status: int, text: str) -> None:
     response = counter().ask("GET", f"{URL}&{more}")
     assert response.status == status
-    assert given_settings(response).get("message", "") == text
+    assert body_of(response).get("message", "") == text
 
 
 RECENT = "subscription does not permit querying recent SIP data"
@@ -144,4 +144,4 @@ def test_the_free_plan_reads_the_consolidated_tape_a_quarter_of_an_hour_late(
     response = made.ask("GET", url)
     assert response.status == status, response.body
     if status == 403:
-        assert given_settings(response) == {"code": 42210000, "message": RECENT}
+        assert body_of(response) == {"code": 42210000, "message": RECENT}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.wire.counter import NOW, Counter, given_settings
+from tests.simulator.wire.counter import NOW, Counter, body_of
 from tradingd.instruments.calendar import ns_of
 from tradingd.simulator.exchange.dated import DatedEvent
 from tradingd.simulator.wire.news import NewsItem
@@ -18,21 +18,21 @@ MINUTE = 60_000_000_000
 
 
 def asked(counter: Counter, url: str) -> Any:
-    return given_settings(counter.ask("GET", url))
+    return body_of(counter.ask("GET", url))
 
 
 def test_a_watchlist_lives_and_dies() -> None:
     counter = Counter()
     body = {"name": "mine", "symbols": ["AAA", "BTC/USD"]}
-    made = given_settings(counter.ask("POST", "/v2/watchlists", body))
+    made = body_of(counter.ask("POST", "/v2/watchlists", body))
     path = f"/v2/watchlists/{made['id']}"
     assert [each["symbol"] for each in made["assets"]] == ["AAA", "BTC/USD"]
     assert "assets" not in asked(counter, "/v2/watchlists")[0]
-    added = given_settings(counter.ask("POST", path, {"symbol": "BBB"}))
+    added = body_of(counter.ask("POST", path, {"symbol": "BBB"}))
     assert [each["symbol"] for each in added["assets"]] == ["AAA", "BTC/USD", "BBB"]
-    left = given_settings(counter.ask("DELETE", f"{path}/BTC/USD"))
+    left = body_of(counter.ask("DELETE", f"{path}/BTC/USD"))
     assert [each["symbol"] for each in left["assets"]] == ["AAA", "BBB"]
-    changed = given_settings(counter.ask("PUT", path, {"name": "ours", "symbols": ["BBB"]}))
+    changed = body_of(counter.ask("PUT", path, {"name": "ours", "symbols": ["BBB"]}))
     assert (changed["name"], len(changed["assets"])) == ("ours", 1)
     assert asked(counter, path)["name"] == "ours"
     assert counter.ask("DELETE", path).status == 204
@@ -54,9 +54,7 @@ def test_a_watchlist_lives_and_dies() -> None:
 )
 def test_watchlists_refuse(method: str, tail: str, body: Any, status: int) -> None:
     counter = Counter()
-    mine = given_settings(
-        counter.ask("POST", "/v2/watchlists", {"name": "mine", "symbols": ["AAA"]})
-    )
+    mine = body_of(counter.ask("POST", "/v2/watchlists", {"name": "mine", "symbols": ["AAA"]}))
     url = f"/v2/watchlists{tail.format(id=mine['id'])}"
     assert counter.ask(method, url, body).status == status
 
@@ -226,7 +224,7 @@ def test_groups_are_listed_flat_or_nested() -> None:
         "limit_price": "99", "order_class": "bracket",
         "take_profit": {"limit_price": "110"}, "stop_loss": {"stop_price": "90", "limit_price": None},
     }  # fmt: skip
-    made = given_settings(counter.ask("POST", "/v2/orders", body))
+    made = body_of(counter.ask("POST", "/v2/orders", body))
     assert [leg["status"] for leg in made["legs"]] == ["held", "held"]
     flat = asked(counter, "/v2/orders?direction=asc")
     assert [row["type"] for row in flat] == ["limit", "limit", "stop"]

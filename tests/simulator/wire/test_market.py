@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulator.wire.counter import Counter, given_settings
+from tests.simulator.wire.counter import Counter, body_of
 from tradingd.messages import Trade
 from tradingd.simulator.wire.market_data import Point
 from tradingd.simulator.wire.paging import page_of
@@ -26,9 +26,9 @@ def series(counter: Counter, url: str, key: str) -> tuple[dict[str, list[Any]], 
         response = counter.ask("GET", url + (f"&page_token={quote(token)}" if token else ""))
         assert response.status == 200, response.body
         pages += 1
-        for symbol, points in given_settings(response)[key].items():
+        for symbol, points in body_of(response)[key].items():
             found.setdefault(symbol, []).extend(points)
-        token = given_settings(response)["next_page_token"]
+        token = body_of(response)["next_page_token"]
         if not token:
             return found, pages
 
@@ -91,7 +91,7 @@ def test_an_impossible_timeframe_is_400(timeframe: str) -> None:
 def test_bad_parameters_are_400(url: str) -> None:
     response = Counter().ask("GET", url)
     assert response.status == 400
-    assert given_settings(response)["message"]
+    assert body_of(response)["message"]
 
 
 def test_quotes_and_trades_by_page_both_ways() -> None:
@@ -118,19 +118,17 @@ def test_latest_and_snapshots_know_what_there_is() -> None:
     counter.trade("AAA", 100.05)
     counter.minutes("AAA", 1)
     counter.pass_seconds(120)
-    latest = given_settings(counter.ask("GET", "/v2/stocks/quotes/latest?symbols=AAA,ZZZ"))[
-        "quotes"
-    ]
+    latest = body_of(counter.ask("GET", "/v2/stocks/quotes/latest?symbols=AAA,ZZZ"))["quotes"]
     assert latest.keys() == {"AAA"}
-    snapshots = given_settings(counter.ask("GET", "/v2/stocks/snapshots?symbols=AAA,ZZZ"))
+    snapshots = body_of(counter.ask("GET", "/v2/stocks/snapshots?symbols=AAA,ZZZ"))
     assert snapshots["ZZZ"] is None
     assert snapshots["AAA"]["latestTrade"]["p"] == 100.05
     assert snapshots["AAA"]["dailyBar"]["v"] == 10.0
     assert snapshots["AAA"]["prevDailyBar"] is None
-    crypto = given_settings(counter.ask("GET", "/v1beta3/crypto/us/snapshots?symbols=BTC%2FUSD"))
+    crypto = body_of(counter.ask("GET", "/v1beta3/crypto/us/snapshots?symbols=BTC%2FUSD"))
     assert crypto["snapshots"]["BTC/USD"]["latestQuote"]["bp"] == 100.0
     url = "/v1beta3/crypto/us/latest/orderbooks?symbols=BTC%2FUSD"
-    book = given_settings(counter.ask("GET", url))["orderbooks"]["BTC/USD"]
+    book = body_of(counter.ask("GET", url))["orderbooks"]["BTC/USD"]
     assert book["a"][0] == {"p": 100.1, "s": 500.0}
     assert [level["p"] for level in book["b"][:2]] == [100.0, 99.99]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator.wire.counter import Counter, given_settings, hold, submit
+from tests.simulator.wire.counter import Counter, body_of, hold, submit
 
 LIMIT = {"symbol": "AAA", "side": "buy", "type": "limit", "time_in_force": "day"}
 
@@ -28,15 +28,10 @@ def test_quantities_come_as_numbers_or_strings(quantity: object) -> None:
 def test_an_order_is_found_by_id_by_client_id_and_in_the_list() -> None:
     counter = Counter()
     order = submit(counter, LIMIT, qty=1, limit_price=90, client_order_id="a b/c")
-    by_id = given_settings(counter.ask("GET", f"/v2/orders/{order['id']}"))
+    by_id = body_of(counter.ask("GET", f"/v2/orders/{order['id']}"))
     url = "/v2/orders:by_client_order_id?client_order_id=a+b%2Fc"
-    listed = given_settings(counter.ask("GET", "/v2/orders"))
-    assert (
-        by_id["id"]
-        == given_settings(counter.ask("GET", url))["id"]
-        == listed[0]["id"]
-        == order["id"]
-    )
+    listed = body_of(counter.ask("GET", "/v2/orders"))
+    assert by_id["id"] == body_of(counter.ask("GET", url))["id"] == listed[0]["id"] == order["id"]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +51,8 @@ def test_a_bad_order_is_refused_in_the_brokers_words(
     fields: dict[str, object], status: int, code: int, message: str
 ) -> None:
     response = Counter().ask("POST", "/v2/orders", {**LIMIT, "limit_price": 90, **fields})
-    assert (response.status, given_settings(response)["code"]) == (status, code)
-    assert message in given_settings(response)["message"]
+    assert (response.status, body_of(response)["code"]) == (status, code)
+    assert message in body_of(response)["message"]
 
 
 def test_a_client_order_id_is_used_once_for_ever() -> None:
@@ -65,7 +60,7 @@ def test_a_client_order_id_is_used_once_for_ever() -> None:
     order = submit(counter, LIMIT, qty=1, limit_price=90, client_order_id="once")
     counter.ask("DELETE", f"/v2/orders/{order['id']}")
     again = counter.ask("POST", "/v2/orders", {**LIMIT, "qty": 1, "client_order_id": "once"})
-    assert (again.status, given_settings(again)["message"]) == (
+    assert (again.status, body_of(again)["message"]) == (
         422,
         "client_order_id must be unique",
     )
@@ -77,7 +72,7 @@ def test_a_cancel_is_an_empty_204_and_then_refused() -> None:
     response = counter.ask("DELETE", f"/v2/orders/{order['id']}")
     assert (response.status, response.body) == (204, b"")
     counter.pass_seconds(1)
-    assert given_settings(counter.ask("GET", f"/v2/orders/{order['id']}"))["status"] == "canceled"
+    assert body_of(counter.ask("GET", f"/v2/orders/{order['id']}"))["status"] == "canceled"
     assert counter.ask("DELETE", f"/v2/orders/{order['id']}").status == 422
 
 
@@ -85,12 +80,10 @@ def test_a_replacement_is_a_new_order_that_names_the_old() -> None:
     counter = Counter()
     old = submit(counter, LIMIT, qty=1, limit_price=90)
     counter.pass_seconds(1)
-    new = given_settings(
-        counter.ask("PATCH", f"/v2/orders/{old['id']}", {"qty": 2, "limit_price": "91"})
-    )
+    new = body_of(counter.ask("PATCH", f"/v2/orders/{old['id']}", {"qty": 2, "limit_price": "91"}))
     assert (new["replaces"], new["qty"], new["limit_price"]) == (old["id"], "2", "91")
     counter.pass_seconds(1)
-    old = given_settings(counter.ask("GET", f"/v2/orders/{old['id']}"))
+    old = body_of(counter.ask("GET", f"/v2/orders/{old['id']}"))
     assert (old["status"], old["replaced_by"]) == ("replaced", new["id"])
 
 
@@ -102,7 +95,7 @@ def test_the_list_is_newest_first_and_pages_by_order_id() -> None:
         counter.pass_seconds(1 if n % 2 else 0)  # some share a stamp
 
     def page(query: str) -> list[str]:
-        return [order["id"] for order in given_settings(counter.ask("GET", f"/v2/orders?{query}"))]
+        return [order["id"] for order in body_of(counter.ask("GET", f"/v2/orders?{query}"))]
 
     assert page("") == ids[::-1]
     assert page("direction=asc&limit=2") == ids[:2]
@@ -122,18 +115,18 @@ def test_cancel_all_answers_207_with_a_row_for_each() -> None:
     ids = [submit(counter, LIMIT, qty=1, limit_price=90 - n)["id"] for n in range(2)]
     response = counter.ask("DELETE", "/v2/orders")
     assert response.status == 207
-    assert given_settings(response) == [{"id": each, "status": 200} for each in ids]
+    assert body_of(response) == [{"id": each, "status": 200} for each in ids]
     counter.pass_seconds(1)
-    assert given_settings(counter.ask("DELETE", "/v2/orders")) == []
+    assert body_of(counter.ask("DELETE", "/v2/orders")) == []
 
 
 def test_positions_of_pairs_have_no_slash_and_many_names() -> None:
     counter = Counter()
     hold(counter, "BTC/USD", "1")
-    held = given_settings(counter.ask("GET", "/v2/positions"))[0]
+    held = body_of(counter.ask("GET", "/v2/positions"))[0]
     assert (held["symbol"], held["qty"], held["exchange"]) == ("BTCUSD", "0.9975", "CRYPTO")
     names = ["BTCUSD", "BTC/USD", held["asset_id"]]
-    found = [given_settings(counter.ask("GET", f"/v2/positions/{name}")) for name in names]
+    found = [body_of(counter.ask("GET", f"/v2/positions/{name}")) for name in names]
     assert [each["symbol"] for each in found] == ["BTCUSD"] * 3
     assert counter.ask("GET", "/v2/positions/BTC%2FUSD").status == 404
 
@@ -141,10 +134,10 @@ def test_positions_of_pairs_have_no_slash_and_many_names() -> None:
 def test_a_position_closes_by_quantity_by_percentage_and_whole() -> None:
     counter = Counter()
     hold(counter)
-    part = given_settings(counter.ask("DELETE", "/v2/positions/AAA?qty=4"))
+    part = body_of(counter.ask("DELETE", "/v2/positions/AAA?qty=4"))
     counter.pass_seconds(1)
     counter.quote("AAA", 100.0, 100.1)
-    half = given_settings(counter.ask("DELETE", "/v2/positions/AAA?percentage=50"))
+    half = body_of(counter.ask("DELETE", "/v2/positions/AAA?percentage=50"))
     assert (part["qty"], half["qty"], part["side"], part["type"]) == ("4", "3", "sell", "market")
 
 
@@ -156,7 +149,7 @@ def test_close_all_answers_a_row_for_each_with_its_order_or_the_reason() -> None
     submit(counter, sale, qty=5, limit_price=200)
     response = counter.ask("DELETE", "/v2/positions")
     assert response.status == 207
-    first, second = given_settings(response)
+    first, second = body_of(response)
     assert (first["symbol"], first["status"], first["body"]["qty"]) == ("AAA", 200, "10")
     assert (second["symbol"], second["status"]) == ("BBB", 403)
     assert second["body"]["message"]
@@ -164,12 +157,12 @@ def test_close_all_answers_a_row_for_each_with_its_order_or_the_reason() -> None
 
 def test_close_all_of_a_flat_account_is_an_empty_list() -> None:
     response = Counter().ask("DELETE", "/v2/positions?cancel_orders=True")
-    assert (response.status, given_settings(response)) == (207, [])
+    assert (response.status, body_of(response)) == (207, [])
 
 
 def test_an_account_that_suspends_trading_refuses_orders() -> None:
     counter = Counter()
-    given_settings(counter.ask("PATCH", "/v2/account/configurations", {"suspend_trade": True}))
+    body_of(counter.ask("PATCH", "/v2/account/configurations", {"suspend_trade": True}))
     response = counter.ask("POST", "/v2/orders", {**LIMIT, "qty": 1, "limit_price": 90})
-    assert (response.status, given_settings(response)["code"]) == (403, 40310000)
-    assert given_settings(counter.ask("GET", "/v2/account"))["trade_suspended_by_user"] is True
+    assert (response.status, body_of(response)["code"]) == (403, 40310000)
+    assert body_of(counter.ask("GET", "/v2/account"))["trade_suspended_by_user"] is True

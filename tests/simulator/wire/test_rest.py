@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from tests.simulator.wire.counter import KEY_HEADERS, Counter, given_settings
+from tests.simulator.wire.counter import KEY_HEADERS, Counter, body_of
 from tradingd.simulator.wire.http import request_of
 from tradingd.simulator.wire.settings import SIMULATOR_KEYS, WireSettings
 
@@ -15,8 +15,8 @@ def test_no_keys_is_401_and_wrong_keys_403() -> None:
     counter = Counter()
     none = counter.ask("GET", "/v2/account", headers={})
     wrong = counter.ask("GET", "/v2/account", headers={**KEY_HEADERS, "APCA-API-KEY-ID": "x"})
-    assert (none.status, given_settings(none)) == (401, {"message": "unauthorized."})
-    assert (wrong.status, given_settings(wrong)) == (403, {"message": "forbidden."})
+    assert (none.status, body_of(none)) == (401, {"message": "unauthorized."})
+    assert (wrong.status, body_of(wrong)) == (403, {"message": "forbidden."})
 
 
 def test_basic_authorization_counts_and_crypto_data_needs_none() -> None:
@@ -46,7 +46,7 @@ def test_basic_authorization_counts_and_crypto_data_needs_none() -> None:
 def test_what_is_not_there_says_so(method: str, path: str, status: int) -> None:
     response = Counter().ask(method, path)
     assert response.status == status
-    assert given_settings(response)["message"]
+    assert body_of(response)["message"]
 
 
 def test_the_quota_is_counted_in_market_time_and_told_in_headers() -> None:
@@ -54,7 +54,7 @@ def test_the_quota_is_counted_in_market_time_and_told_in_headers() -> None:
     told_left = [counter.ask("GET", "/v2/clock").headers["X-RateLimit-Remaining"] for _ in range(3)]
     assert told_left == ["2", "1", "0"]
     refused = counter.ask("GET", "/v2/clock")
-    assert (refused.status, given_settings(refused)["code"]) == (429, 42910000)
+    assert (refused.status, body_of(refused)["code"]) == (429, 42910000)
     assert refused.headers["X-RateLimit-Limit"] == "3"
     resets_at = int(refused.headers["X-RateLimit-Reset"])
     counter.pass_seconds(resets_at - counter.now / 1e9)

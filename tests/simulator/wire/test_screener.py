@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.wire.counter import NOW, Counter, given_settings
+from tests.simulator.wire.counter import NOW, Counter, body_of
 from tradingd.instruments.units import DAY_S, SECOND_NS
 from tradingd.messages import BarReceived
 
@@ -32,7 +32,7 @@ def counter() -> Counter:
 def asked(url: str) -> Any:
     response = counter().ask("GET", url)
     assert response.status == 200, response.body
-    return given_settings(response)
+    return body_of(response)
 
 
 def test_the_most_active() -> None:
@@ -63,7 +63,7 @@ def test_the_movers() -> None:
 
 def test_a_market_without_a_close_has_no_movers() -> None:
     response = Counter().ask("GET", "/v1beta1/screener/stocks/movers")
-    assert (given_settings(response)["gainers"], given_settings(response)["losers"]) == ([], [])
+    assert (body_of(response)["gainers"], body_of(response)["losers"]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_a_market_without_a_close_has_no_movers() -> None:
 )
 def test_parameters_that_make_no_sense(url: str, text: str) -> None:
     response = counter().ask("GET", url)
-    assert (response.status, given_settings(response)["message"]) == (400, text)
+    assert (response.status, body_of(response)["message"]) == (400, text)

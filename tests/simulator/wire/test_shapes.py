@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.wire.counter import Counter, given_settings
+from tests.simulator.wire.counter import Counter, body_of
 
 TEXT, FLAG, WHOLE, NUMBER = str, bool, int, float
 OPTIONAL = (str, type(None))
@@ -212,7 +212,7 @@ def counter() -> Counter:
 def test_objects_have_the_documented_keys_and_types(
     counter: Counter, path: str, shape: dict[str, Any]
 ) -> None:
-    answer = given_settings(counter.ask("GET", path))
+    answer = body_of(counter.ask("GET", path))
     rows = answer if isinstance(answer, list) else [answer]
     assert rows
     for row in rows:
@@ -222,5 +222,5 @@ def test_objects_have_the_documented_keys_and_types(
 
 
 def test_times_have_nine_digits(counter: Counter) -> None:
-    for row in given_settings(counter.ask("GET", "/v2/orders?status=all")):
+    for row in body_of(counter.ask("GET", "/v2/orders?status=all")):
         assert len(row["created_at"]) == len("2026-03-04T15:00:00.000000000Z")

@@ -41,12 +41,12 @@ class SinkThread:
             try:
                 result = work()
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
-                settings: Callable[[], None] = _translator(future, error)
+                answer: Callable[[], None] = _raiser(future, error)
             else:
-                settings = _giver(future, result)
+                answer = _giver(future, result)
             self._is_busy = False
             with suppress(RuntimeError):  # the loop has ended, so nobody waits any more
-                loop.call_soon_threadsafe(settings)
+                loop.call_soon_threadsafe(answer)
 
         self._jobs.put(job)
         return await future
@@ -65,5 +65,5 @@ def _giver(future: asyncio.Future[Returned], result: Returned) -> Callable[[], N
     return lambda: None if future.done() else future.set_result(result)
 
 
-def _translator(future: asyncio.Future[Returned], error: Exception) -> Callable[[], None]:
+def _raiser(future: asyncio.Future[Returned], error: Exception) -> Callable[[], None]:
     return lambda: None if future.done() else future.set_exception(error)

@@ -43,27 +43,25 @@ def closing_order(
 
 def bust(engine: Engine, execution_id: str, now: int) -> TradeUpdate:
     """Take an execution back: cash, position, the order's fill and the activity of it."""
-    settings = engine.activities.find(execution_id)
-    if settings is None or settings.qty is None or settings.price is None:
+    fill = engine.activities.find(execution_id)
+    if fill is None or fill.qty is None or fill.price is None:
         raise OrderRefusal(404, 40410000, f"execution not found for {execution_id}")
-    is_buy, symbol = settings.order.side == "buy", settings.order.symbol
-    moved = settings.qty - settings.fee if is_buy else settings.qty
+    is_buy, symbol = fill.order.side == "buy", fill.order.symbol
+    moved = fill.qty - fill.fee if is_buy else fill.qty
     if "/" in symbol and is_buy and engine.ledger.quantity(symbol) < moved:
         raise business("the coins of this execution are sold already")
     engine.activities.take_back(execution_id)
-    after = engine.ledger.take_back(symbol, is_buy, settings.qty, settings.price, settings.fee)
-    before = engine.orders[settings.order.id]
-    filled = before.filled_qty - settings.qty
-    value = (before.filled_avg_price or ZERO) * before.filled_qty - settings.qty * settings.price
+    after = engine.ledger.take_back(symbol, is_buy, fill.qty, fill.price, fill.fee)
+    before = engine.orders[fill.order.id]
+    filled = before.filled_qty - fill.qty
+    value = (before.filled_avg_price or ZERO) * before.filled_qty - fill.qty * fill.price
     average = value / filled if filled else None
     order = replace(before, filled_qty=filled, filled_avg_price=average, updated_at=now)
     engine.orders[order.id] = order
     working = engine.working.get(order.id)
     if working is not None:
         working.order = order
-        working.value -= settings.qty * settings.price
-    update = TradeUpdate(
-        "trade_bust", order, now, execution_id, settings.price, settings.qty, after
-    )
+        working.value -= fill.qty * fill.price
+    update = TradeUpdate("trade_bust", order, now, execution_id, fill.price, fill.qty, after)
     engine.events.append(update)
     return update

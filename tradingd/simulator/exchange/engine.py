@@ -169,9 +169,9 @@ class Engine:
                 if leg is not working:
                     self._enter(leg)
         if working.order.status is Status.ACCEPTED:
-            self.push("accepted", working.order, now)
+            self.record("accepted", working.order, now)
             return
-        self.push("pending_new", working.order, now)
+        self.record("pending_new", working.order, now)
         if self._latency:
             self.schedule(now + self._latency, self.arrive, working)
         else:
@@ -244,7 +244,7 @@ class Engine:
         assert status in TRANSITIONS[before.status], f"{status} cannot follow {before.status}"
         order = replace(before, status=status, updated_at=now, **fields)
         self._settle(working, order)
-        self.push(event, order, now)
+        self.record(event, order, now)
         if working.group is not None:
             groups.after(self, working, working.group, now)
 
@@ -255,7 +255,7 @@ class Engine:
             del self.working[order.id]
             self.books[order.symbol].remove(working)
 
-    def push(self, event: str, order: ExchangeOrder, now: int) -> None:
+    def record(self, event: str, order: ExchangeOrder, now: int) -> None:
         """Say what happened to an order."""
         self.events.append(Update(event, order, now, self.ids.execution()))
 
@@ -274,7 +274,7 @@ class Engine:
         if working.order.status is Status.CANCELED:
             return  # another one of its group took it along
         if working.order.status in TERMINAL:
-            self.push("order_cancel_rejected", working.order, now)
+            self.record("order_cancel_rejected", working.order, now)
         else:
             self.change(working, Status.CANCELED, "canceled", now, canceled_at=now)
 
@@ -314,10 +314,10 @@ class Engine:
             back = Status.PARTIALLY_FILLED if old.order.filled_qty else Status.NEW
             self.change(old, back, "order_replace_rejected", now)
         else:
-            self.push("order_replace_rejected", old.order, now)
+            self.record("order_replace_rejected", old.order, now)
         rejected = replace(new.order, status=Status.REJECTED, failed_at=now, updated_at=now)
         self.orders[rejected.id] = rejected
-        self.push("rejected", rejected, now)
+        self.record("rejected", rejected, now)
 
     # matching
 

@@ -64,4 +64,4 @@ def _shrink(engine: OrderTransitions, traded: Working, group: Group, now: int) -
         left = traded.remaining + other.order.filled_qty
         other.order = replace(other.order, qty=left, updated_at=now)
         engine.orders[other.order.id] = other.order
-        engine.push("restated", other.order, now)
+        engine.record("restated", other.order, now)

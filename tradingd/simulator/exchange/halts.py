@@ -44,7 +44,7 @@ class Halts:
         if self._engine.is_immediate and book.quoted_at:
             self._engine.match_book(book, now)
 
-    def push(self, symbol: str, code: str, now: int) -> None:
+    def apply(self, symbol: str, code: str, now: int) -> None:
         """Do what a trading status says; most say nothing about trading."""
         if code in HALTING:
             self.halt(symbol, now)

@@ -156,4 +156,4 @@ def _reprice(
     working.set_prices(order, tick(working.limit))
     book.place(working)
     engine.orders[order.id] = order
-    engine.push("restated", order, now)
+    engine.record("restated", order, now)

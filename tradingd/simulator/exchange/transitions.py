@@ -36,7 +36,7 @@ class OrderTransitions(Protocol):
     ) -> None:
         """Book one execution and tell of it."""
 
-    def push(self, event: str, order: ExchangeOrder, now: int) -> None:
+    def record(self, event: str, order: ExchangeOrder, now: int) -> None:
         """Tell what happened to an order."""
 
     def wake(self, leg: Working, now: int) -> None:

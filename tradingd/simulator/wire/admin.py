@@ -71,7 +71,7 @@ class Admin:
         notice = msgspec.json.decode(body, type=Notice)
         halts = self._alpaca.world.exchange.halts
         if isinstance(notice, NoticeStatus):
-            halts.push(notice.S, notice.sc, now)
+            halts.apply(notice.S, notice.sc, now)
         elif isinstance(notice, Luld):
             halts.limit(notice.S, notice.d, notice.u, now)
         at = now - now % 60_000_000_000 if notice.__struct_config__.tag == "u" else now

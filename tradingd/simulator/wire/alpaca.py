@@ -112,7 +112,7 @@ class LocalAlpaca:
         line = ClientLine(path, stream, outlet)
         self.lines.append(line)
         if path == TEST_ENDPOINT:
-            self._test_feed.points(self.at, has_manager=True)
+            self._test_feed.points(self.at, is_subscribed=True)
         self._send(line, stream.open())
         return line
 
@@ -143,8 +143,8 @@ class LocalAlpaca:
         self.world.step(self.at)
         self._publish_market(self.world.take_market())
         self._publish_orders()
-        has_manager = any(line.path == TEST_ENDPOINT for line in self.lines)
-        self.push(self._test_feed.points(self.at, has_manager=has_manager))
+        is_subscribed = any(line.path == TEST_ENDPOINT for line in self.lines)
+        self.push(self._test_feed.points(self.at, is_subscribed=is_subscribed))
         if self.at - self._sampled_at >= MINUTE_NS:
             self._sampled_at = self.at - self.at % MINUTE_NS
             equity = self.world.exchange.account(self.at).equity
@@ -189,12 +189,12 @@ class LocalAlpaca:
         updates = self.world.take_updates()
         legs_of = self.world.exchange.legs_of
         news = [update_json(update, legs_of(update.order)) for update in updates]
-        settings = self.faults.updates.pass_on(news, self.at)
-        if not settings:
+        passed = self.faults.updates.pass_on(news, self.at)
+        if not passed:
             return
         for line in tuple(self.lines):
             if isinstance(line.stream, TradeStream):
-                self._send(line, line.stream.publish(settings))
+                self._send(line, line.stream.publish(passed))
 
     def _send(self, line: ClientLine, frames: Sequence[Frame]) -> None:
         if frames and not self.faults.is_mute(line.session.kind, line.path):
@@ -224,7 +224,7 @@ class LocalAlpaca:
             status = RESUMED if fault.is_processed else HALTED
             notice = msgspec.structs.replace(status, S=symbol)
             with suppress(OrderRefusal):  # nobody trades what is not listed
-                exchange.halts.push(symbol, notice.sc, self.at)
+                exchange.halts.apply(symbol, notice.sc, self.at)
             self.push([notice_point(notice, self.at)])
 
 

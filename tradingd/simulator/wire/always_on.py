@@ -30,9 +30,9 @@ class TestFeed:
         """Return when the next beat is due; None while nobody listens."""
         return self._next_at
 
-    def points(self, now: int, *, has_manager: bool) -> list[Point]:
+    def points(self, now: int, *, is_subscribed: bool) -> list[Point]:
         """Return what is due."""
-        if not has_manager:
+        if not is_subscribed:
             self._next_at = None
             return []
         at = self._next_at or now - now % SECOND_NS + SECOND_NS

@@ -24,7 +24,7 @@ class OrderBooks:
 
     def __init__(self) -> None:
         self._latest: dict[str, Quote] = {}
-        self._settings_given: dict[str, tuple[_Half, _Half]] = {}
+        self._sent: dict[str, tuple[_Half, _Half]] = {}
 
     def apply(self, quote: Quote) -> None:
         """Take a pair's quote."""
@@ -32,10 +32,10 @@ class OrderBooks:
 
     def change(self, quote: Quote) -> list[Point]:
         """Return what a quote changes in a watched book."""
-        before = self._settings_given.get(quote.symbol)
+        before = self._sent.get(quote.symbol)
         if before is None:
             return []
-        after = self._settings_given[quote.symbol] = _halves(quote)
+        after = self._sent[quote.symbol] = _halves(quote)
         bids, asks = (_changes(*pair) for pair in zip(before, after, strict=True))
         if not bids and not asks:
             return []
@@ -48,7 +48,7 @@ class OrderBooks:
         for symbol in wanted:
             quote = self._latest.get(symbol)
             if quote is not None:
-                bids, asks = self._settings_given[symbol] = _halves(quote)
+                bids, asks = self._sent[symbol] = _halves(quote)
                 body = OrderBook(S=symbol, b=_levels(bids), a=_levels(asks), r=True)
                 points.append(notice_point(body, quote.quoted_at))
         return points

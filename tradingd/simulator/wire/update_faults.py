@@ -34,14 +34,14 @@ class UpdateFaults:
 
     def pass_on(self, updates: Sequence[dict[str, object]], now: int) -> list[object]:
         """Return what is told now, in the order in which it is told."""
-        settings: list[object] = []
+        passed: list[object] = []
         for update in updates:
             earlier, self._held = self._held, []
-            settings += self._changed(update, now)
-            settings += [held.update for held in earlier]
-        settings += [held.update for held in self._held if held.until <= now]
+            passed += self._changed(update, now)
+            passed += [held.update for held in earlier]
+        passed += [held.update for held in self._held if held.until <= now]
         self._held = [held for held in self._held if held.until > now]
-        return settings
+        return passed
 
     def _changed(self, update: dict[str, object], now: int) -> list[object]:
         value: object = update
