@@ -7,6 +7,10 @@ says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.properties.effort import LONG
@@ -19,3 +23,11 @@ settings.register_profile(
 )
 settings.register_profile(LONG, deadline=None, print_blob=True)
 settings.load_profile("quick")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Take back what a test did to structlog: one that silences it must not blind the next."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from tests.notify.stage import in_virtual_time
-from tradingd.notify import ping
 from tradingd.notify.ping import DeadMan
 from tradingd.runtime.ports import Lane, NetworkError, Reply, Socket
 
@@ -63,12 +60,7 @@ def test_it_pings_while_healthy_and_only_then() -> None:
     in_virtual_time(run())
 
 
-def test_failures_are_counted_and_written_once_without_the_address(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # A logger that an earlier test made the module use keeps that test's processors.
-    monkeypatch.setattr(ping, "_LOG", structlog.get_logger())
-
+def test_failures_are_counted_and_written_once_without_the_address() -> None:
     async def run() -> None:
         outside = Outside()
         counts: list[str] = []
