@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tradingd.messages import Quote
+from tradingd.messages import Bar, Quote, Side
 from tradingd.strategy import STRATEGIES
 from tradingd.strategy.load import kinds_of, load_strategy
 from tradingd.strategy.protocol import PositionView
@@ -37,6 +37,35 @@ def test_a_file_is_loaded_and_hashed(tmp_path: Path) -> None:
     assert signal is not None
     assert strategy.warmup == 0
     assert digest == hashlib.sha256(MINE.encode()).hexdigest()
+
+
+def test_the_strategy_of_the_readme_runs(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    found = re.search(r"```python\n(# mine\.py\n.*?)```", readme, re.DOTALL)
+    assert found
+    file = tmp_path / "mine.py"
+    file.write_text(found.group(1))
+    kind, _ = load_strategy(f"{file}:Breakout")
+    strategy, view = kind(bars=3), PositionView()
+    assert strategy.warmup == 3
+    closes = (100.0, 101.0, 99.0, 102.0)
+    signals = [
+        strategy.on_bar(Bar("IBM", 60, n * 60, each, each, each, each, 1.0), view)
+        for n, each in enumerate(closes)
+    ]
+    assert signals[:3] == [None, None, None]
+    assert signals[3] is not None
+    assert (signals[3].side, signals[3].reason) == (Side.BUY, "close above 101.0")
+
+
+def test_a_strategy_that_inherits_may_set_its_warmup_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from tradingd.strategy.protocol import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    def __init__(self): self.warmup = 7\n"
+    )
+    assert load_strategy(f"{file}:Mine")[0]().warmup == 7
 
 
 def test_a_dotted_path_is_loaded() -> None:

@@ -48,11 +48,19 @@ def load_strategy(name: str) -> tuple[StrategyKind, str]:
 
 
 def _completed(found: type) -> StrategyKind:
-    """Give a class that does not inherit from `Strategy` the defaults of what it leaves out."""
-    if Strategy in found.__mro__:
+    """Give a class the defaults of what it leaves out; `warmup` as a plain attribute, so that it may set it."""
+    inherits = Strategy in found.__mro__
+    if inherits and _has_own_warmup(found):
         return cast("StrategyKind", found)
-    whole = type(found.__name__, (found, Strategy), {"__module__": found.__module__})
-    return cast("StrategyKind", whole)
+    bases = (found,) if inherits else (found, Strategy)
+    own = {} if _has_own_warmup(found) else {"warmup": 0}
+    return cast(
+        "StrategyKind", type(found.__name__, bases, {"__module__": found.__module__, **own})
+    )
+
+
+def _has_own_warmup(found: type) -> bool:
+    return getattr(found, "warmup", Strategy.warmup) is not Strategy.warmup
 
 
 def _from_path(path: str) -> tuple[ModuleType, Path]:

@@ -39,7 +39,7 @@ class Signal:
             ("algorithm", self.algorithm, str | None),
         ):
             if not isinstance(value, kinds):
-                raise TypeError(f"a wish's {name} cannot be {value!r} ({type(value).__name__})")
+                raise TypeError(f"a signal's {name} cannot be {value!r} ({type(value).__name__})")
 
 
 class PositionView:
@@ -61,7 +61,7 @@ class PositionView:
         self.is_flat = True
         self.is_long = False
         self.is_waiting = False
-        """True while an intent of this strategy and symbol is open: a wish would not be heard."""
+        """True while an intent of this strategy and symbol is open: a signal would not count."""
         self.quote: Quote | None = None
         """The latest quote, kept for strategies that are asked by the timer."""
         self.received_since = 0
@@ -74,7 +74,7 @@ class Strategy(Protocol):
 
     @property
     def warmup(self) -> int:
-        """How many quotes, bars or timer ticks it must have seen before its wishes count."""
+        """How many quotes, bars or timer ticks it must have seen before its signals count."""
         return 0
 
     def on_quote(self, quote: Quote, view: PositionView) -> Signal | None:
